@@ -1,1 +1,42 @@
-//! bureau
+//! One country's service: its desk, its journal, its link to the hub, its national system.
+//!
+//! ```text
+//!  officer ─► desk ─► draft: checked ─► journal: numbered ─► uplink: signed ─► hub
+//!  hub ─► uplink: checked ─► journal ─► inbox, cases ─► national: register, policy ─► journal …
+//! ```
+//!
+//! The journal is the truth: outbox, inbox and cases are views of it. A draft is durable when the desk answers, a
+//! header before its first byte leaves, a message before it is acknowledged.
+
+mod app;
+mod attachments;
+mod cases;
+mod checks;
+mod config;
+mod desk;
+mod desk_read;
+mod desk_send;
+mod draft;
+mod facts;
+mod greeting;
+mod inbound;
+mod inbox;
+mod journal;
+mod link;
+mod names;
+mod national;
+mod outbound;
+mod outbox;
+pub mod policy;
+pub mod register;
+mod sealing;
+mod uplink;
+mod upload;
+mod views;
+
+pub use app::{Bureau, BuildError, Seams, ServeError, rebuild};
+pub use attachments::{CHUNK_BYTES, MAX_ATTACHMENT_BYTES};
+pub use config::Config;
+pub use desk::{DESK_SERVICE, rules};
+pub use journal::OpenError;
+pub use views::Unreadable;

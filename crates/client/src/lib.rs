@@ -1,1 +1,30 @@
-//! client
+//! What officers, reviewers, operators and the authority call: typed clients, and the contexts that say
+//! which network is meant and under which identity.
+//!
+//! ```text
+//!  Contexts ── current, as_country ──► Context ── connect ──► Channel ─┬─ Desk       officers
+//!                                                                      ├─ Reviewer   decides and publishes
+//!                                                                      ├─ Monitor    operators
+//!                                                                      └─ Directory  the authority
+//! ```
+//!
+//! Every call has a deadline and every failure is a [`ClientError`], one variant for each thing that the
+//! caller can do about it. The clients carry messages there and back; they decide nothing. What a
+//! reviewer signs is made here because her key never leaves her machine.
+
+mod call;
+mod contexts;
+mod desk;
+mod directory;
+mod error;
+mod monitor;
+mod publication;
+mod review;
+
+pub use contexts::{Context, Contexts, ContextsError};
+pub use desk::{Desk, Event, InboxFilter, OutboxFilter, Watch};
+pub use directory::Directory;
+pub use error::ClientError;
+pub use i247_wire::pb;
+pub use monitor::Monitor;
+pub use review::{Examined, Published, Reviewer, ReviewerParts};

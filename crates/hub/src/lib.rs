@@ -1,1 +1,51 @@
-//! hub
+//! The General Secretariat's service.
+//!
+//! ```text
+//!  bureau ══ inbound ─► core.check ─► sequencer: stamp ─ decide ─ append ─ apply ─┬─► answer ══► bureau
+//!            (read)     (verify)         (one task, one order)         views ◄────┤
+//!                                                                        │        └─► effects: bells, cuts
+//!  bureau ══ outbound ◄──── next delivery within the credit ◄────────────┘
+//! ```
+//!
+//! * [`app`](Hub) puts the parts together; [`Config`] is all that can be set.
+//! * `inbound`, `core`, `sequencer`, `outbound`: the path of a message, in this order.
+//! * `views`: what follows from the log (`state` of the router, `history`, `signers`); `entry` is its stored form.
+//! * `exchange`, `directory`, `review`, `monitor`, `attachments`: the services.
+//! * `effects`, `links`, `recent`, `quota`, `stamps`, `made`, `recover`: what they need.
+//!
+//! It never opens what bureaus say to each other, and decides nothing itself: `i247_router` does.
+
+mod admission;
+mod answer;
+mod app;
+mod attachments;
+mod config;
+mod core;
+mod directory;
+mod effects;
+mod entry;
+mod exchange;
+mod history;
+mod inbound;
+mod links;
+mod made;
+mod monitor;
+mod outbound;
+mod quota;
+mod recent;
+mod recover;
+mod review;
+mod rules;
+mod sequencer;
+mod signers;
+mod stamps;
+mod views;
+
+pub use answer::ACCEPTANCE_TYPE;
+pub use app::{BuildError, Hub, Seams, ServeError};
+pub use config::Config;
+pub use directory::CHANGE_TYPE;
+pub use inbound::RECEIPTS_TYPE;
+pub use recover::RecoverError;
+pub use rules::{SERVICES, rules};
+pub use views::EntryError;

@@ -41,7 +41,7 @@ pub trait DiskFile: Send + Sync + Debug + 'static {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
     /// Makes what was written durable. After an error it must not be tried again.
     fn sync_data(&self) -> io::Result<()>;
-    /// Grows the file to `bytes` of zeroes and takes the room on the disk, so that later writes only overwrite.
+    /// Grows the file to `bytes` of zeroes and takes the room on the disk, so that later writes find it.
     fn allocate(&self, bytes: u64) -> io::Result<()>;
     /// The file's length in bytes.
     fn len(&self) -> io::Result<u64>;

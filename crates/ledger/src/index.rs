@@ -159,7 +159,8 @@ fn read_group(
     wanted: Wanted,
     first: bool,
 ) -> Result<Vec<Record>, ReadError> {
-    let damage = |position, kind| ReadError::Damaged(Damage { file: name.to_owned(), offset, position, kind });
+    let damage =
+        |position, kind| ReadError::Damaged(Damage { file: name.to_owned(), offset, position, kind });
     let Glance::Group(head) = glance(file, offset, salt).map_err(|e| unreadable(name, &e))? else {
         return Err(damage(wanted.from, DamageKind::Group));
     };

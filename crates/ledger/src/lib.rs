@@ -12,9 +12,10 @@
 //! erased without breaking the chain. Both are opaque bytes here: this crate knows no gRPC, keys or decisions.
 //!
 //! * [`Ledger`] is the contract; [`Segments`] keeps it on a disk, [`Memory`] in memory.
-//! * [`disk`] is the seam to the disk, [`faults`] a disk that breaks on purpose, [`blocking`] where disk work runs.
+//! * [`disk`] is the seam to the disk, [`faults`] a disk that breaks on purpose, [`Blocking`] where disk work runs.
 //! * [`snapshot`] stores state beside the log; [`check()`] says what is wrong where.
 
+pub mod attachments;
 mod blocking;
 mod check;
 mod damage;
@@ -72,7 +73,12 @@ pub trait Ledger: Send + Sync + 'static {
     ///
     /// Returns at most `max_records`, and stops before entries and bodies would pass `max_bytes`; but one record is
     /// always returned when `from` is not behind the end, else none. Cancelling a read is harmless.
-    async fn read(&self, from: Position, max_records: usize, max_bytes: usize) -> Result<Vec<Record>, ReadError>;
+    async fn read(
+        &self,
+        from: Position,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Record>, ReadError>;
 
     /// Erases the body at `position` for good: overwritten with zeroes and synced before `Ok`. The entry stays.
     /// Repeating it, or erasing where there is no body, changes nothing.

@@ -5,9 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::{
-    AppendError, Body, Draft, EraseError, Ledger, Position, ReadError, Record, within_limits,
-};
+use crate::{AppendError, Body, Draft, EraseError, Ledger, Position, ReadError, Record, within_limits};
 
 /// The log in memory.
 #[derive(Debug)]
@@ -64,7 +62,12 @@ impl Ledger for Memory {
         Ok(end)
     }
 
-    async fn read(&self, from: Position, max_records: usize, max_bytes: usize) -> Result<Vec<Record>, ReadError> {
+    async fn read(
+        &self,
+        from: Position,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Record>, ReadError> {
         let records = self.records();
         let skip = usize::try_from(from.0.saturating_sub(1)).unwrap_or(usize::MAX);
         let mut read = Vec::new();

@@ -43,6 +43,8 @@ pub(crate) struct Scan {
     pub torn: Option<Damage>,
     /// The last group of any kind.
     pub last: Option<Last>,
+    /// Writer and term of the last whole head.
+    pub author: Option<(u64, u64)>,
     pub bodies: Bodies,
 }
 
@@ -78,13 +80,27 @@ pub(crate) fn scan(disk: &dyn Disk, dir: &Path, depth: Depth) -> Result<Scan, Sc
         next: Position(1),
         link: Some([0; 32]),
         gap: None,
-        sequence: 0,
-        file: None,
+        pending: None,
     };
     for (index, sequence) in sequences.iter().enumerate() {
-        walk.segment(disk, dir, *sequence, index + 1 == sequences.len())?;
+        let name = segment_name(*sequence);
+        let failed = |source| ScanError::Io { file: segment_name(*sequence), source };
+        let file = disk.open_read(&dir.join(&name)).map_err(failed)?;
+        let bytes = file.len().map_err(failed)?;
+        let segment = Segment { name, sequence: *sequence, bytes, last: index + 1 == sequences.len(), file };
+        walk.header(&segment)?;
+        walk.groups(&segment).map_err(failed)?;
     }
     walk.finish()
+}
+
+/// The segment that is walked.
+struct Segment {
+    name: String,
+    sequence: u64,
+    bytes: u64,
+    last: bool,
+    file: Arc<dyn DiskFile>,
 }
 
 struct Walk {
@@ -94,196 +110,183 @@ struct Walk {
     next: Position,
     /// The hash that the next group must name; `None` where it is not known.
     link: Option<Hash>,
-    /// A stretch that is no group, ahead of the next head.
+    /// A stretch without groups, ahead of what is read next.
     gap: Option<Gap>,
-    sequence: u64,
-    file: Option<Arc<dyn DiskFile>>,
+    /// The last group with entries, as long as nothing behind proves that it was whole.
+    pending: Option<Pending>,
 }
 
-/// A stretch that is no group.
+/// A stretch without groups.
 struct Gap {
-    file: String,
+    sequence: u64,
     offset: u64,
+    /// Not all zeroes.
     dirty: bool,
 }
 
+/// A group whose bodies were not looked at.
+struct Pending {
+    file: Arc<dyn DiskFile>,
+    place: Place,
+    head: Head,
+}
+
 impl Walk {
-    fn segment(&mut self, disk: &dyn Disk, dir: &Path, sequence: u64, last: bool) -> Result<(), ScanError> {
-        let name = segment_name(sequence);
-        let failed = |source| ScanError::Io { file: segment_name(sequence), source };
-        if sequence != self.sequence + 1 {
-            self.damage_at(&segment_name(self.sequence + 1), 0, DamageKind::Missing);
-            self.link = None;
-        }
+    fn header(&mut self, segment: &Segment) -> Result<(), ScanError> {
+        let failed = |source| ScanError::Io { file: segment.name.clone(), source };
         // A later segment was begun only after all before it was synced.
         self.settle().map_err(failed)?;
-        self.sequence = sequence;
         self.scan.segments += 1;
-        let file = disk.open_read(&dir.join(&name)).map_err(failed)?;
-        let bytes = file.len().map_err(failed)?;
-        self.file = Some(file.clone());
+        if segment.sequence != self.scan.segments && !self.is_lost() {
+            self.damage_at(&segment_name(self.scan.segments), 0, DamageKind::Missing);
+            self.link = None;
+            self.gap = None;
+        }
         let mut block = [0; BLOCK as usize];
-        let count = read_up_to(&*file, &mut block, 0).map_err(failed)?;
+        let count = read_up_to(&*segment.file, &mut block, 0).map_err(failed)?;
         match SegmentHeader::parse(&block[..count]) {
-            Ok(header) if header.sequence == sequence => {
+            Ok(header) if header.sequence == segment.sequence => {
                 self.scan.salt = header.salt;
-                self.follow(&name, 0, header.first, header.previous, header.first);
+                self.follow(segment, 0, header.first, header.previous);
+                Ok(())
             }
-            Err(NotASegment::Version(version)) => return Err(ScanError::Version { file: name, version }),
+            Err(NotASegment::Version(version)) => {
+                Err(ScanError::Version { file: segment.name.clone(), version })
+            }
             Ok(_) | Err(NotASegment::Damaged) => {
-                self.damage_at(&name, 0, DamageKind::Segment);
+                self.damage_at(&segment.name, 0, DamageKind::Segment);
                 self.link = None;
+                Ok(())
             }
         }
-        self.groups(&name, &*file, bytes, last).map_err(failed)
     }
 
-    fn groups(&mut self, name: &str, file: &dyn DiskFile, bytes: u64, last: bool) -> io::Result<()> {
+    fn groups(&mut self, segment: &Segment) -> io::Result<()> {
         let mut offset = BLOCK;
-        while offset < bytes {
-            if let Glance::Group(head) = glance(file, offset, self.scan.salt)?
-                && offset + head.extent() <= bytes
+        while offset < segment.bytes {
+            if let Glance::Group(head) = glance(&*segment.file, offset, self.scan.salt)?
+                && offset + head.extent() <= segment.bytes
             {
-                let extent = head.extent();
-                if !self.group(name, file, offset, bytes, head, last)? {
+                let behind = offset + head.extent();
+                if !self.group(segment, offset, head)? {
                     return Ok(());
                 }
-                offset += extent;
+                offset = behind;
                 continue;
             }
-            let found = search(file, offset, bytes, self.scan.salt)?;
-            if found.group.is_none() && last {
-                self.scan.tail = Some(Place { sequence: self.sequence, offset });
+            let found = search(segment, offset, self.scan.salt)?;
+            if found.group.is_none() && segment.last {
+                self.scan.tail = Some(Place { sequence: segment.sequence, offset });
                 if found.dirty {
                     // What was begun behind the last group proves it.
                     self.settle()?;
-                    self.torn_at(name, offset);
+                    self.torn_at(segment.sequence, offset);
                 }
                 return Ok(());
             }
-            self.gap = Some(Gap { file: name.to_owned(), offset, dirty: found.dirty });
+            self.gap = Some(Gap { sequence: segment.sequence, offset, dirty: found.dirty });
             let Some(at) = found.group else { return Ok(()) };
             offset = at;
         }
-        self.scan.tail = Some(Place { sequence: self.sequence, offset });
+        self.scan.tail = Some(Place { sequence: segment.sequence, offset });
         Ok(())
     }
 
     /// Takes one group with a whole head into the log; `false` if it is torn, and the log ends before it.
-    fn group(
-        &mut self,
-        name: &str,
-        file: &dyn DiskFile,
-        offset: u64,
-        bytes: u64,
-        head: Head,
-        last: bool,
-    ) -> io::Result<bool> {
+    fn group(&mut self, segment: &Segment, offset: u64, head: Head) -> io::Result<bool> {
+        self.settle()?;
+        let place = Place { sequence: segment.sequence, offset };
         let mut hash = None;
         if head.kind == Kind::Entries && head.after() > self.depth.trusted_to.next() {
-            match verify_entries(file, offset, &head)? {
+            match verify_entries(&*segment.file, offset, &head)? {
                 Ok(verified) => hash = Some(verified),
                 Err(position) => {
-                    let behind = search(file, offset + head.extent(), bytes, self.scan.salt)?;
-                    self.settle()?;
-                    if last && behind.group.is_none() && !behind.dirty {
-                        self.scan.tail = Some(Place { sequence: self.sequence, offset });
-                        self.torn_at(name, offset);
+                    let behind = search(segment, offset + head.extent(), self.scan.salt)?;
+                    if segment.last && behind.group.is_none() && !behind.dirty {
+                        self.scan.tail = Some(place);
+                        self.torn_at(segment.sequence, offset);
                         return Ok(false);
                     }
-                    let damage =
-                        Damage { file: name.to_owned(), offset, position, kind: DamageKind::Entry };
-                    self.scan.damage.push(damage);
+                    self.scan.damage.push(entry_damage(place, position));
                 }
             }
         }
-        self.settle()?;
-        self.follow(name, offset, head.first, head.previous, head.first);
-        let place = Place { sequence: self.sequence, offset };
+        self.follow(segment, offset, head.first, head.previous);
         self.scan.groups += 1;
+        self.scan.author = Some((head.writer, head.term));
         if head.kind == Kind::Entries {
             self.scan.index.push(place, head.first);
             self.next = head.after();
             self.link = hash;
+            self.pending = Some(Pending { file: segment.file.clone(), place, head: head.clone() });
         }
         self.scan.last = Some(Last { place, head });
         Ok(true)
     }
 
-    /// Checks that what stands here follows what was before, and says what a gap ahead of it means.
-    fn follow(&mut self, name: &str, offset: u64, first: Position, previous: Hash, next: Position) {
+    /// Checks that what begins here follows what was before, and says what a gap ahead of it means.
+    fn follow(&mut self, segment: &Segment, offset: u64, first: Position, previous: Hash) {
         let follows = first == self.next && self.link.is_none_or(|link| link == previous);
-        let known = self.link.is_some();
         match self.gap.take() {
-            Some(gap) if follows && known => {
-                if gap.dirty || self.file_is(&gap.file) {
-                    self.damage_at(&gap.file, gap.offset, DamageKind::Control);
-                }
-            }
             // The rest of a segment that could not hold the next group.
-            Some(gap) if follows && !gap.dirty && !self.file_is(&gap.file) => {}
-            Some(gap) => self.damage_at(&gap.file, gap.offset, DamageKind::Group),
+            Some(gap) if follows && !gap.dirty && gap.sequence != segment.sequence => {}
+            Some(gap) => {
+                let kind = if follows { DamageKind::Control } else { DamageKind::Group };
+                self.damage_at(&segment_name(gap.sequence), gap.offset, kind);
+            }
             None if follows => {}
-            // Behind damage that was named already, positions may begin anew.
-            None if !known && self.scan.damage.iter().any(|damage| damage.kind.is_fatal()) => {}
-            None => self.damage_at(name, offset, DamageKind::Chain),
+            // What is lost here was named already.
+            None if self.link.is_none() && self.is_lost() => {}
+            None => self.damage_at(&segment.name, offset, DamageKind::Chain),
         }
-        self.next = next;
+        self.next = first;
         self.link = Some(previous);
     }
 
-    /// The last group is proven by what lies behind it: its bodies are only counted.
+    /// What was pending is proven by what lies behind it: a bad body is damage.
     fn settle(&mut self) -> io::Result<()> {
-        let (Some(last), Some(file)) = (&self.scan.last, &self.file) else { return Ok(()) };
-        if !self.depth.bodies || last.head.kind != Kind::Entries {
-            return Ok(());
+        let Some(pending) = self.pending.take() else { return Ok(()) };
+        if self.depth.bodies {
+            let (bodies, damaged) = look_at_bodies(&pending)?;
+            self.count(bodies, damaged);
         }
-        let (bodies, damaged) = look_at_bodies(&**file, last)?;
-        self.count(bodies, damaged);
-        // Counted once.
-        self.scan.last = None;
         Ok(())
     }
 
     fn finish(mut self) -> Result<Scan, ScanError> {
-        let name = segment_name(self.sequence);
-        let failed = |source| ScanError::Io { file: segment_name(self.sequence), source };
-        if let (Some(last), Some(file)) = (self.scan.last.clone(), self.file.clone())
-            && last.head.kind == Kind::Entries
-            && self.scan.torn.is_none()
-        {
-            let (bodies, damaged) = look_at_bodies(&*file, &last).map_err(failed)?;
-            // Erasing is noted in a group of its own first: a last group has no erased bodies.
-            if bodies.damaged + bodies.erased == 0 {
-                self.count(bodies, damaged);
-            } else {
-                self.scan.index.pop();
-                self.scan.groups -= 1;
-                self.next = last.head.first;
-                self.link = Some(last.head.previous);
-                self.scan.tail = Some(last.place);
-                self.scan.last = None;
-                self.torn_at(&name, last.place.offset);
-            }
-        }
+        let file = self.pending.as_ref().map_or_else(String::new, |last| segment_name(last.place.sequence));
+        let failed = |source| ScanError::Io { file, source };
+        self.end().map_err(failed)?;
         self.scan.end = Position(self.next.0.saturating_sub(1));
-        self.scan.hash = match self.link {
-            Some(link) => link,
-            None => self.unread_hash().map_err(failed)?,
-        };
+        self.scan.hash = self.link.unwrap_or_default();
         Ok(self.scan)
     }
 
-    /// The hash of the last group, where it was trusted unread.
-    fn unread_hash(&self) -> io::Result<Hash> {
-        let (Some(place), Some(file)) = (self.scan.index.place(self.scan.end), &self.file) else {
-            return Ok([0; 32]);
-        };
-        if place.sequence != self.sequence {
-            return Ok([0; 32]);
+    /// Decides on the last group, which nothing behind it proves.
+    fn end(&mut self) -> io::Result<()> {
+        let Some(last) = self.pending.take() else { return Ok(()) };
+        if self.link.is_none() && !self.is_lost() {
+            // It was trusted unread, but its hash is needed.
+            match verify_entries(&*last.file, last.place.offset, &last.head)? {
+                Ok(hash) => self.link = Some(hash),
+                Err(position) => self.scan.damage.push(entry_damage(last.place, position)),
+            }
         }
-        let Glance::Group(head) = glance(&**file, place.offset, self.scan.salt)? else { return Ok([0; 32]) };
-        Ok(verify_entries(&**file, place.offset, &head)?.unwrap_or([0; 32]))
+        let (bodies, damaged) = look_at_bodies(&last)?;
+        let known = last.head.first <= self.depth.trusted_to;
+        // Erasing is noted in a group of its own first: a torn group alone can have erased bodies here.
+        if known || bodies.damaged + bodies.erased == 0 {
+            self.count(bodies, damaged);
+            return Ok(());
+        }
+        self.scan.index.pop();
+        self.scan.groups -= 1;
+        self.scan.last = None;
+        self.scan.tail = Some(last.place);
+        self.next = last.head.first;
+        self.link = Some(last.head.previous);
+        self.torn_at(last.place.sequence, last.place.offset);
+        Ok(())
     }
 
     fn count(&mut self, bodies: Bodies, damaged: Vec<Damage>) {
@@ -297,13 +300,92 @@ impl Walk {
         self.scan.damage.push(Damage { file: file.to_owned(), offset, position: self.next, kind });
     }
 
-    fn torn_at(&mut self, file: &str, offset: u64) {
-        let damage = Damage { file: file.to_owned(), offset, position: self.next, kind: DamageKind::Torn };
-        self.scan.torn = Some(damage);
+    fn torn_at(&mut self, sequence: u64, offset: u64) {
+        let file = segment_name(sequence);
+        self.scan.torn = Some(Damage { file, offset, position: self.next, kind: DamageKind::Torn });
     }
 
-    fn file_is(&self, name: &str) -> bool {
-        segment_name(self.sequence) == name
+    fn is_lost(&self) -> bool {
+        self.scan.damage.iter().any(|damage| damage.kind.is_fatal())
     }
 }
 
+/// What lies behind a place in a segment.
+struct Found {
+    /// Something that is not zero.
+    dirty: bool,
+    /// A group.
+    group: Option<u64>,
+}
+
+/// Searches for the next group from `from` on.
+fn search(segment: &Segment, from: u64, salt: u64) -> io::Result<Found> {
+    let mut buffer = vec![0; SEARCH_BYTES];
+    let mut offset = from;
+    let mut dirty = false;
+    while offset < segment.bytes {
+        let count = read_up_to(&*segment.file, &mut buffer, offset)?;
+        if count == 0 {
+            break;
+        }
+        let read = &buffer[..count];
+        if read.iter().any(|byte| *byte != 0) {
+            dirty = true;
+            for (index, block) in read.chunks(BLOCK as usize).enumerate() {
+                let at = offset + index as u64 * BLOCK;
+                if Head::table_end(block).is_some()
+                    && let Glance::Group(head) = glance(&*segment.file, at, salt)?
+                    && at + head.extent() <= segment.bytes
+                {
+                    return Ok(Found { dirty, group: Some(at) });
+                }
+            }
+        }
+        offset += count as u64;
+    }
+    Ok(Found { dirty, group: None })
+}
+
+/// The group's hash, or the first position whose entry does not match its checksum.
+fn verify_entries(file: &dyn DiskFile, offset: u64, head: &Head) -> io::Result<Result<Hash, Position>> {
+    let at = offset + head.entries_at() as u64;
+    let Some(entries) = stretch(file, at, head.bodies_at() - head.entries_at())? else {
+        return Ok(Err(head.first));
+    };
+    let mut begin = 0;
+    for (index, row) in head.rows.iter().enumerate() {
+        if crc32c(&entries[begin..begin + row.entry_bytes]) != row.entry_crc {
+            return Ok(Err(head.first.plus(index as u64)));
+        }
+        begin += row.entry_bytes;
+    }
+    Ok(Ok(head.hash(&entries)))
+}
+
+/// Counts the bodies of a group by their state, and names the damaged.
+fn look_at_bodies(group: &Pending) -> io::Result<(Bodies, Vec<Damage>)> {
+    let mut bodies = Bodies::default();
+    let mut damaged = Vec::new();
+    let mut offset = group.place.offset + group.head.bodies_at() as u64;
+    for (index, row) in group.head.rows.iter().enumerate() {
+        let frame = stretch(&*group.file, offset, row.frame_bytes())?;
+        match frame.map_or(Body::Damaged, |frame| group.head.body(index, &frame)) {
+            Body::None => {}
+            Body::Present(_) => bodies.present += 1,
+            Body::Erased => bodies.erased += 1,
+            Body::Damaged => {
+                bodies.damaged += 1;
+                let position = group.head.first.plus(index as u64);
+                let file = segment_name(group.place.sequence);
+                damaged.push(Damage { file, offset, position, kind: DamageKind::Body });
+            }
+        }
+        offset += row.frame_bytes() as u64;
+    }
+    Ok((bodies, damaged))
+}
+
+fn entry_damage(place: Place, position: Position) -> Damage {
+    let file = segment_name(place.sequence);
+    Damage { file, offset: place.offset, position, kind: DamageKind::Entry }
+}

@@ -1,1 +1,43 @@
-//! trust
+//! Who said it: keys, certificates, envelopes, TLS.
+//!
+//! ```text
+//!  SigningKey ── sign_headers ──► Envelope ── open ──► Attested    (a message, and who signed it)
+//!             └─ sign ──────────► Signed ──── verify ► bytes       (anything else that is signed)
+//!
+//!  Authority ── issue ──► Credentials ─┬─ server_config, client_config   (TLS 1.3 both ways)
+//!      │                               └─ signing_chain ── introduce ──► Signer
+//!      └──► Root ◄── verify_chain: one verification for TLS and for signatures
+//! ```
+//!
+//! A certificate says who somebody is. What they may do now is the directory's business, which is
+//! asked through [`Admission`]. Nothing here stores messages, decides about them, or reads a clock.
+
+mod authority;
+mod body;
+mod burst;
+mod certificate;
+mod credentials;
+mod envelope;
+mod files;
+mod hash;
+mod key;
+mod profile;
+mod request;
+mod signed;
+mod tls;
+
+pub use authority::{Authority, AuthorityError, Issued};
+pub use body::{CarriedBody, carry, open_carried};
+pub use burst::{MAX_BURST, header_hash, sign_headers};
+pub use certificate::{
+    Certificate, CertificateError, Root, Signer, Use, introduce, introduce_past, verify_chain,
+};
+pub use credentials::{Credentials, CredentialsError};
+pub use envelope::{Attested, Door, MAX_AHEAD, open, open_many, open_submission};
+pub use files::FileError;
+pub use hash::sha256;
+pub use key::{KeyError, SigningKey, VerifyingKey};
+pub use profile::Validity;
+pub use request::{Request, TlsKey};
+pub use signed::{sign, verify};
+pub use tls::{Admission, Peer, Presented, TlsError, client_config, peer_identity, server_config};

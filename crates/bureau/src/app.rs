@@ -1,0 +1,403 @@
+//! The composition root of a bureau: builds its parts, serves, and stops them in order.
+//!
+//! ```text
+//!  officers ─► desk ─┐                        ┌─► uplink ─► hub
+//!                    ├─► journal (one writer) ┤
+//!  national system ──┘                        └─► views: outbox, inbox, cases
+//! ```
+//!
+//! It stops from left to right: the desk takes nothing more, the national system and the uplink end, what waits for
+//! the journal is written, the ledger is closed.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use i247_ledger::disk::{Disk, read_whole};
+use i247_ledger::{Blocking, CloseError, Ledger, Opened, Options, Segments};
+use i247_model::{CountryCode, Hash, Identity, Reason, Refusal};
+use i247_node::{
+    ChannelLimits, Clock, ConnectError, DescriptorError, Dice, Health, Limits, Listener, Live, Network, Rules,
+    Server, Shutdown, Telemetry, TelemetryError, TlsClock,
+};
+use i247_trust::{Admission, Credentials, Presented, TlsError};
+use i247_wire::pb::desk_service_server::DeskServiceServer;
+use opentelemetry::metrics::{Meter, ObservableGauge};
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::attachments::Attachments;
+use crate::config::Config;
+use crate::desk::{DESK_SERVICE, Desk, Parts, rules};
+use crate::journal::{self, Journal, OpenError, Writer};
+use crate::link::{Exchange, Link, MAX_FRAME_BYTES, State};
+use crate::national::National;
+use crate::register::{MAX_REGISTER_BYTES, Register, RegisterError};
+use crate::uplink::Uplink;
+
+/// What a bureau takes from outside, handed in where the process is put together.
+#[derive(Clone, Debug)]
+pub struct Seams {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance: salts, jitter.
+    pub dice: Arc<dyn Dice>,
+    /// Connections.
+    pub network: Arc<dyn Network>,
+    /// Files.
+    pub disk: Arc<dyn Disk>,
+    /// Where disk work runs.
+    pub blocking: Arc<dyn Blocking>,
+}
+
+/// Why a bureau does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The certificate is not that of this country's bureau.
+    #[error("the credentials are those of {found}, not of the bureau of {country}")]
+    Identity {
+        /// Whose bureau it is to be.
+        country: CountryCode,
+        /// Whom the certificate names.
+        found: Identity,
+    },
+    /// Logs or metrics cannot be set up.
+    #[error("telemetry cannot be set up")]
+    Telemetry(#[from] TelemetryError),
+    /// The journal's files cannot be opened.
+    #[error("the journal cannot be opened")]
+    Ledger(#[source] i247_ledger::OpenError),
+    /// The journal's entries cannot be read.
+    #[error("the journal cannot be read")]
+    Journal(#[from] OpenError),
+    /// A file or directory is not accessible.
+    #[error("{}: not accessible", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The register holds something that is not an entry.
+    #[error("{}: the register cannot be read", path.display())]
+    Register {
+        /// Which file.
+        path: PathBuf,
+        /// Which line.
+        #[source]
+        source: RegisterError,
+    },
+    /// The certificates cannot be used for connections.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] TlsError),
+    /// The hub's address is none.
+    #[error("the address of the hub cannot be used")]
+    Hub(#[from] ConnectError),
+    /// The desk cannot listen.
+    #[error("{address}: cannot listen")]
+    Listen {
+        /// Where.
+        address: String,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The program's own description of its services is broken.
+    #[error("the services cannot be described")]
+    Descriptor(#[from] DescriptorError),
+    /// The reflection service cannot be set up.
+    #[error("reflection cannot be set up")]
+    Reflection(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why a bureau ended otherwise than by being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The journal took nothing more. What was accepted is durable; start again once the disk is well.
+    #[error("the journal stopped")]
+    Journal,
+    /// Everything was written, but the journal has no closing group; the next start takes a little longer.
+    #[error("the journal was not closed cleanly")]
+    Close(#[from] CloseError),
+}
+
+/// A bureau that listens and has read its journal, but does not serve yet.
+pub struct Bureau {
+    config: Config,
+    credentials: Credentials,
+    seams: Seams,
+    telemetry: Telemetry,
+    segments: Segments,
+    opened: Opened,
+    journal: Journal,
+    writer: Writer,
+    attachments: Attachments,
+    register: Arc<Register>,
+    exchange: Exchange,
+    rules: Rules,
+    tls: Arc<rustls::ServerConfig>,
+    listener: Box<dyn Listener>,
+}
+
+impl Bureau {
+    /// Opens the journal, rebuilds the views from it, reads the register and listens. It must be called within a tokio
+    /// runtime. Nothing is sent or answered before [`Bureau::serve`].
+    ///
+    /// # Errors
+    /// [`BuildError`] says what is missing or wrong. Nothing is left running.
+    ///
+    /// # Cancel safety
+    /// Dropped half way, a new journal may have been made; the next start finds it empty.
+    pub async fn build(config: Config, credentials: Credentials, seams: Seams) -> Result<Self, BuildError> {
+        let me = config.country;
+        if credentials.identity != Identity::Bureau(me) {
+            return Err(BuildError::Identity { country: me, found: credentials.identity });
+        }
+        let telemetry =
+            Telemetry::start(&config.telemetry, "i247-bureau", me.as_str(), &*seams.network).await?;
+        let (segments, opened) = open_segments(&config, &seams).await?;
+        let ledger: Arc<dyn Ledger> = Arc::new(segments.clone());
+        let (journal, writer) = journal::open(me, ledger, Arc::clone(&seams.clock)).await?;
+        let dir = config.data.join("attachments");
+        let attachments =
+            Attachments::open(Arc::clone(&seams.disk), Arc::clone(&seams.blocking), dir.clone())
+                .map_err(|source| BuildError::File { path: dir, source })?;
+        let register = Arc::new(read_register(&config, &*seams.disk)?);
+        let presented = Presented::new(&credentials)?;
+        let time = Arc::new(TlsClock(Arc::clone(&seams.clock)));
+        let hub = Identity::Hub(config.site.clone());
+        let to_hub =
+            i247_trust::client_config(presented.clone(), &credentials.root, time.clone(), move |found| {
+                *found == hub
+            })?;
+        let network = Arc::clone(&seams.network);
+        let channel = i247_node::connect(network, &config.hub, to_hub, &ChannelLimits::default())?;
+        let exchange = Exchange::new(channel)
+            .max_decoding_message_size(MAX_FRAME_BYTES)
+            .max_encoding_message_size(MAX_FRAME_BYTES);
+        let tls = i247_trust::server_config(presented, &credentials.root, time, Arc::new(OwnPeople(me)))?;
+        let rules = Rules::new(i247_wire::DESCRIPTOR, &[DESK_SERVICE], rules(me))?;
+        let address = config.listen.clone();
+        let listener = seams.network.listen(&address).await;
+        let listener = listener.map_err(|source| BuildError::Listen { address, source })?;
+        Ok(Self {
+            config,
+            credentials,
+            seams,
+            telemetry,
+            segments,
+            opened,
+            journal,
+            writer,
+            attachments,
+            register,
+            exchange,
+            rules,
+            tls,
+            listener,
+        })
+    }
+
+    /// Where the desk listens, with the port that it got.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// What opening the journal found: whether it was closed cleanly, and what was dropped.
+    pub fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// A digest over all views as they were rebuilt from the journal.
+    pub fn digest(&self) -> Hash {
+        self.journal.views().digest()
+    }
+
+    /// Serves until `stop`, then stops in order and returns when all is written and closed.
+    ///
+    /// # Errors
+    /// [`ServeError`] when the journal failed.
+    ///
+    /// # Cancel safety
+    /// Dropped, it ends as a crash would: what was acknowledged is durable, nothing else is promised.
+    pub async fn serve(self, stop: CancellationToken) -> Result<(), ServeError> {
+        let me = self.config.country;
+        let grace = self.config.grace.0;
+        let mut shutdown = Shutdown::new();
+        let listening = shutdown.stage("desk", grace);
+        let answering = shutdown.stage("national system", grace);
+        let linking = shutdown.stage("link to the hub", grace);
+        let writing = shutdown.stage("journal", grace);
+        let (state, states) = watch::channel(State::default());
+        let _gauges = gauges(&self.telemetry.meter(), &self.journal, states.clone());
+        let desk = Desk::new(Parts {
+            me,
+            journal: self.journal.clone(),
+            link: Link { state: states.clone(), exchange: self.exchange.clone() },
+            attachments: self.attachments.clone(),
+            clock: Arc::clone(&self.seams.clock),
+            dice: Arc::clone(&self.seams.dice),
+            measure: self.config.policy.red_notice,
+            register_entries: self.register.len() as u64,
+            stop: listening.stop(),
+        });
+        let (health, health_service) = Health::new(&[DESK_SERVICE]).await;
+        let reflection = i247_node::reflection(&[DESK_SERVICE]);
+        let mut routes = tonic::service::Routes::new(health_service).add_service(
+            DeskServiceServer::new(desk.clone())
+                .max_decoding_message_size(MAX_FRAME_BYTES)
+                .max_encoding_message_size(MAX_FRAME_BYTES),
+        );
+        match reflection {
+            Ok(reflection) => routes = routes.add_service(reflection),
+            Err(error) => tracing::error!(%error, "reflection is not served"),
+        }
+        writing.spawn_vital("journal", self.writer.run(writing.stop()));
+        let uplink = Uplink {
+            me,
+            key: Arc::new(self.credentials.signing_key.clone()),
+            root: Arc::new(self.credentials.root.clone()),
+            journal: self.journal.clone(),
+            attachments: self.attachments,
+            exchange: self.exchange,
+            clock: Arc::clone(&self.seams.clock),
+            dice: self.seams.dice,
+            state,
+        };
+        linking.spawn_vital("link to the hub", uplink.run(linking.stop()));
+        if self.config.automatic {
+            let national =
+                National { me, desk, register: self.register, policy: self.config.policy.clone() };
+            answering.spawn_vital("national system", national.run(answering.stop()));
+        }
+        let server = Server {
+            tls: self.tls,
+            admission: Arc::new(OwnPeople(me)),
+            rules: self.rules,
+            routes,
+            limits: Limits::default(),
+            clock: self.seams.clock,
+            live: Live::new(),
+            meter: self.telemetry.meter(),
+        };
+        listening.spawn_vital("desk", server.serve(self.listener, listening.stop()));
+        listening.spawn(keep_health(health, self.journal.clone(), states, listening.stop()));
+        tracing::info!(country = %me, "the bureau serves");
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = shutdown.asked().cancelled_owned() => {}
+        }
+        shutdown.run().await;
+        if self.journal.stopped().is_cancelled() {
+            return Err(ServeError::Journal);
+        }
+        self.segments.close().await?;
+        tracing::info!(country = %me, "the bureau has stopped");
+        Ok(())
+    }
+}
+
+/// A digest over all views, rebuilt from a ledger: to be compared with that of a running bureau.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn rebuild(
+    country: CountryCode,
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+) -> Result<Hash, OpenError> {
+    let (journal, _writer) = journal::open(country, ledger, clock).await?;
+    let digest = journal.views().digest();
+    Ok(digest)
+}
+
+/// Opens the journal's files, where disk work runs.
+async fn open_segments(config: &Config, seams: &Seams) -> Result<(Segments, Opened), BuildError> {
+    let mut salt = [0; 8];
+    seams.dice.fill(&mut salt);
+    let options = Options {
+        segment_bytes: config.segment.0,
+        salt: u64::from_le_bytes(salt),
+        blocking: Arc::clone(&seams.blocking),
+        ..Options::default()
+    };
+    let (disk, dir) = (Arc::clone(&seams.disk), config.data.join("journal"));
+    let (done, opened) = oneshot::channel();
+    let path = dir.clone();
+    seams.blocking.run(Box::new(move || drop(done.send(Segments::open(disk, path, options)))));
+    match opened.await {
+        Ok(opened) => opened.map_err(BuildError::Ledger),
+        Err(_) => Err(BuildError::File { path: dir, source: io::ErrorKind::Interrupted.into() }),
+    }
+}
+
+fn read_register(config: &Config, disk: &dyn Disk) -> Result<Register, BuildError> {
+    let Some(path) = &config.register else { return Ok(Register::default()) };
+    let unreadable = |source| BuildError::File { path: path.clone(), source };
+    let bytes = read_whole(disk, path, MAX_REGISTER_BYTES).map_err(unreadable)?;
+    let text = String::from_utf8(bytes).map_err(|error| unreadable(io::Error::other(error)))?;
+    Register::parse(&text).map_err(|source| BuildError::Register { path: path.clone(), source })
+}
+
+/// Only the country's own people come to its desk.
+#[derive(Debug)]
+struct OwnPeople(CountryCode);
+
+impl Admission for OwnPeople {
+    fn admit(&self, identity: &Identity, _tls_key: &Hash) -> Result<(), Refusal> {
+        let own = match identity {
+            Identity::Officer(country, _) | Identity::Bureau(country) => *country == self.0,
+            _ => false,
+        };
+        if own { Ok(()) } else { Err(Refusal::of(Reason::NotAuthorised, "certificate")) }
+    }
+}
+
+/// Ready while the journal can be written and nothing halts the bureau. Being away from the hub is no illness: work is
+/// taken all the same.
+async fn keep_health(
+    health: Health,
+    journal: Journal,
+    mut states: watch::Receiver<State>,
+    stop: CancellationToken,
+) {
+    loop {
+        let ready = !journal.stopped().is_cancelled()
+            && !stop.is_cancelled()
+            && states.borrow_and_update().halted.is_empty();
+        for service in [DESK_SERVICE, ""] {
+            health.set_ready(service, ready).await;
+        }
+        if stop.is_cancelled() || journal.stopped().is_cancelled() {
+            return;
+        }
+        // All three are only wake-ups.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = journal.stopped().cancelled() => {}
+            changed = states.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// What is measured about the bureau's work; observed when somebody asks.
+fn gauges(meter: &Meter, journal: &Journal, states: watch::Receiver<State>) -> [ObservableGauge<u64>; 4] {
+    let gauge = |name: &'static str, text: &'static str| meter.u64_observable_gauge(name).with_description(text);
+    let (waiting, unopened, rejected) = (journal.clone(), journal.clone(), journal.clone());
+    [
+        gauge("i247.outbox.waiting", "messages that the hub has not answered")
+            .with_callback(move |gauge| gauge.observe(waiting.views().outbox.waiting() as u64, &[]))
+            .build(),
+        gauge("i247.inbox.unopened", "received messages that no officer has read")
+            .with_callback(move |gauge| gauge.observe(unopened.views().inbox.unopened() as u64, &[]))
+            .build(),
+        gauge("i247.inbox.rejected", "deliveries that failed the checks")
+            .with_callback(move |gauge| gauge.observe(rejected.views().inbox.rejected() as u64, &[]))
+            .build(),
+        gauge("i247.link.connected", "1 while the bureau is connected to the hub")
+            .with_callback(move |gauge| gauge.observe(u64::from(states.borrow().connected), &[]))
+            .build(),
+    ]
+}

@@ -1,0 +1,164 @@
+//! The addressee's own checks of what the hub delivers: the hub need not be believed about contents.
+//!
+//! Pure. Who signed is `trust`'s business; here it is asked whether such a signer may say such a thing to this
+//! country. It must not decide what follows from a message.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use i247_model::{
+    Audience, CountryCode, Hash, Header, Identity, Kind, MessageId, Party, Reason, Refusal, Timestamp, member,
+};
+use i247_trust::{Attested, CertificateError, Root, Signer};
+use i247_wire::pb;
+use i247_wire::pb::body::Form;
+
+/// How many signers one stream may introduce: all members with posts, and reviewers.
+const MAX_SIGNERS: usize = 65_536;
+
+/// The signers that a stream has introduced, each verified up to the authority.
+pub(crate) struct Signers {
+    root: Arc<Root>,
+    known: BTreeMap<Hash, Arc<Signer>>,
+}
+
+impl Signers {
+    pub(crate) fn new(root: Arc<Root>) -> Self {
+        Self { root, known: BTreeMap::new() }
+    }
+
+    /// Takes an introduction; a certificate that has ended still counts for what was signed before.
+    pub(crate) fn introduce(&mut self, chain: &[Bytes], now: Timestamp) -> Result<(), CertificateError> {
+        let signer = i247_trust::introduce_past(chain, &self.root, now)?;
+        if self.known.len() >= MAX_SIGNERS {
+            self.known.pop_first();
+        }
+        self.known.insert(signer.key_id, Arc::new(signer));
+        Ok(())
+    }
+
+    pub(crate) fn find(&self, key_id: &Hash) -> Option<Arc<Signer>> {
+        self.known.get(key_id).cloned()
+    }
+}
+
+/// Opens a delivered envelope: signature, sender, audience, and what its kind asks for. Returns the body too, unless
+/// it was erased.
+///
+/// `asked` finds the header hash of a message of this country.
+pub(crate) fn open(
+    me: CountryCode,
+    envelope: &pb::Envelope,
+    accepted_at: Timestamp,
+    signers: &Signers,
+    asked: impl Fn(&MessageId) -> Option<Hash>,
+) -> Result<(Attested, Option<pb::Body>), Refusal> {
+    let attested = i247_trust::open(envelope, accepted_at, |key_id| signers.find(key_id))?;
+    let header = attested.header();
+    if header.id.sender.party() == Party::Bureau(me) || !may_include(&header.audience, me) {
+        return Err(Refusal::of(Reason::BadAudience, "header.audience"));
+    }
+    check_signer(header, &attested.signer().identity)?;
+    let body = match attested.body() {
+        Some(bytes) => Some(i247_trust::open_carried(bytes, header)?),
+        None => None,
+    };
+    if let Some(body) = &body {
+        check_body(me, header, body, asked)?;
+    }
+    Ok((attested, body))
+}
+
+/// Whether an audience can lead to this country. Who exactly is in it only the hub knows.
+fn may_include(audience: &Audience, me: CountryCode) -> bool {
+    if audience.except.contains(&me) {
+        return false;
+    }
+    let region = member(me).map(|member| member.region);
+    audience.all
+        || audience.as_referred
+        || audience.countries.contains(&me)
+        || audience.copies.contains(&Party::Bureau(me))
+        || region.is_some_and(|region| audience.regions.contains(&region))
+}
+
+/// Who may send which kind to a bureau. That only hubs make reminders and escalations, `trust` has checked.
+fn check_signer(header: &Header, signer: &Identity) -> Result<(), Refusal> {
+    let bureau = matches!(signer, Identity::Bureau(_) | Identity::Post(..));
+    let reviewer = matches!(signer, Identity::Reviewer(_));
+    let may = match header.kind {
+        Kind::ReviewDecision | Kind::Notice | Kind::Addendum => reviewer,
+        Kind::Cancellation | Kind::FreeText => reviewer || bureau,
+        Kind::Diffusion
+        | Kind::Withdrawal
+        | Kind::Request
+        | Kind::Reply
+        | Kind::PersonLocated
+        | Kind::ArrestReport
+        | Kind::NationalDecision => bureau,
+        Kind::Reminder | Kind::Escalation => matches!(signer, Identity::Hub(_)),
+        // These go to the secretariat alone.
+        Kind::NoticeRequest | Kind::Restriction | Kind::Void | Kind::NewEpoch => false,
+    };
+    if may { Ok(()) } else { Err(Refusal::of(Reason::KindNotAllowed, "header.kind")) }
+}
+
+/// What a body must hold for this country to act upon it.
+fn check_body(
+    me: CountryCode,
+    header: &Header,
+    body: &pb::Body,
+    asked: impl Fn(&MessageId) -> Option<Hash>,
+) -> Result<(), Refusal> {
+    let missing = |field: &str| Err(Refusal::of(Reason::MissingData, field));
+    match (header.kind, &body.form) {
+        (Kind::Notice, Some(Form::Notice(notice))) => {
+            if Hash::from_slice(&notice.request_header_hash).is_none() {
+                return missing("body.notice.request_header_hash");
+            }
+            if notice.except.iter().any(|code| *code == me.to_string()) {
+                return Err(Refusal::of(Reason::BadAudience, "body.notice.except"));
+            }
+        }
+        (Kind::ReviewDecision, Some(Form::ReviewDecision(decision))) => {
+            // The reviewer has examined the very request that this country signed.
+            let own = header.refers_to.as_ref().and_then(asked);
+            if own.is_none() || own != Hash::from_slice(&decision.request_header_hash) {
+                return Err(Refusal::of(Reason::WrongReference, "body.review_decision.request_header_hash"));
+            }
+        }
+        (Kind::Notice, _) => return missing("body.notice"),
+        (Kind::ReviewDecision, _) => return missing("body.review_decision"),
+        _ => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn country(code: &str) -> CountryCode {
+        code.parse().unwrap()
+    }
+
+    #[test]
+    fn an_audience_that_cannot_include_this_country_is_seen() {
+        let (fr, br) = (country("FR"), country("BR"));
+        assert!(may_include(&Audience::countries([fr]), fr));
+        assert!(!may_include(&Audience::countries([br]), fr));
+        assert!(may_include(&Audience::all(), fr));
+        assert!(!may_include(&Audience::all().except([fr]), fr));
+        assert!(may_include(&Audience::as_referred(), fr));
+        assert!(may_include(&Audience::countries([br]).copies([Party::Bureau(fr)]), fr));
+        assert!(!may_include(&Audience::secretariat(), fr));
+    }
+
+    #[test]
+    fn a_region_includes_its_own_members_only() {
+        let audience = Audience { regions: [i247_model::Region::Europe].into(), ..Audience::default() };
+        assert!(may_include(&audience, country("FR")));
+        assert!(!may_include(&audience, country("BR")));
+    }
+}

@@ -1,0 +1,344 @@
+//! The desk's reading calls: pages of inbox, outbox and cases, one message whole, and what changes.
+
+use bytes::Bytes;
+use i247_ledger::Body;
+use i247_model::{Identity, MessageId, Party, Reason, Refusal};
+use i247_wire::pb;
+use i247_wire::pb::journal_entry::Event;
+use prost::Message as _;
+use tokio::sync::{broadcast, watch};
+use tonic::Status;
+
+use crate::attachments::CHUNK_BYTES;
+use crate::desk::{Answers, Desk, DeskError, malformed, status};
+use crate::inbox::Received;
+use crate::journal::Change;
+use crate::outbox::{Sent, SentState};
+
+/// How many lines a page has when the caller does not say, and at most.
+const PAGE: usize = 50;
+const MAX_PAGE: usize = 200;
+
+impl Desk {
+    /// Received messages that match, the newest first.
+    pub(crate) async fn inbox_page(
+        &self,
+        request: &pb::ListInboxRequest,
+    ) -> Result<pb::ListInboxResponse, Status> {
+        let kind = kind(request.kind)?;
+        let sender: Option<Party> = i247_wire::parsed_option(&request.sender, "sender").map_err(refused)?;
+        let (page, total) = {
+            let views = self.journal.views();
+            let after = after(&request.after_id, |id| views.inbox.place(id))?;
+            let matches = |received: &&Received| {
+                kind.is_none_or(|kind| received.kind == kind)
+                    && sender.is_none_or(|sender| received.id.sender.party() == sender)
+                    && (request.operation.is_empty() || received.operation == request.operation)
+                    && !(request.unopened_only && received.opened)
+            };
+            let all = views.inbox.all();
+            let total = all.iter().filter(matches).count() as u64;
+            let rest = all.get(..after.unwrap_or(all.len())).unwrap_or_default();
+            let page: Vec<Received> =
+                rest.iter().rev().filter(matches).take(limit(request.limit)).cloned().collect();
+            (page, total)
+        };
+        let mut items = Vec::with_capacity(page.len());
+        for received in page {
+            items.push(self.inbox_item(&received).await?);
+        }
+        Ok(pb::ListInboxResponse { items, total })
+    }
+
+    /// Sent messages that match, the newest first.
+    pub(crate) async fn outbox_page(
+        &self,
+        request: &pb::ListOutboxRequest,
+    ) -> Result<pb::ListOutboxResponse, Status> {
+        let kind = kind(request.kind)?;
+        let (page, total) = {
+            let views = self.journal.views();
+            let after = after(&request.after_id, |id| views.outbox.place(id))?;
+            let matches = |sent: &&Sent| {
+                kind.is_none_or(|kind| sent.kind == kind)
+                    && (request.operation.is_empty() || sent.operation == request.operation)
+            };
+            let all = views.outbox.all();
+            let total = all.iter().filter(matches).count() as u64;
+            let rest = all.get(..after.unwrap_or(all.len())).unwrap_or_default();
+            let page: Vec<Sent> =
+                rest.iter().rev().filter(matches).take(limit(request.limit)).cloned().collect();
+            (page, total)
+        };
+        let mut items = Vec::with_capacity(page.len());
+        for sent in page {
+            items.push(self.outbox_item(&sent).await?);
+        }
+        Ok(pb::ListOutboxResponse { items, total })
+    }
+
+    /// One message, whole. A received one is marked opened.
+    pub(crate) async fn show_message(&self, id: &str, officer: &Identity) -> Result<pb::ShowResponse, Status> {
+        let (id, received, sent) = {
+            let views = self.journal.views();
+            let id = views.names.find(id, "id").map_err(refused)?;
+            (id.clone(), views.inbox.get(&id).cloned(), views.outbox.get(&id).cloned())
+        };
+        let mut response = pb::ShowResponse { id: id.to_string(), ..Default::default() };
+        let body_at = if let Some(received) = received {
+            self.mark(&response.id, false, officer).await?;
+            response.signed_by = received.signed_by.to_string();
+            response.position = received.number;
+            received.at_entry
+        } else if let Some(sent) = sent {
+            response.signed_by = Identity::Bureau(self.me).to_string();
+            if let SentState::Accepted(position) = sent.state {
+                response.position = position;
+            }
+            if let Some(sealed) = sent.sealed {
+                response.header = self.header_at(sealed.at_entry).await?;
+            }
+            sent.accepted_at_entry
+        } else {
+            return Err(refused(Refusal::of(Reason::UnknownReference, "id")));
+        };
+        if response.header.is_none() {
+            response.header = self.header_at(body_at).await?;
+        }
+        response.body = self.body_at(body_at).await?;
+        response.erased = response.body.is_none();
+        Ok(response)
+    }
+
+    /// A sent message and where it stands.
+    pub(crate) async fn sent_status(&self, id: &str) -> Result<pb::StatusResponse, Status> {
+        let sent = {
+            let views = self.journal.views();
+            let id = views.names.find(id, "id").map_err(refused)?;
+            views.outbox.get(&id).cloned().ok_or_else(|| {
+                let mut refusal = Refusal::of(Reason::WrongReference, "id");
+                refusal.next_step = format!("{id} is not a message that this bureau sent");
+                refused(refusal)
+            })?
+        };
+        let item = Some(self.outbox_item(&sent).await?);
+        Ok(pb::StatusResponse { item, status: sent.status })
+    }
+
+    /// Cases of an operation, in the order of their requests.
+    pub(crate) fn cases_page(&self, request: &pb::ListCasesRequest) -> Result<pb::ListCasesResponse, Status> {
+        let after: Option<MessageId> =
+            i247_wire::parsed_option(&request.after_request_id, "after_request_id").map_err(refused)?;
+        let views = self.journal.views();
+        let cases = views.cases.page(&request.operation, after.as_ref(), limit(request.limit));
+        Ok(pb::ListCasesResponse { cases })
+    }
+
+    /// Arrivals after a count of them, then whatever changes.
+    pub(crate) fn changes_after(self, after: u64) -> Answers<pb::WatchResponse> {
+        let watcher = Watcher {
+            next: usize::try_from(after).unwrap_or(usize::MAX),
+            applied: self.journal.applied(),
+            changes: self.journal.changes(),
+            desk: self,
+        };
+        Box::pin(futures::stream::try_unfold(watcher, |mut watcher| async move {
+            Ok(watcher.next().await?.map(|event| (event, watcher)))
+        }))
+    }
+
+    /// An attachment of a message: from here, or fetched from the hub, verified and then kept.
+    pub(crate) async fn read_attachment(
+        &self,
+        request: &pb::OpenAttachmentRequest,
+    ) -> Result<Answers<pb::OpenAttachmentResponse>, Status> {
+        use pb::open_attachment_response::Frame;
+        let index = request.index as usize;
+        let (id, attachments, at) = {
+            let views = self.journal.views();
+            let id = views.names.find(&request.message_id, "message_id").map_err(refused)?;
+            let received = views.inbox.get(&id).map(|found| (found.attachments.clone(), found.at_entry));
+            let sent = views.outbox.get(&id).map(|found| (found.attachments.clone(), found.accepted_at_entry));
+            let (attachments, at) = received.or(sent).unwrap_or_default();
+            (id, attachments, at)
+        };
+        let commitment = *attachments.get(index).ok_or_else(|| malformed("index"))?;
+        let notes = self.body_at(at).await?.map(|body| body.attachments).unwrap_or_default();
+        let room = self.attachments.room().await;
+        let loaded = self.attachments.load(commitment).await;
+        let whole = match loaded.map_err(|error| status(&DeskError::Disk(error)))? {
+            Some(whole) => whole,
+            None => {
+                let whole = self.link.fetch(id.to_string(), commitment).await?;
+                let stored = self.attachments.store(whole.clone(), None).await;
+                stored.map_err(|error| status(&DeskError::Disk(error)))?;
+                whole
+            }
+        };
+        drop(room);
+        let note = notes.get(index).cloned().unwrap_or_default();
+        let first = pb::OpenAttachmentResponse { frame: Some(Frame::Note(note)) };
+        let content = whole.content;
+        let chunks = (0..content.len()).step_by(CHUNK_BYTES).map(move |from| {
+            let data: Bytes = content.slice(from..content.len().min(from + CHUNK_BYTES));
+            pb::OpenAttachmentResponse { frame: Some(Frame::Data(data)) }
+        });
+        Ok(Box::pin(futures::stream::iter(std::iter::once(first).chain(chunks).map(Ok))))
+    }
+
+    async fn inbox_item(&self, received: &Received) -> Result<pb::InboxItem, Status> {
+        let body = self.body_at(received.at_entry).await?;
+        Ok(pb::InboxItem {
+            id: received.id.to_string(),
+            kind: pb::Kind::from(received.kind).into(),
+            sender: received.id.sender.to_string(),
+            subject: body.map(|body| body.subject).unwrap_or_default(),
+            received_at_ms: received.received_at.as_millis(),
+            lane: pb::Lane::from(received.lane).into(),
+            opened: received.opened,
+            actioned: received.actioned,
+            refers_to: received.refers_to.as_ref().map(ToString::to_string).unwrap_or_default(),
+            operation: received.operation.clone(),
+            reply_stage: received.reply_stage.map_or(0, |stage| pb::ReplyStage::from(stage).into()),
+            reply_by_ms: received.reply_by.map_or(0, |by| by.as_millis()),
+        })
+    }
+
+    async fn outbox_item(&self, sent: &Sent) -> Result<pb::OutboxItem, Status> {
+        let body = self.body_at(sent.accepted_at_entry).await?;
+        let (state, refusal) = match &sent.state {
+            SentState::Waiting => (pb::OutboxState::Waiting, None),
+            SentState::Accepted(_) => (pb::OutboxState::Accepted, None),
+            SentState::Refused(refusal) => (pb::OutboxState::Refused, Some(pb::Refusal::from(refusal))),
+        };
+        Ok(pb::OutboxItem {
+            id: sent.id.to_string(),
+            kind: pb::Kind::from(sent.kind).into(),
+            subject: body.map(|body| body.subject).unwrap_or_default(),
+            sent_at_ms: sent.accepted_at.as_millis(),
+            lane: pb::Lane::from(sent.id.lane).into(),
+            state: state.into(),
+            refusal,
+            refers_to: sent.refers_to.as_ref().map(ToString::to_string).unwrap_or_default(),
+            operation: sent.operation.clone(),
+            seat: sent.seat.clone(),
+        })
+    }
+
+    async fn header_at(&self, position: u64) -> Result<Option<pb::Header>, Status> {
+        let (entry, _) = self.journal.read(position).await.map_err(|error| unreadable(&error))?;
+        let bytes = match entry.event {
+            Some(Event::Arrived(arrived)) => arrived.header,
+            Some(Event::Sealed(sealed)) => sealed.header,
+            Some(Event::Accepted(accepted)) => return Ok(accepted.header),
+            _ => return Ok(None),
+        };
+        Ok(pb::Header::decode(bytes).ok())
+    }
+
+    /// The body beside an entry; none when it was erased.
+    pub(crate) async fn body_at(&self, position: u64) -> Result<Option<pb::Body>, Status> {
+        let (_, body) = self.journal.read(position).await.map_err(|error| unreadable(&error))?;
+        Ok(match body {
+            Body::Present(bytes) => clear_body(bytes),
+            Body::Damaged => {
+                tracing::error!(position, "a body in the journal is damaged; it is not served");
+                None
+            }
+            Body::None | Body::Erased => None,
+        })
+    }
+}
+
+/// The clear content of a carried body. It was checked against its header before it was written.
+pub(crate) fn clear_body(carried: Bytes) -> Option<pb::Body> {
+    let carried = pb::Carried::decode(carried).ok()?;
+    pb::Body::decode(carried.clear).ok()
+}
+
+/// One caller that watches.
+struct Watcher {
+    desk: Desk,
+    /// The next arrival to tell.
+    next: usize,
+    applied: watch::Receiver<u64>,
+    changes: broadcast::Receiver<Change>,
+}
+
+impl Watcher {
+    async fn next(&mut self) -> Result<Option<pb::WatchResponse>, Status> {
+        use pb::watch_response::Event as Told;
+        loop {
+            let arrived = self.desk.journal.views().inbox.all().get(self.next).cloned();
+            if let Some(received) = arrived {
+                self.next += 1;
+                let item = self.desk.inbox_item(&received).await?;
+                let event = Some(Told::Arrived(item));
+                return Ok(Some(pb::WatchResponse { event, received: self.next as u64 }));
+            }
+            // Every arm is cancel-safe: channels keep what was not received.
+            let change = tokio::select! {
+                () = self.desk.stop.cancelled() => return Ok(None),
+                changed = self.applied.changed() => {
+                    if changed.is_err() {
+                        return Ok(None);
+                    }
+                    continue;
+                }
+                change = self.changes.recv() => change,
+            };
+            let change = match change {
+                Ok(change) => change,
+                Err(broadcast::error::RecvError::Closed) => return Ok(None),
+                Err(broadcast::error::RecvError::Lagged(_)) => {
+                    let mut refusal = Refusal::of(Reason::Busy, "watch");
+                    refusal.next_step = format!("too slow: watch again after {}", self.next);
+                    return Err(refused(refusal));
+                }
+            };
+            if let Some(event) = self.told(change).await? {
+                return Ok(Some(pb::WatchResponse { event: Some(event), received: self.next as u64 }));
+            }
+        }
+    }
+
+    async fn told(&self, change: Change) -> Result<Option<pb::watch_response::Event>, Status> {
+        use pb::watch_response::Event as Told;
+        let (Change::Sent(id) | Change::Progress(id)) = &change;
+        let Some(sent) = self.desk.journal.views().outbox.get(id).cloned() else { return Ok(None) };
+        Ok(match change {
+            Change::Sent(_) => Some(Told::Sent(self.desk.outbox_item(&sent).await?)),
+            Change::Progress(_) => sent.status.map(Told::Progress),
+        })
+    }
+}
+
+fn limit(asked: u32) -> usize {
+    if asked == 0 { PAGE } else { (asked as usize).min(MAX_PAGE) }
+}
+
+fn kind(number: i32) -> Result<Option<i247_model::Kind>, Status> {
+    if number == 0 {
+        return Ok(None);
+    }
+    i247_wire::known::<pb::Kind, i247_model::Kind>(number, "kind").map(Some).map_err(refused)
+}
+
+/// Where a page goes on: behind a message that the last page ended with.
+fn after(id: &str, place: impl Fn(&MessageId) -> Option<usize>) -> Result<Option<usize>, Status> {
+    let Some(id) = i247_wire::parsed_option::<MessageId>(id, "after_id").map_err(refused)? else {
+        return Ok(None);
+    };
+    place(&id).map(Some).ok_or_else(|| refused(Refusal::of(Reason::UnknownReference, "after_id")))
+}
+
+fn refused(refusal: Refusal) -> Status {
+    i247_wire::status(&refusal)
+}
+
+fn unreadable(error: &i247_ledger::ReadError) -> Status {
+    tracing::error!(%error, "the journal cannot be read");
+    let mut refusal = Refusal::of(Reason::Busy, "bureau");
+    refusal.next_step = "the bureau's disk did not answer: try again, then ask the operator".into();
+    refused(refusal)
+}

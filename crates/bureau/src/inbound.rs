@@ -1,0 +1,292 @@
+//! What comes down a stream: each frame is checked and turned into journal notes, in batches.
+//!
+//! It must not write or answer; the uplink does, once the notes are durable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use i247_model::{Class, CountryCode, Identity, Lane, MessageId, Reason, Refusal, Timestamp};
+use i247_trust::Root;
+use i247_wire::pb;
+use i247_wire::pb::connect_response::Frame;
+use i247_wire::pb::journal_entry::Event;
+use i247_wire::pb::submit_result::Result as Outcome;
+use prost::Message as _;
+
+use crate::checks::{self, Signers};
+use crate::facts::facts;
+use crate::greeting::Halt;
+use crate::inbox::Known;
+use crate::journal::Note;
+use crate::views::Views;
+
+/// The signed type of an acceptance.
+const ACCEPTANCE: &str = "i247.v1.Acceptance";
+
+/// Why a stream cannot go on.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// Connect anew.
+    Stream(String),
+    /// The hub ended it and said why.
+    Farewell(Refusal),
+    /// Connecting anew would not help.
+    Halt(Halt),
+}
+
+/// What has gathered since the last write.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) notes: Vec<Note>,
+    /// Size of the bodies in it, in bytes.
+    pub(crate) bytes: usize,
+    /// Deliveries that were taken: credit to be returned.
+    pub(crate) deliveries: u32,
+    /// Lanes whose receipt changed.
+    pub(crate) lanes: BTreeSet<Lane>,
+    /// The hub's last word on these came.
+    pub(crate) answered: Vec<MessageId>,
+    /// The hub wants these later.
+    pub(crate) later: Vec<(MessageId, Option<Duration>, Reason)>,
+    statuses: BTreeMap<String, pb::MessageStatus>,
+}
+
+impl Batch {
+    fn note(&mut self, note: impl Into<Note>) {
+        let note = note.into();
+        self.bytes += note.body.as_ref().map_or(0, bytes::Bytes::len);
+        self.notes.push(note);
+    }
+
+    /// The notes to write, with the last status of each message.
+    pub(crate) fn take_notes(&mut self) -> Vec<Note> {
+        let statuses = std::mem::take(&mut self.statuses).into_values();
+        let heard = statuses.map(|status| Event::Heard(pb::JournalHeard { status: Some(status) }).into());
+        self.notes.extend(heard);
+        std::mem::take(&mut self.notes)
+    }
+}
+
+/// The receiving side of one stream.
+pub(crate) struct Inbound {
+    me: CountryCode,
+    signers: Signers,
+    /// Highest mailbox number taken, per lane, written or in the batch.
+    up_to: [u64; 4],
+    log_id: bytes::Bytes,
+}
+
+impl Inbound {
+    pub(crate) fn new(me: CountryCode, root: Arc<Root>, log_id: bytes::Bytes, views: &Views) -> Self {
+        let up_to = Lane::ALL.map(|lane| views.inbox.up_to(lane));
+        Self { me, signers: Signers::new(root), up_to, log_id }
+    }
+
+    /// Highest mailbox number of the lane that was taken.
+    pub(crate) fn up_to(&self, lane: Lane) -> u64 {
+        self.up_to[lane.index()]
+    }
+
+    /// Takes a frame into the batch.
+    pub(crate) fn take(
+        &mut self,
+        frame: Option<Frame>,
+        now: Timestamp,
+        views: &Views,
+        batch: &mut Batch,
+    ) -> Result<(), Broken> {
+        match frame {
+            Some(Frame::Introduction(introduction)) => {
+                if let Err(error) = self.signers.introduce(&introduction.certificates, now) {
+                    // Its messages will be rejected one by one, as evidence.
+                    tracing::error!(%error, "the hub introduced a signer who does not count");
+                }
+                Ok(())
+            }
+            Some(Frame::Result(result)) => self.result(result, views, batch),
+            Some(Frame::Delivery(delivery)) => self.delivery(delivery, views, batch),
+            Some(Frame::Progress(progress)) => {
+                if let Some(status) = progress.status {
+                    heard(status, views, batch);
+                }
+                Ok(())
+            }
+            Some(Frame::Farewell(refusal)) => {
+                let refusal = Refusal::try_from(refusal).map_err(|refusal| stream("farewell", &refusal))?;
+                Err(Broken::Farewell(refusal))
+            }
+            Some(Frame::Welcome(_)) | None => Err(Broken::Stream("a frame that has no place here".into())),
+        }
+    }
+
+    fn result(&self, result: pb::SubmitResult, views: &Views, batch: &mut Batch) -> Result<(), Broken> {
+        let id: MessageId = i247_wire::parsed(&result.id, "result.id").map_err(|why| stream("result", &why))?;
+        match &result.result {
+            Some(Outcome::Acceptance(signed)) => {
+                self.check_acceptance(&id, signed, views).map_err(|why| stream("acceptance", &why))?;
+            }
+            Some(Outcome::Refusal(refusal)) => {
+                let refusal = Refusal::try_from(refusal.clone()).map_err(|why| stream("refusal", &why))?;
+                match refusal.reason.class() {
+                    Class::NotNow if refusal.reason == Reason::Behind => {
+                        return Err(Broken::Halt(Halt::HubBehind(format!("the hub does not accept: {refusal}"))));
+                    }
+                    Class::NotNow => {
+                        tracing::debug!(message_id = %id, reason = %refusal.reason, "not now");
+                        batch.later.push((id, refusal.retry_after, refusal.reason));
+                        return Ok(());
+                    }
+                    // No number was spent, so the lane cannot go on without this message.
+                    Class::NotAttributable => {
+                        return Err(Broken::Halt(Halt::Other(format!("the hub refuses {id}: {refusal}"))));
+                    }
+                    Class::No => {
+                        tracing::warn!(message_id = %id, reason = %refusal.reason, "refused");
+                    }
+                }
+            }
+            None => return Err(Broken::Stream("a result without a result".into())),
+        }
+        batch.note(Event::Answered(pb::JournalAnswered { result: Some(result) }));
+        batch.answered.push(id);
+        Ok(())
+    }
+
+    /// The hub's promise: signed by its service key, for the very header that was sent, in the log of this stream.
+    fn check_acceptance(&self, id: &MessageId, signed: &pb::Signed, views: &Views) -> Result<(), Refusal> {
+        let key_id = i247_wire::hash(&signed.key_id, "acceptance.key_id")?;
+        let signer = self.signers.find(&key_id);
+        let signer = signer.ok_or_else(|| Refusal::of(Reason::UnknownKey, "acceptance.key_id"))?;
+        if !matches!(signer.identity, Identity::Hub(_)) {
+            return Err(Refusal::of(Reason::NotAuthorised, "acceptance.key_id"));
+        }
+        let payload = i247_trust::verify(signed, ACCEPTANCE, &signer.key)?;
+        let acceptance = pb::Acceptance::decode(payload)
+            .map_err(|_| Refusal::of(Reason::Malformed, "acceptance.payload"))?;
+        let sealed = views.outbox.get(id).and_then(|sent| sent.sealed);
+        let own = sealed.map(|sealed| sealed.header_hash);
+        let same = own.is_some_and(|hash| acceptance.header_hash.as_ref() == hash.as_bytes().as_slice());
+        if acceptance.id != id.to_string() || !same || acceptance.log_id != self.log_id {
+            return Err(Refusal::of(Reason::BodyMismatch, "acceptance"));
+        }
+        Ok(())
+    }
+
+    fn delivery(&mut self, delivery: pb::Delivery, views: &Views, batch: &mut Batch) -> Result<(), Broken> {
+        use pb::delivery::Content;
+        let lane = crate::views::lane(delivery.lane).map_err(|why| stream("delivery", &why))?;
+        let up_to = self.up_to(lane);
+        if delivery.number <= up_to {
+            return repeated(lane, &delivery, views, batch);
+        }
+        // After a loss the hub goes on either where this bureau stands or behind what it knows to be delivered.
+        let lost = views.inbox.lost_up_to(lane);
+        if delivery.number != up_to + 1 && !(up_to < lost && delivery.number == lost + 1) {
+            let hole = format!("mailbox number {} of the {lane} lane follows {up_to}", delivery.number);
+            return Err(Broken::Stream(hole));
+        }
+        let (number, position) = (delivery.number, delivery.position);
+        match delivery.content {
+            Some(Content::Gap(gap)) => {
+                let lane = pb::Lane::from(lane).into();
+                batch.note(Event::Gap(pb::JournalGap { lane, number, position, gap }));
+            }
+            Some(Content::Envelope(envelope)) => {
+                let place = Place { lane, number, position, accepted_at_ms: delivery.accepted_at_ms };
+                let note = self.message(&place, envelope, views);
+                batch.note(note);
+            }
+            None => return Err(Broken::Stream("a delivery without content".into())),
+        }
+        self.up_to[lane.index()] = number;
+        batch.lanes.insert(lane);
+        batch.deliveries += 1;
+        Ok(())
+    }
+
+    /// A message that passed the checks, or the evidence against it.
+    fn message(&self, place: &Place, envelope: pb::Envelope, views: &Views) -> Note {
+        let accepted_at = Timestamp::from_millis(place.accepted_at_ms);
+        let asked = |id: &MessageId| Some(views.outbox.get(id)?.sealed?.header_hash);
+        let body_bytes = Some(envelope.body.clone()).filter(|body| !body.is_empty());
+        let (lane, number, position) = (pb::Lane::from(place.lane).into(), place.number, place.position);
+        let opened = checks::open(self.me, &envelope, accepted_at, &self.signers, asked);
+        let (attested, body) = match opened {
+            Ok(opened) => opened,
+            Err(refusal) => {
+                tracing::error!(
+                    lane = %place.lane, number, reason = %refusal.reason, fields = ?refusal.fields,
+                    "a delivery failed the checks: kept as evidence, tell the secretariat"
+                );
+                let rejected = pb::JournalRejected {
+                    lane,
+                    number,
+                    position,
+                    header: envelope.header,
+                    signature: envelope.signature,
+                    refusal: Some(pb::Refusal::from(&refusal)),
+                };
+                return Note { event: Event::Rejected(rejected), body: body_bytes };
+            }
+        };
+        let header = attested.header();
+        let span =
+            tracing::info_span!("arrive", message_id = %header.id, country = %self.me, kind = %header.kind);
+        if let Some(parent) = &header.traceparent {
+            i247_node::trace::set_parent(&span, parent);
+        }
+        span.in_scope(|| tracing::debug!(lane = %place.lane, number, "delivered"));
+        let arrived = pb::JournalArrived {
+            lane,
+            number,
+            position,
+            accepted_at_ms: place.accepted_at_ms,
+            header: envelope.header,
+            signature: envelope.signature,
+            signed_by: attested.signer().identity.to_string(),
+            facts: body.as_ref().map(facts),
+        };
+        Note { event: Event::Arrived(arrived), body: body_bytes }
+    }
+}
+
+/// Where a delivery stands.
+struct Place {
+    lane: Lane,
+    number: u64,
+    position: u64,
+    accepted_at_ms: u64,
+}
+
+/// A number that came before: the same message is fine, another one is not.
+fn repeated(lane: Lane, delivery: &pb::Delivery, views: &Views, batch: &mut Batch) -> Result<(), Broken> {
+    if let Some(pb::delivery::Content::Envelope(envelope)) = &delivery.content
+        && let Known::Message(known) = views.inbox.known(lane, delivery.number)
+    {
+        let id = i247_wire::decode_header(&envelope.header).map(|header| header.id);
+        if id.as_ref() != Ok(known) {
+            return Err(Broken::Halt(Halt::Other(format!(
+                "mailbox number {} of the {lane} lane is {known} here, and the hub delivers another message under \
+                 it: tell the secretariat",
+                delivery.number
+            ))));
+        }
+    }
+    batch.lanes.insert(lane);
+    batch.deliveries += 1;
+    Ok(())
+}
+
+/// Notes a status when it says something new. Only messages of this bureau have one.
+pub(crate) fn heard(status: pb::MessageStatus, views: &Views, batch: &mut Batch) {
+    let Ok(id) = status.id.parse::<MessageId>() else { return };
+    let known = views.outbox.get(&id);
+    if known.is_some_and(|sent| sent.status.as_ref() != Some(&status)) {
+        batch.statuses.insert(status.id.clone(), status);
+    }
+}
+
+fn stream(what: &str, why: &Refusal) -> Broken {
+    Broken::Stream(format!("{what}: {why}"))
+}

@@ -1,0 +1,218 @@
+//! What was received, and what officers did with it. A view: built by applying journal entries, decides nothing.
+
+use std::collections::BTreeMap;
+
+use i247_model::{CountryCode, Hash, Identity, Kind, Lane, MessageId, ReplyStage, Timestamp};
+use i247_wire::pb;
+
+use crate::policy::KnownNotice;
+
+/// A message received.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Received {
+    pub(crate) id: MessageId,
+    pub(crate) kind: Kind,
+    /// Where it stands in the journal; its body lies beside it.
+    pub(crate) at_entry: u64,
+    pub(crate) lane: Lane,
+    /// Mailbox number.
+    pub(crate) number: u64,
+    pub(crate) received_at: Timestamp,
+    pub(crate) header_hash: Hash,
+    /// Who signed it, as checked here.
+    pub(crate) signed_by: Identity,
+    pub(crate) refers_to: Option<MessageId>,
+    pub(crate) conversation: Option<MessageId>,
+    pub(crate) operation: String,
+    pub(crate) reply_stage: Option<ReplyStage>,
+    pub(crate) reply_by: Option<Timestamp>,
+    pub(crate) attachments: Vec<Hash>,
+    pub(crate) facts: pb::JournalFacts,
+    pub(crate) opened: bool,
+    pub(crate) actioned: bool,
+}
+
+/// What an officer did with a mailbox number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Mark {
+    pub(crate) lane: Lane,
+    pub(crate) number: u64,
+    pub(crate) actioned: bool,
+}
+
+/// What a mailbox number holds, as far as known here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Known<'a> {
+    /// Never seen.
+    Nothing,
+    /// This message.
+    Message(&'a MessageId),
+    /// A gap, or something that failed the checks.
+    Empty,
+}
+
+/// A notice that arrived here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Published {
+    place: usize,
+    cancelled: bool,
+}
+
+/// The mailbox of this bureau.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Inbox {
+    received: Vec<Received>,
+    by_id: BTreeMap<MessageId, usize>,
+    /// What each mailbox number holds; none for gaps and rejected deliveries.
+    numbers: BTreeMap<(Lane, u64), Option<usize>>,
+    up_to: [u64; 4],
+    /// Numbers up to here that are missing were lost with an older copy.
+    lost_up_to: [u64; 4],
+    marks: Vec<Mark>,
+    unopened: usize,
+    rejected: usize,
+    notices: BTreeMap<String, Published>,
+    /// Requests that name a notice, by the notice's number.
+    asked: BTreeMap<String, Vec<usize>>,
+    /// How many, from the first, the national system has answered.
+    pub(crate) handled: usize,
+}
+
+impl Inbox {
+    pub(crate) fn get(&self, id: &MessageId) -> Option<&Received> {
+        self.received.get(*self.by_id.get(id)?)
+    }
+
+    /// All of them, the oldest first.
+    pub(crate) fn all(&self) -> &[Received] {
+        &self.received
+    }
+
+    /// Place in [`Inbox::all`].
+    pub(crate) fn place(&self, id: &MessageId) -> Option<usize> {
+        self.by_id.get(id).copied()
+    }
+
+    pub(crate) fn unopened(&self) -> usize {
+        self.unopened
+    }
+
+    /// How many deliveries failed the checks.
+    pub(crate) fn rejected(&self) -> usize {
+        self.rejected
+    }
+
+    /// All mailbox numbers of the lane up to this one are durable here.
+    pub(crate) fn up_to(&self, lane: Lane) -> u64 {
+        self.up_to[lane.index()]
+    }
+
+    /// Up to this number the lane may have lost messages with an older copy; 0 when it never did.
+    pub(crate) fn lost_up_to(&self, lane: Lane) -> u64 {
+        self.lost_up_to[lane.index()]
+    }
+
+    pub(crate) fn known(&self, lane: Lane, number: u64) -> Known<'_> {
+        match self.numbers.get(&(lane, number)) {
+            Some(Some(place)) => {
+                self.received.get(*place).map_or(Known::Empty, |received| Known::Message(&received.id))
+            }
+            Some(None) => Known::Empty,
+            None => Known::Nothing,
+        }
+    }
+
+    /// What officers did, in order; receipts for it are told from a place on.
+    pub(crate) fn marks(&self) -> &[Mark] {
+        &self.marks
+    }
+
+    /// The notice of this number, if it arrived here and is in force.
+    pub(crate) fn notice(&self, notice_id: &str) -> Option<KnownNotice> {
+        let published = self.notices.get(notice_id).filter(|notice| !notice.cancelled)?;
+        known_notice(self.received.get(published.place)?)
+    }
+
+    /// The requests received that name this notice.
+    pub(crate) fn asked_about(&self, notice_id: &str) -> Vec<&Received> {
+        let places = self.asked.get(notice_id).map_or(&[][..], Vec::as_slice);
+        places.iter().filter_map(|place| self.received.get(*place)).collect()
+    }
+
+    /// Adds a message, unless its id is there already.
+    pub(crate) fn arrived(&mut self, received: Received) {
+        let place = self.received.len();
+        self.number(received.lane, received.number, Some(place));
+        if self.by_id.contains_key(&received.id) {
+            return;
+        }
+        let notice_id = &received.facts.notice_id;
+        match received.kind {
+            Kind::Notice if !notice_id.is_empty() => {
+                self.notices.insert(notice_id.clone(), Published { place, cancelled: false });
+            }
+            Kind::Cancellation => {
+                if let Some(published) = self.notices.get_mut(notice_id) {
+                    published.cancelled = true;
+                }
+            }
+            Kind::Request if !notice_id.is_empty() => {
+                self.asked.entry(notice_id.clone()).or_default().push(place);
+            }
+            _ => {}
+        }
+        self.unopened += 1;
+        self.by_id.insert(received.id.clone(), place);
+        self.received.push(received);
+    }
+
+    /// A number without a message.
+    pub(crate) fn gap(&mut self, lane: Lane, number: u64) {
+        self.number(lane, number, None);
+    }
+
+    /// A number whose delivery failed the checks.
+    pub(crate) fn reject(&mut self, lane: Lane, number: u64) {
+        self.rejected += 1;
+        self.number(lane, number, None);
+    }
+
+    pub(crate) fn mark(&mut self, id: &MessageId, actioned: bool) {
+        let Some(received) = self.by_id.get(id).and_then(|place| self.received.get_mut(*place)) else {
+            return;
+        };
+        if !received.opened {
+            received.opened = true;
+            self.unopened -= 1;
+            self.marks.push(Mark { lane: received.lane, number: received.number, actioned: false });
+        }
+        if actioned && !received.actioned {
+            received.actioned = true;
+            self.marks.push(Mark { lane: received.lane, number: received.number, actioned: true });
+        }
+    }
+
+    /// What is missing up to this number is lost.
+    pub(crate) fn lost(&mut self, lane: Lane, up_to: u64) {
+        let lost = &mut self.lost_up_to[lane.index()];
+        *lost = up_to.max(*lost);
+    }
+
+    fn number(&mut self, lane: Lane, number: u64, place: Option<usize>) {
+        self.numbers.insert((lane, number), place);
+        let up_to = &mut self.up_to[lane.index()];
+        *up_to = number.max(*up_to);
+    }
+}
+
+/// A received notice as policy sees it.
+pub(crate) fn known_notice(received: &Received) -> Option<KnownNotice> {
+    let requester: CountryCode = received.facts.requester.parse().ok()?;
+    Some(KnownNotice {
+        id: received.id.clone(),
+        notice_id: received.facts.notice_id.clone(),
+        requester,
+        red: received.facts.colour() == pb::Colour::Red,
+        operation: received.operation.clone(),
+    })
+}

@@ -1,0 +1,410 @@
+//! The bureau's journal: one writer, which numbers drafts, appends what has gathered and then applies it.
+//!
+//! ```text
+//!  desk, national, uplink ──► commands ──► number ──► one append ──► apply to the views ──► answer, wake
+//! ```
+//!
+//! Nobody sees a view that holds what is not durable. When an append fails for good the journal stops, and says so.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock, RwLockReadGuard};
+
+use bytes::Bytes;
+use i247_ledger::{AppendError, Body, Ledger, MAX_GROUP_BYTES, MAX_GROUP_DRAFTS, Position, ReadError};
+use i247_model::{CountryCode, Lane, MessageId, Reason, Refusal};
+use i247_node::Clock;
+use i247_wire::pb;
+use i247_wire::pb::journal_entry::Event;
+use prost::Message as _;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::views::{KeyOwner, Unreadable, Views};
+
+/// How many commands may wait for the writer.
+const WAITING_COMMANDS: usize = 1024;
+/// How many commands go into one group.
+const MAX_GROUP_COMMANDS: usize = 512;
+/// How many changes a slow watcher may be behind.
+const WAITING_CHANGES: usize = 4096;
+/// How many entries are read at once at start.
+const READ_RECORDS: usize = 1024;
+const READ_BYTES: usize = 4 * 1024 * 1024;
+
+/// What may be appended: an event, and the body that lies beside it.
+#[derive(Debug)]
+pub(crate) struct Note {
+    pub(crate) event: Event,
+    pub(crate) body: Option<Bytes>,
+}
+
+impl From<Event> for Note {
+    fn from(event: Event) -> Self {
+        Self { event, body: None }
+    }
+}
+
+/// A checked draft that waits for its number. The number in its header does not count yet.
+#[derive(Debug)]
+pub(crate) struct Numberless {
+    pub(crate) accepted: pb::JournalAccepted,
+    pub(crate) lane: Lane,
+    pub(crate) body: Bytes,
+}
+
+/// Why something was not written.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum JournalError {
+    /// Nothing was written: no room. It may be tried again.
+    #[error("there is no room for the journal")]
+    Full,
+    /// The journal takes nothing more; what was asked may be found at the next start, or not.
+    #[error("the journal has stopped")]
+    Stopped,
+    /// Nothing was written: the key stands for another caller's message, or the entry is too large.
+    #[error("{0}")]
+    Refused(Refusal),
+}
+
+/// What changed. For watchers; everything in it can be read from the views too.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    /// A message of this bureau was accepted by the desk, signed or answered.
+    Sent(MessageId),
+    /// The hub told where a message stands.
+    Progress(MessageId),
+}
+
+enum Command {
+    Number(Box<Numberless>, oneshot::Sender<Result<MessageId, JournalError>>),
+    Write(Vec<Note>, oneshot::Sender<Result<(), JournalError>>),
+}
+
+/// A handle to the journal; clones are the same journal.
+#[derive(Clone)]
+pub(crate) struct Journal {
+    commands: mpsc::Sender<Command>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    ledger: Arc<dyn Ledger>,
+    views: RwLock<Views>,
+    /// The last entry that was applied.
+    applied: watch::Sender<u64>,
+    changes: broadcast::Sender<Change>,
+    stopped: CancellationToken,
+}
+
+/// The one that writes. Runs until all handles are dropped or it is told to stop, and then writes what waits.
+pub(crate) struct Writer {
+    commands: mpsc::Receiver<Command>,
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    end: Position,
+    /// Taken from the channel, and left for the next group.
+    held: Option<Command>,
+}
+
+/// Reads the whole ledger into views.
+pub(crate) async fn open(
+    country: CountryCode,
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+) -> Result<(Journal, Writer), OpenError> {
+    let mut views = Views::new(country);
+    let mut next = Position::START.next();
+    loop {
+        let records = ledger.read(next, READ_RECORDS, READ_BYTES).await?;
+        let Some(last) = records.last() else { break };
+        next = last.position.next();
+        for record in &records {
+            let entry = pb::JournalEntry::decode(record.entry.clone())
+                .map_err(|error| Unreadable { position: record.position.0, what: error.to_string() })?;
+            views.apply(record.position.0, &entry)?;
+        }
+    }
+    let end = ledger.end();
+    let (commands, waiting) = mpsc::channel(WAITING_COMMANDS);
+    let shared = Arc::new(Shared {
+        ledger,
+        views: RwLock::new(views),
+        applied: watch::Sender::new(end.0),
+        changes: broadcast::Sender::new(WAITING_CHANGES),
+        stopped: CancellationToken::new(),
+    });
+    let writer = Writer { commands: waiting, shared: Arc::clone(&shared), clock, end, held: None };
+    Ok((Journal { commands, shared }, writer))
+}
+
+/// Why the journal was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// An entry cannot be read.
+    #[error("the journal cannot be read")]
+    Read(#[from] ReadError),
+    /// An entry cannot be understood.
+    #[error("the journal cannot be understood")]
+    Unreadable(#[from] Unreadable),
+}
+
+impl Journal {
+    /// The views as they stand. Hold it briefly, never across an await.
+    pub(crate) fn views(&self) -> RwLockReadGuard<'_, Views> {
+        // A panic while applying leaves views behind that are not used again: the writer has stopped.
+        self.shared.views.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Follows the last applied entry.
+    pub(crate) fn applied(&self) -> watch::Receiver<u64> {
+        self.shared.applied.subscribe()
+    }
+
+    /// Follows what changes.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<Change> {
+        self.shared.changes.subscribe()
+    }
+
+    /// Cancelled when nothing more can be written.
+    pub(crate) fn stopped(&self) -> &CancellationToken {
+        &self.shared.stopped
+    }
+
+    /// Gives a draft its number and makes it durable. The same key by the same caller gets the same id again.
+    ///
+    /// # Cancel safety
+    /// Once handed to the writer it is written, whether or not the caller waits.
+    pub(crate) async fn number(&self, draft: Numberless) -> Result<MessageId, JournalError> {
+        let (answer, answered) = oneshot::channel();
+        let command = Command::Number(Box::new(draft), answer);
+        self.commands.send(command).await.map_err(|_| JournalError::Stopped)?;
+        answered.await.map_err(|_| JournalError::Stopped)?
+    }
+
+    /// Makes these durable, in one group.
+    ///
+    /// # Cancel safety
+    /// As for [`Journal::number`].
+    pub(crate) async fn write(&self, notes: Vec<Note>) -> Result<(), JournalError> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Command::Write(notes, answer)).await.map_err(|_| JournalError::Stopped)?;
+        answered.await.map_err(|_| JournalError::Stopped)?
+    }
+
+    /// The entry at a position, and what is left of its body.
+    pub(crate) async fn read(&self, position: u64) -> Result<(pb::JournalEntry, Body), ReadError> {
+        let mut records = self.shared.ledger.read(Position(position), 1, READ_BYTES).await?;
+        // Positions come from the views, so the record is there; a missing one reads as an empty entry.
+        let Some(record) = records.pop() else { return Ok((pb::JournalEntry::default(), Body::None)) };
+        let entry = pb::JournalEntry::decode(record.entry).unwrap_or_default();
+        Ok((entry, record.body))
+    }
+}
+
+/// Numbers and keys of drafts that are in the group under way.
+#[derive(Default)]
+struct Tentative {
+    numbered: BTreeMap<Lane, u64>,
+    keys: BTreeMap<String, KeyOwner>,
+}
+
+/// A group that is being gathered.
+#[derive(Default)]
+struct Group {
+    entries: Vec<pb::JournalEntry>,
+    drafts: Vec<i247_ledger::Draft>,
+    bytes: usize,
+    numbered: Vec<(MessageId, oneshot::Sender<Result<MessageId, JournalError>>)>,
+    written: Vec<oneshot::Sender<Result<(), JournalError>>>,
+}
+
+impl Writer {
+    /// Writes until `stop`, then what waits, then ends. Ends early when the ledger fails for good.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        loop {
+            if let Some(held) = self.held.take() {
+                let group = self.gather(held);
+                if self.append(group).await.is_err() {
+                    self.shared.stopped.cancel();
+                    return;
+                }
+                continue;
+            }
+            // Both arms are cancel-safe: a command that was not received stays in the channel.
+            let first = tokio::select! {
+                command = self.commands.recv() => command,
+                () = stop.cancelled() => {
+                    self.commands.close();
+                    self.commands.recv().await
+                }
+            };
+            let Some(first) = first else { return };
+            let group = self.gather(first);
+            if self.append(group).await.is_err() {
+                self.shared.stopped.cancel();
+                return;
+            }
+        }
+    }
+
+    /// What waits, up to the limits of a group. A new epoch has a group of its own, since numbers depend on it.
+    fn gather(&mut self, first: Command) -> Group {
+        let (mut group, mut tentative) = (Group::default(), Tentative::default());
+        let alone = begins_epoch(&first);
+        self.take(first, &mut group, &mut tentative);
+        for _ in 1..MAX_GROUP_COMMANDS {
+            // The rest is room for one more command, which is never larger than that.
+            if alone || group.bytes > MAX_GROUP_BYTES / 2 || group.drafts.len() > MAX_GROUP_DRAFTS / 2 {
+                break;
+            }
+            let Ok(command) = self.commands.try_recv() else { break };
+            if begins_epoch(&command) {
+                self.held = Some(command);
+                break;
+            }
+            self.take(command, &mut group, &mut tentative);
+        }
+        group
+    }
+
+    fn take(&self, command: Command, group: &mut Group, tentative: &mut Tentative) {
+        let at_ms = self.clock.now().as_millis();
+        match command {
+            Command::Write(notes, answer) => {
+                for note in notes {
+                    group.push(pb::JournalEntry { at_ms, event: Some(note.event) }, note.body);
+                }
+                group.written.push(answer);
+            }
+            Command::Number(draft, answer) => match self.place(&draft, tentative) {
+                // The earlier message may be in this very group: it is answered once the group is durable.
+                Ok(Place::Earlier(id)) => group.numbered.push((id, answer)),
+                Ok(Place::Next(id)) => {
+                    let Numberless { mut accepted, body, .. } = *draft;
+                    if let Some(header) = accepted.header.as_mut() {
+                        header.id = id.to_string();
+                    }
+                    let event = Some(Event::Accepted(accepted));
+                    group.push(pb::JournalEntry { at_ms, event }, Some(body));
+                    group.numbered.push((id, answer));
+                }
+                Err(refusal) => drop(answer.send(Err(JournalError::Refused(refusal)))),
+            },
+        }
+    }
+
+    /// The number that a draft gets, or the message that its key stands for already.
+    fn place(&self, draft: &Numberless, tentative: &mut Tentative) -> Result<Place, Refusal> {
+        let views = self.shared.views.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let key = &draft.accepted.idempotency_key;
+        let officer = &draft.accepted.officer;
+        if !key.is_empty()
+            && let Some(owner) = tentative.keys.get(key).or_else(|| views.key(key))
+        {
+            if owner.officer != *officer {
+                let mut refusal = Refusal::of(Reason::WrongField, "draft.idempotency_key");
+                refusal.next_step = "another caller uses this key: choose a key of your own".into();
+                return Err(refusal);
+            }
+            return Ok(Place::Earlier(owner.id.clone()));
+        }
+        let last = tentative.numbered.entry(draft.lane).or_insert_with(|| {
+            views.outbox.lane(draft.lane).numbered
+        });
+        *last += 1;
+        let id = views.outbox.id(draft.lane, *last);
+        if !key.is_empty() {
+            let owner = KeyOwner { officer: officer.clone(), id: id.clone() };
+            tentative.keys.insert(key.clone(), owner);
+        }
+        Ok(Place::Next(id))
+    }
+
+    /// Appends a group, applies it and answers. An error is final.
+    async fn append(&mut self, group: Group) -> Result<(), JournalError> {
+        let appended = self.shared.ledger.append(self.end, group.drafts).await;
+        let outcome = match appended {
+            Ok(end) => self.apply(end, &group.entries),
+            Err(AppendError::Full) => Err(JournalError::Full),
+            Err(AppendError::TooLarge { size, limit }) => {
+                tracing::error!(size, limit, "a group of journal entries is too large");
+                Err(JournalError::Refused(Refusal::of(Reason::TooLarge, "draft")))
+            }
+            // One process writes the journal; another end, or an unknown one, is told apart at the next start.
+            Err(error @ (AppendError::Conflict { .. } | AppendError::Unknown | AppendError::Stopped(_))) => {
+                tracing::error!(%error, "the journal stops");
+                Err(JournalError::Stopped)
+            }
+        };
+        for (id, answer) in group.numbered {
+            drop(answer.send(outcome.clone().map(|()| id)));
+        }
+        for answer in group.written {
+            drop(answer.send(outcome.clone()));
+        }
+        match outcome {
+            Err(JournalError::Stopped) => outcome,
+            Ok(()) | Err(JournalError::Full | JournalError::Refused(_)) => Ok(()),
+        }
+    }
+
+    fn apply(&mut self, end: Position, entries: &[pb::JournalEntry]) -> Result<(), JournalError> {
+        let mut views = self.shared.views.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for entry in entries {
+            self.end = self.end.next();
+            if let Err(error) = views.apply(self.end.0, entry) {
+                // It is written and would stop the next start too: a fault of this program.
+                tracing::error!(%error, "the journal stops");
+                return Err(JournalError::Stopped);
+            }
+        }
+        drop(views);
+        self.end = end;
+        for entry in entries {
+            if let Some(change) = entry.event.as_ref().and_then(change) {
+                // Nobody may be watching.
+                drop(self.shared.changes.send(change));
+            }
+        }
+        self.shared.applied.send_replace(end.0);
+        Ok(())
+    }
+}
+
+fn begins_epoch(command: &Command) -> bool {
+    match command {
+        Command::Number(..) => false,
+        Command::Write(notes, _) => notes.iter().any(|note| matches!(note.event, Event::Epoch(_))),
+    }
+}
+
+enum Place {
+    Earlier(MessageId),
+    Next(MessageId),
+}
+
+impl Group {
+    fn push(&mut self, entry: pb::JournalEntry, body: Option<Bytes>) {
+        let draft = i247_ledger::Draft { entry: entry.encode_to_vec().into(), body };
+        self.bytes += draft.bytes();
+        self.drafts.push(draft);
+        self.entries.push(entry);
+    }
+}
+
+fn change(event: &Event) -> Option<Change> {
+    let sent = |id: &str| id.parse().ok().map(Change::Sent);
+    match event {
+        Event::Accepted(accepted) => sent(&accepted.header.as_ref()?.id),
+        Event::Sealed(sealed) => sent(&sealed.id),
+        Event::Answered(answered) => sent(&answered.result.as_ref()?.id),
+        Event::Heard(heard) => heard.status.as_ref()?.id.parse().ok().map(Change::Progress),
+        Event::Arrived(_)
+        | Event::Gap(_)
+        | Event::Rejected(_)
+        | Event::Marked(_)
+        | Event::Handled(_)
+        | Event::Attachment(_)
+        | Event::Epoch(_) => None,
+    }
+}

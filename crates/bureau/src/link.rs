@@ -1,0 +1,81 @@
+//! The state of the link to the hub, for those who do not hold it: connected, halted, and the way for single calls.
+
+use std::sync::Arc;
+
+use i247_model::{Hash, Reason, Refusal};
+use i247_wire::pb;
+use i247_wire::pb::exchange_service_client::ExchangeServiceClient;
+use tokio::sync::watch;
+use tonic::transport::Channel;
+
+/// Largest frame from the hub, in bytes: a delivery with its body, or a chunk of an attachment.
+pub(crate) const MAX_FRAME_BYTES: usize = 1024 * 1024;
+
+/// Client of the hub's exchange service.
+pub(crate) type Exchange = ExchangeServiceClient<Channel>;
+
+/// How the link stands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
+    /// A stream is open and greeted.
+    pub(crate) connected: bool,
+    /// Why the bureau neither sends nor acknowledges; empty when it does.
+    pub(crate) halted: String,
+    /// What the hub said when it turned out that this bureau is an older copy.
+    pub(crate) behind: Option<Arc<pb::Welcome>>,
+}
+
+/// Watches the link, and makes single calls through it. Clones are the same link.
+#[derive(Clone)]
+pub(crate) struct Link {
+    pub(crate) state: watch::Receiver<State>,
+    pub(crate) exchange: Exchange,
+}
+
+impl Link {
+    /// Who would receive a message, and why.
+    pub(crate) async fn explain(&self, request: pb::ExplainRequest) -> Result<pb::ExplainResponse, tonic::Status> {
+        self.exchange.clone().explain(request).await.map(tonic::Response::into_inner).map_err(away)
+    }
+
+    /// An attachment of a message, chunk by chunk verified.
+    pub(crate) async fn fetch(
+        &self,
+        message_id: String,
+        commitment: Hash,
+    ) -> Result<crate::attachments::Whole, tonic::Status> {
+        use pb::fetch_attachment_response::Frame;
+        let request = pb::FetchAttachmentRequest {
+            message_id,
+            commitment: bytes::Bytes::copy_from_slice(commitment.as_bytes()),
+            first_chunk: 0,
+        };
+        let mut frames =
+            self.exchange.clone().fetch_attachment(request).await.map_err(away)?.into_inner();
+        let mut collected = None;
+        while let Some(response) = frames.message().await? {
+            let taken = match (response.frame, collected.as_mut()) {
+                (Some(Frame::Manifest(manifest)), None) => {
+                    crate::attachments::Collected::new(manifest, commitment).map(|begun| collected = Some(begun))
+                }
+                (Some(Frame::Chunk(chunk)), Some(collected)) => collected.chunk(&chunk),
+                (Some(Frame::Manifest(_)), Some(_)) | (Some(Frame::Chunk(_)), None) | (None, _) => {
+                    Err(Refusal::of(Reason::Malformed, "frame"))
+                }
+            };
+            taken.map_err(|refusal| i247_wire::status(&refusal))?;
+        }
+        let collected = collected.ok_or_else(|| Refusal::of(Reason::AttachmentMissing, "manifest"));
+        collected.and_then(crate::attachments::Collected::whole).map_err(|refusal| i247_wire::status(&refusal))
+    }
+}
+
+/// A refusal of the hub goes through; that it cannot be reached is said in the caller's words.
+fn away(status: tonic::Status) -> tonic::Status {
+    if i247_wire::refusal(&status).is_some() {
+        return status;
+    }
+    let mut refusal = Refusal::of(Reason::Busy, "hub");
+    refusal.next_step = "the hub cannot be reached now: try again when the bureau is connected".into();
+    i247_wire::status(&refusal)
+}

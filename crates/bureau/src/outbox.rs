@@ -1,0 +1,198 @@
+//! What was sent, and where each message stands. A view: built by applying journal entries, decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use i247_model::{CountryCode, Hash, Kind, Lane, MessageId, Refusal, Sender, Timestamp};
+use i247_wire::pb;
+
+/// Where a sent message stands between this bureau and the hub.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum SentState {
+    /// Durable here, not yet answered.
+    Waiting,
+    /// In the hub's log at this position.
+    Accepted(u64),
+    /// There will be no acceptance.
+    Refused(Refusal),
+}
+
+/// A message of this bureau.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Sent {
+    pub(crate) id: MessageId,
+    pub(crate) kind: Kind,
+    /// Where the accepted draft stands in the journal; its body lies beside it.
+    pub(crate) accepted_at_entry: u64,
+    pub(crate) accepted_at: Timestamp,
+    pub(crate) refers_to: Option<MessageId>,
+    pub(crate) operation: String,
+    pub(crate) seat: String,
+    /// Countries that are addressed by name.
+    pub(crate) named: BTreeSet<CountryCode>,
+    pub(crate) attachments: Vec<Hash>,
+    pub(crate) facts: pb::JournalFacts,
+    pub(crate) sealed: Option<Sealed>,
+    pub(crate) state: SentState,
+    /// As last heard from the hub.
+    pub(crate) status: Option<pb::MessageStatus>,
+}
+
+impl Sent {
+    /// Whether the hub may still tell something new about it.
+    pub(crate) fn open(&self) -> bool {
+        let closed = self.status.as_ref().is_some_and(|status| status.closed);
+        matches!(self.state, SentState::Accepted(_)) && !closed
+    }
+}
+
+/// Where a message's header and signature stand in the journal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Sealed {
+    pub(crate) at_entry: u64,
+    pub(crate) header_hash: Hash,
+}
+
+/// Where one lane of the present epoch stands. Numbers; 0 for none yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct LaneEnds {
+    /// Highest number given to a draft.
+    pub(crate) numbered: u64,
+    /// Highest number that has its header and signature.
+    pub(crate) sealed: u64,
+    /// Hash of that header.
+    pub(crate) last_hash: Option<Hash>,
+}
+
+/// All messages of this bureau.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Outbox {
+    sender: Sender,
+    pub(crate) epoch: u64,
+    sent: Vec<Sent>,
+    by_id: BTreeMap<MessageId, usize>,
+    lanes: [LaneEnds; 4],
+    /// Not answered by the hub, of any epoch.
+    waiting: BTreeSet<MessageId>,
+    /// Accepted and not closed.
+    open: BTreeSet<MessageId>,
+    /// The hub's log, as its receipts name it.
+    pub(crate) log_id: Vec<u8>,
+    /// Highest position that a receipt of the hub named.
+    pub(crate) log_end_seen: u64,
+}
+
+impl Outbox {
+    pub(crate) fn new(sender: Sender) -> Self {
+        Self {
+            sender,
+            epoch: 1,
+            sent: Vec::new(),
+            by_id: BTreeMap::new(),
+            lanes: [LaneEnds::default(); 4],
+            waiting: BTreeSet::new(),
+            open: BTreeSet::new(),
+            log_id: Vec::new(),
+            log_end_seen: 0,
+        }
+    }
+
+    pub(crate) fn get(&self, id: &MessageId) -> Option<&Sent> {
+        self.sent.get(*self.by_id.get(id)?)
+    }
+
+    /// All of them, the oldest first.
+    pub(crate) fn all(&self) -> &[Sent] {
+        &self.sent
+    }
+
+    /// Place in [`Outbox::all`].
+    pub(crate) fn place(&self, id: &MessageId) -> Option<usize> {
+        self.by_id.get(id).copied()
+    }
+
+    pub(crate) fn lane(&self, lane: Lane) -> LaneEnds {
+        self.lanes[lane.index()]
+    }
+
+    /// How many are not yet answered.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The ids that the hub accepted and has not closed, at most `limit` of them.
+    pub(crate) fn open(&self, limit: usize) -> Vec<MessageId> {
+        self.open.iter().take(limit).cloned().collect()
+    }
+
+    /// The lowest number of the lane, in the present epoch, that the hub has not answered.
+    pub(crate) fn first_waiting(&self, lane: Lane) -> Option<u64> {
+        let first = self.id(lane, 1);
+        let last = self.id(lane, u64::MAX);
+        self.waiting.range(first..=last).next().map(|id| id.number)
+    }
+
+    /// The id of this number in the present epoch.
+    pub(crate) fn id(&self, lane: Lane, number: u64) -> MessageId {
+        MessageId { sender: self.sender.clone(), epoch: self.epoch, lane, number }
+    }
+
+    pub(crate) fn accepted(&mut self, sent: Sent) {
+        let ends = &mut self.lanes[sent.id.lane.index()];
+        ends.numbered = ends.numbered.max(sent.id.number);
+        self.waiting.insert(sent.id.clone());
+        self.by_id.insert(sent.id.clone(), self.sent.len());
+        self.sent.push(sent);
+    }
+
+    pub(crate) fn sealed(&mut self, id: &MessageId, sealed: Sealed) -> Option<&Sent> {
+        let sent = self.sent.get_mut(*self.by_id.get(id)?)?;
+        sent.sealed = Some(sealed);
+        let ends = &mut self.lanes[id.lane.index()];
+        if id.epoch == self.epoch && id.number > ends.sealed {
+            ends.sealed = id.number;
+            ends.last_hash = Some(sealed.header_hash);
+        }
+        Some(sent)
+    }
+
+    /// The hub's answer. Only the first one counts; a refusal never undoes an acceptance.
+    pub(crate) fn answered(&mut self, id: &MessageId, state: SentState) {
+        let Some(sent) = self.by_id.get(id).and_then(|at| self.sent.get_mut(*at)) else { return };
+        if matches!(sent.state, SentState::Accepted(_)) {
+            return;
+        }
+        if let SentState::Accepted(position) = state {
+            self.log_end_seen = self.log_end_seen.max(position);
+        }
+        sent.state = state;
+        self.waiting.remove(id);
+        if sent.open() {
+            self.open.insert(id.clone());
+        }
+    }
+
+    pub(crate) fn heard(&mut self, id: &MessageId, status: pb::MessageStatus) -> Option<&Sent> {
+        let sent = self.sent.get_mut(*self.by_id.get(id)?)?;
+        sent.status = Some(status);
+        if sent.open() {
+            self.open.insert(id.clone());
+        } else {
+            self.open.remove(id);
+        }
+        Some(sent)
+    }
+
+    /// A new epoch begins: what was not answered is given up, and numbers begin again.
+    pub(crate) fn new_epoch(&mut self, epoch: u64, given_up: &Refusal) {
+        for id in std::mem::take(&mut self.waiting) {
+            if let Some(sent) = self.by_id.get(&id).and_then(|at| self.sent.get_mut(*at)) {
+                sent.state = SentState::Refused(given_up.clone());
+            }
+        }
+        self.epoch = epoch;
+        self.lanes = [LaneEnds::default(); 4];
+        // The hub's log is learned anew from its next receipt.
+        self.log_id.clear();
+        self.log_end_seen = 0;
+    }
+}

@@ -1,0 +1,114 @@
+//! Gives waiting messages their final header and their signature, in bursts. It must not send: what it makes is sent
+//! only after it is durable.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use i247_ledger::{Body, ReadError};
+use i247_model::{Hash, Header, Lane, MessageId, Refusal, Timestamp};
+use i247_trust::SigningKey;
+use i247_wire::pb;
+use i247_wire::pb::journal_entry::Event;
+
+use crate::journal::{Journal, Note};
+
+/// A burst that is ready once its notes are durable.
+#[derive(Debug, Default)]
+pub(crate) struct Burst {
+    /// To be written before anything is sent.
+    pub(crate) notes: Vec<Note>,
+    /// To be sent, in this order.
+    pub(crate) envelopes: Vec<pb::Envelope>,
+}
+
+/// Why a message cannot be sealed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SealError {
+    /// The journal cannot be read now.
+    #[error("the journal cannot be read")]
+    Read(#[from] ReadError),
+    /// The draft in the journal is not a message, or its body is gone.
+    #[error("{id} cannot be sealed: {what}")]
+    Broken {
+        /// Which message.
+        id: MessageId,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// Where a message's parts stand in the journal.
+struct Places {
+    accepted: u64,
+    sealed: Option<u64>,
+}
+
+/// Seals these messages, or takes the seal that they have; per lane they follow each other in number.
+pub(crate) async fn seal(
+    journal: &Journal,
+    key: &SigningKey,
+    now: Timestamp,
+    ids: &[MessageId],
+) -> Result<Burst, SealError> {
+    let mut burst = Burst::default();
+    let mut fresh: Vec<(usize, MessageId, Bytes)> = Vec::new();
+    let mut last: BTreeMap<Lane, Option<Hash>> = BTreeMap::new();
+    for id in ids {
+        let broken = |what: &str| SealError::Broken { id: id.clone(), what: what.into() };
+        let places = {
+            let views = journal.views();
+            last.entry(id.lane).or_insert_with(|| views.outbox.lane(id.lane).last_hash);
+            views.outbox.get(id).map(|sent| Places {
+                accepted: sent.accepted_at_entry,
+                sealed: sent.sealed.map(|sealed| sealed.at_entry),
+            })
+        };
+        let places = places.ok_or_else(|| broken("it is not in the outbox"))?;
+        let (entry, body) = journal.read(places.accepted).await?;
+        let Body::Present(body) = body else { return Err(broken("its body is gone")) };
+        let Some(Event::Accepted(accepted)) = entry.event else { return Err(broken("its draft is gone")) };
+        if let Some(at) = places.sealed {
+            let (entry, _) = journal.read(at).await?;
+            let Some(Event::Sealed(sealed)) = entry.event else { return Err(broken("its seal is gone")) };
+            burst.envelopes.push(pb::Envelope { header: sealed.header, body, signature: sealed.signature });
+            continue;
+        }
+        let previous = last.entry(id.lane).or_default();
+        let header = finish(accepted, key, now, *previous)
+            .map_err(|refusal| broken(&refusal.to_string()))?;
+        *previous = Some(i247_trust::header_hash(&header));
+        fresh.push((burst.envelopes.len(), id.clone(), header.clone()));
+        burst.envelopes.push(pb::Envelope { header, body, signature: None });
+    }
+    sign(key, &fresh, &mut burst);
+    Ok(burst)
+}
+
+/// The header as it is signed.
+fn finish(
+    accepted: pb::JournalAccepted,
+    key: &SigningKey,
+    now: Timestamp,
+    previous: Option<Hash>,
+) -> Result<Bytes, Refusal> {
+    let mut header = accepted.header.unwrap_or_default();
+    header.key_id = Bytes::copy_from_slice(key.key_id().as_bytes());
+    header.previous = previous.map_or_else(Bytes::new, |hash| Bytes::copy_from_slice(hash.as_bytes()));
+    header.signed_at_ms = now.as_millis();
+    Ok(i247_wire::encode_header(&Header::try_from(header)?))
+}
+
+fn sign(key: &SigningKey, fresh: &[(usize, MessageId, Bytes)], burst: &mut Burst) {
+    for chunk in fresh.chunks(i247_trust::MAX_BURST) {
+        let headers: Vec<Bytes> = chunk.iter().map(|(_, _, header)| header.clone()).collect();
+        for ((place, id, header), signature) in chunk.iter().zip(i247_trust::sign_headers(key, &headers)) {
+            burst.envelopes[*place].signature = Some(signature.clone());
+            let sealed = pb::JournalSealed {
+                id: id.to_string(),
+                header: header.clone(),
+                signature: Some(signature),
+            };
+            burst.notes.push(Event::Sealed(sealed).into());
+        }
+    }
+}

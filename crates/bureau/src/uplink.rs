@@ -1,0 +1,418 @@
+//! The one connection to the hub: greets, sends what waits, takes what comes, for ever.
+//!
+//! ```text
+//!  hub ─► frames ─► inbound: check ─┐                       ┌─► receipts, credit
+//!                                   ├─► one journal group ──┤
+//!  outbox ─► window ─► seal ────────┘                       └─► envelopes
+//! ```
+//!
+//! Nothing is acknowledged or sent before the group that holds it is durable. It must not decide what follows from a
+//! message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use i247_model::{CountryCode, Hash, Lane, LaneReceipt, NumberRange, Party, Reason, Receipts};
+use i247_node::{Clock, Dice, sleep};
+use i247_trust::{Root, SigningKey};
+use i247_wire::pb;
+use i247_wire::pb::connect_request::Frame as Up;
+use i247_wire::pb::connect_response::Frame as Down;
+use prost::Message as _;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::attachments::Attachments;
+use crate::greeting::{Halt, check_welcome, hello};
+use crate::inbound::{Batch, Broken, Inbound, heard};
+use crate::journal::Journal;
+use crate::link::{Exchange, State};
+use crate::outbound::{Next, Outbound};
+use crate::sealing::seal;
+use crate::upload::upload;
+
+/// Deliveries that the hub may send ahead of our credit.
+const CREDIT: u32 = 256;
+/// Most frames, and bytes of bodies, in one journal group.
+const BATCH_FRAMES: usize = 256;
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
+/// Largest window that is used, whatever the hub offers.
+const MAX_WINDOW: usize = 1024;
+/// Frames that may wait for the network; above the window, so that sending never waits for reading.
+const WAITING_FRAMES: usize = 4096;
+/// How long the hub may take to say Welcome, and for a single call.
+const WELCOME_WITHIN: Duration = Duration::from_secs(10);
+/// The first and the longest wait before connecting anew.
+const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
+const MAX_BACK_OFF: Duration = Duration::from_secs(5);
+/// How many messages one question for their state may name.
+const STATUSES_AT_ONCE: usize = 256;
+/// How many messages are asked about after connecting.
+const MAX_STATUSES: usize = 16 * STATUSES_AT_ONCE;
+/// Ranges of opened and actioned numbers in one receipt.
+const MARKS_AT_ONCE: usize = 128;
+/// How many of the last marks are told again on a new stream.
+const MARKS_AGAIN: usize = 4096;
+
+/// What the link to the hub needs.
+pub(crate) struct Uplink {
+    pub(crate) me: CountryCode,
+    pub(crate) key: Arc<SigningKey>,
+    pub(crate) root: Arc<Root>,
+    pub(crate) journal: Journal,
+    pub(crate) attachments: Attachments,
+    pub(crate) exchange: Exchange,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) dice: Arc<dyn Dice>,
+    pub(crate) state: watch::Sender<State>,
+}
+
+impl Uplink {
+    /// Holds the connection until `stop`.
+    ///
+    /// # Cancel safety
+    /// Dropped at any point nothing is lost: the next stream begins from the journal.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut back_off = FIRST_BACK_OFF;
+        while !stop.is_cancelled() && !self.journal.stopped().is_cancelled() {
+            // Dropping a session drops its stream; everything else is in the journal.
+            let ended = tokio::select! {
+                () = stop.cancelled() => break,
+                ended = self.session() => ended,
+            };
+            let was_connected = self.state.borrow().connected;
+            self.state.send_modify(|state| state.connected = false);
+            if was_connected {
+                back_off = FIRST_BACK_OFF;
+            }
+            match ended {
+                Broken::Stream(why) => tracing::info!(why, "the link to the hub is down; connecting anew"),
+                Broken::Farewell(refusal) if refusal.reason == Reason::Behind => {
+                    self.halt(&Halt::Other(format!("the hub ended the link: {refusal}")));
+                    back_off = MAX_BACK_OFF;
+                }
+                Broken::Farewell(refusal) => {
+                    tracing::warn!(%refusal, "the hub ended the link");
+                    back_off = back_off.max(refusal.retry_after.unwrap_or_default()).min(MAX_BACK_OFF);
+                }
+                Broken::Halt(halt) => {
+                    self.halt(&halt);
+                    back_off = MAX_BACK_OFF;
+                }
+            }
+            let jitter = self.dice.below(u64::try_from(back_off.as_millis()).unwrap_or(0) / 2 + 1);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = sleep(back_off / 2 + Duration::from_millis(jitter)) => {}
+            }
+            back_off = (back_off * 2).min(MAX_BACK_OFF);
+        }
+        self.state.send_modify(|state| state.connected = false);
+    }
+
+    fn halt(&self, halt: &Halt) {
+        if self.state.borrow().halted != halt.text() {
+            tracing::error!(why = halt.text(), "halted: neither sending nor acknowledging");
+        }
+        self.state.send_modify(|state| state.halted = halt.text().to_owned());
+    }
+
+    /// One stream, from Hello to its end.
+    async fn session(&self) -> Broken {
+        match self.greet().await {
+            Ok(mut session) => match session.run().await {
+                Ok(never) => never,
+                Err(broken) => broken,
+            },
+            Err(broken) => broken,
+        }
+    }
+
+    async fn greet(&self) -> Result<Session<'_>, Broken> {
+        let hello = hello(&self.journal.views());
+        let (frames, outgoing) = mpsc::channel(WAITING_FRAMES);
+        put(&frames, Up::Hello(hello))?;
+        let mut exchange = self.exchange.clone();
+        let connecting = exchange.connect(ReceiverStream::new(outgoing));
+        let greeted = tokio::time::timeout(WELCOME_WITHIN, async {
+            let mut incoming = connecting.await?.into_inner();
+            let first = incoming.message().await?;
+            Ok::<_, tonic::Status>((incoming, first))
+        });
+        let late = |_| Broken::Stream("no welcome in time".into());
+        let (incoming, first) = greeted.await.map_err(late)?.map_err(|status| refused(&status))?;
+        let welcome = match first.and_then(|response| response.frame) {
+            Some(Down::Welcome(welcome)) => welcome,
+            Some(Down::Farewell(refusal)) => {
+                let refusal = i247_model::Refusal::try_from(refusal);
+                return Err(refusal.map_or_else(|why| Broken::Stream(why.to_string()), Broken::Farewell));
+            }
+            _ => return Err(Broken::Stream("the hub did not begin with a welcome".into())),
+        };
+        let checked = check_welcome(&welcome, &self.journal.views());
+        if let Err(halt) = checked {
+            if matches!(halt, Halt::BureauBehind(_)) {
+                self.state.send_modify(|state| state.behind = Some(Arc::new(welcome)));
+            }
+            return Err(Broken::Halt(halt));
+        }
+        tracing::info!(log_end = welcome.log_end, program = welcome.program, "connected to the hub");
+        self.state.send_replace(State { connected: true, ..State::default() });
+        let views = self.journal.views();
+        let window = (welcome.window as usize).clamp(1, MAX_WINDOW);
+        Ok(Session {
+            uplink: self,
+            inbound: Inbound::new(self.me, Arc::clone(&self.root), welcome.log_id.clone(), &views),
+            outbound: Outbound::new(window, &views.outbox),
+            log_id: welcome.log_id,
+            told: views.inbox.marks().len().saturating_sub(MARKS_AGAIN),
+            frames,
+            incoming,
+            uploads: JoinSet::new(),
+            uploading: None,
+        })
+    }
+}
+
+/// An open stream.
+struct Session<'a> {
+    uplink: &'a Uplink,
+    inbound: Inbound,
+    outbound: Outbound,
+    log_id: Bytes,
+    /// How many marks of officers were told.
+    told: usize,
+    frames: mpsc::Sender<pb::ConnectRequest>,
+    incoming: tonic::Streaming<pb::ConnectResponse>,
+    /// One upload at a time; dropped with the session.
+    uploads: JoinSet<Result<(), tonic::Status>>,
+    uploading: Option<Hash>,
+}
+
+impl Session<'_> {
+    async fn run(&mut self) -> Result<Broken, Broken> {
+        put(&self.frames, Up::Credit(pb::Credit { deliveries: CREDIT }))?;
+        let mut batch = Batch::default();
+        self.ask_statuses(&mut batch).await;
+        let mut applied = self.uplink.journal.applied();
+        loop {
+            let wait = self.turn(&mut batch).await?;
+            // Every arm is cancel-safe: frames stay in the stream, an upload's result in its set, and the rest is
+            // only a wake-up.
+            tokio::select! {
+                frame = self.incoming.message() => self.take(frame, &mut batch)?,
+                changed = applied.changed() => {
+                    changed.map_err(|_| Broken::Stream("the journal has stopped".into()))?;
+                }
+                Some(done) = self.uploads.join_next() => self.uploaded(done),
+                () = sleep(wait) => {}
+            }
+            self.drain(&mut batch)?;
+        }
+    }
+
+    /// Takes the frames that are there already.
+    fn drain(&mut self, batch: &mut Batch) -> Result<(), Broken> {
+        for _ in 1..BATCH_FRAMES {
+            if batch.bytes > BATCH_BYTES {
+                break;
+            }
+            let Some(frame) = self.incoming.message().now_or_never() else { break };
+            self.take(frame, batch)?;
+        }
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        frame: Result<Option<pb::ConnectResponse>, tonic::Status>,
+        batch: &mut Batch,
+    ) -> Result<(), Broken> {
+        let response = frame.map_err(|status| refused(&status))?;
+        let response = response.ok_or_else(|| Broken::Stream("the hub ended the stream".into()))?;
+        let views = self.uplink.journal.views();
+        self.inbound.take(response.frame, self.uplink.clock.now(), &views, batch)
+    }
+
+    /// Writes what has gathered together with what is to be sent, then acknowledges and sends. Returns how long
+    /// until there is more to do even if nothing happens.
+    async fn turn(&mut self, batch: &mut Batch) -> Result<Duration, Broken> {
+        let now = self.uplink.clock.monotonic();
+        let mut batch = std::mem::take(batch);
+        for id in &batch.answered {
+            self.outbound.answered(id);
+        }
+        for (id, wait, reason) in &batch.later {
+            if *reason == Reason::AttachmentMissing
+                && let Some(sent) = self.uplink.journal.views().outbox.get(id)
+            {
+                self.outbound.not_uploaded(&sent.attachments);
+            }
+            self.outbound.later(id, *wait, now);
+        }
+        let next = self.outbound.take(&self.uplink.journal.views().outbox, now, i247_trust::MAX_BURST);
+        self.begin_upload(&next);
+        let sealed = seal(&self.uplink.journal, &self.uplink.key, self.uplink.clock.now(), &next.messages);
+        let mut burst = sealed.await.map_err(|error| Broken::Halt(Halt::Other(error.to_string())))?;
+        let mut notes = batch.take_notes();
+        notes.append(&mut burst.notes);
+        if !notes.is_empty() {
+            let written = self.uplink.journal.write(notes).await;
+            written.map_err(|error| Broken::Stream(error.to_string()))?;
+        }
+        self.acknowledge(&batch)?;
+        for envelope in burst.envelopes {
+            put(&self.frames, Up::Envelope(envelope))?;
+        }
+        let more = next.messages.len() == i247_trust::MAX_BURST
+            || self.told < self.uplink.journal.views().inbox.marks().len();
+        Ok(if more { Duration::ZERO } else { self.outbound.wait(now).unwrap_or(Duration::MAX) })
+    }
+
+    /// Signed receipts for what is durable here, and what officers did since; credit apart.
+    fn acknowledge(&mut self, batch: &Batch) -> Result<(), Broken> {
+        let mut lanes: Vec<LaneReceipt> = batch.lanes.iter().map(|lane| self.receipt(*lane)).collect();
+        let marks = {
+            let views = self.uplink.journal.views();
+            let marks = views.inbox.marks();
+            let end = marks.len().min(self.told + MARKS_AT_ONCE);
+            let new = marks.get(self.told..end).unwrap_or_default().to_vec();
+            self.told = end;
+            new
+        };
+        for mark in marks {
+            if !lanes.iter().any(|receipt| receipt.lane == mark.lane) {
+                lanes.push(self.receipt(mark.lane));
+            }
+            for receipt in lanes.iter_mut().filter(|receipt| receipt.lane == mark.lane) {
+                let ranges = if mark.actioned { &mut receipt.actioned } else { &mut receipt.opened };
+                ranges.push(NumberRange { first: mark.number, last: mark.number });
+            }
+        }
+        if !lanes.is_empty() {
+            for receipt in &mut lanes {
+                receipt.opened = merged(std::mem::take(&mut receipt.opened));
+                receipt.actioned = merged(std::mem::take(&mut receipt.actioned));
+            }
+            lanes.sort_by_key(|receipt| receipt.lane);
+            put(&self.frames, Up::Receipts(self.signed(lanes)))?;
+        }
+        if batch.deliveries > 0 {
+            put(&self.frames, Up::Credit(pb::Credit { deliveries: batch.deliveries }))?;
+        }
+        Ok(())
+    }
+
+    fn receipt(&self, lane: Lane) -> LaneReceipt {
+        LaneReceipt {
+            lane,
+            delivered_up_to: self.inbound.up_to(lane),
+            opened: Vec::new(),
+            actioned: Vec::new(),
+        }
+    }
+
+    fn signed(&self, lanes: Vec<LaneReceipt>) -> pb::Signed {
+        let party = Party::Bureau(self.uplink.me);
+        let receipts = Receipts { party, lanes, signed_at: self.uplink.clock.now() };
+        let frame = i247_wire::receipts(&receipts, self.log_id.clone());
+        i247_trust::sign(&self.uplink.key, "i247.v1.Receipts", frame.encode_to_vec())
+    }
+
+    /// Asks where the open messages stand; what is missed here comes with the next change or the next stream.
+    async fn ask_statuses(&self, batch: &mut Batch) {
+        let open = self.uplink.journal.views().outbox.open(MAX_STATUSES);
+        let ids: Vec<String> = open.iter().map(ToString::to_string).collect();
+        for ids in ids.chunks(STATUSES_AT_ONCE) {
+            let mut request = tonic::Request::new(pb::StatusesRequest { ids: ids.to_vec() });
+            request.set_timeout(WELCOME_WITHIN);
+            match self.uplink.exchange.clone().statuses(request).await {
+                Ok(response) => {
+                    let views = self.uplink.journal.views();
+                    for status in response.into_inner().statuses {
+                        heard(status, &views, batch);
+                    }
+                }
+                Err(status) => {
+                    tracing::warn!(code = ?status.code(), "the hub did not say where messages stand");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn begin_upload(&mut self, next: &Next) {
+        if self.uploading.is_some() {
+            return;
+        }
+        let Some(attachment) = next.attachments.first().copied() else { return };
+        self.uploading = Some(attachment);
+        let (exchange, store) = (self.uplink.exchange.clone(), self.uplink.attachments.clone());
+        self.uploads.spawn(async move { upload(exchange, &store, attachment).await });
+    }
+
+    fn uploaded(&mut self, done: Result<Result<(), tonic::Status>, tokio::task::JoinError>) {
+        let Some(attachment) = self.uploading.take() else { return };
+        match done {
+            Ok(Ok(())) => self.outbound.uploaded(attachment),
+            Ok(Err(status)) => {
+                tracing::warn!(%attachment, code = ?status.code(), "an upload failed");
+                self.outbound.hold_uploads(self.uplink.clock.monotonic());
+            }
+            Err(error) => {
+                tracing::error!(%attachment, %error, "an upload broke off");
+                self.outbound.hold_uploads(self.uplink.clock.monotonic());
+            }
+        }
+    }
+}
+
+/// Numbers in order, with neighbours joined.
+fn merged(mut ranges: Vec<NumberRange>) -> Vec<NumberRange> {
+    ranges.sort_unstable();
+    let mut merged: Vec<NumberRange> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if range.first <= last.last.saturating_add(1) => last.last = last.last.max(range.last),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+/// Hands a frame to the network without waiting: the window and the credit bound what can be there.
+fn put(frames: &mpsc::Sender<pb::ConnectRequest>, frame: Up) -> Result<(), Broken> {
+    frames
+        .try_send(pb::ConnectRequest { frame: Some(frame) })
+        .map_err(|_| Broken::Stream("the hub does not read".into()))
+}
+
+fn refused(status: &tonic::Status) -> Broken {
+    match i247_wire::refusal(status) {
+        Some(refusal) => Broken::Farewell(refusal),
+        None => {
+            let cause = i247_node::ConnectError::of(status);
+            Broken::Stream(cause.map_or_else(|| format!("{:?}", status.code()), ToString::to_string))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(first: u64, last: u64) -> NumberRange {
+        NumberRange { first, last }
+    }
+
+    #[test]
+    fn neighbouring_numbers_become_one_range() {
+        let ranges = vec![range(5, 5), range(1, 1), range(2, 2), range(5, 5), range(4, 4)];
+        assert_eq!(merged(ranges), [range(1, 2), range(4, 5)]);
+        assert!(merged(Vec::new()).is_empty());
+    }
+}

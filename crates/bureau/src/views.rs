@@ -1,0 +1,227 @@
+//! Everything that is known from the journal: outbox, inbox, cases, ids and keys.
+//!
+//! [`Views::apply`] is the only way that they change, at start and while running alike, so rebuilding gives the same
+//! views. They are kept whole in memory and built anew at each start; there are no snapshots.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use i247_model::{CountryCode, Hash, Kind, Lane, MessageId, Reason, Refusal, Sender, Timestamp};
+use i247_wire::pb::journal_entry::Event;
+use i247_wire::{known, parsed, pb};
+use prost::Message as _;
+
+use crate::cases::Cases;
+use crate::inbox::{Inbox, Received};
+use crate::names::Names;
+use crate::outbox::{Outbox, Sealed, Sent, SentState};
+
+/// A journal entry that this program cannot read: written by a later version, or damaged before it was written.
+#[derive(Debug, thiserror::Error)]
+#[error("journal entry {position} is not readable: {what}")]
+pub struct Unreadable {
+    /// Where it stands.
+    pub position: u64,
+    /// The field that is wrong.
+    pub what: String,
+}
+
+/// Whoever handed in a draft, and the id that it got.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct KeyOwner {
+    pub(crate) officer: String,
+    pub(crate) id: MessageId,
+}
+
+/// All views of the journal.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Views {
+    pub(crate) outbox: Outbox,
+    pub(crate) inbox: Inbox,
+    pub(crate) cases: Cases,
+    pub(crate) names: Names,
+    /// Which message a caller's own key stands for. Kept as long as the messages are.
+    keys: BTreeMap<String, KeyOwner>,
+    applied: u64,
+}
+
+impl Views {
+    pub(crate) fn new(country: CountryCode) -> Self {
+        Self {
+            outbox: Outbox::new(Sender::Bureau(country)),
+            inbox: Inbox::default(),
+            cases: Cases::default(),
+            names: Names::default(),
+            keys: BTreeMap::new(),
+            applied: 0,
+        }
+    }
+
+    /// The last journal entry that was applied.
+    pub(crate) fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// The message that this key of a caller stands for.
+    pub(crate) fn key(&self, key: &str) -> Option<&KeyOwner> {
+        self.keys.get(key)
+    }
+
+    /// A digest over every view: equal views give equal digests.
+    pub(crate) fn digest(&self) -> Hash {
+        // The derived text shows every field in a fixed order; nothing in it is hash-ordered.
+        i247_trust::sha256(&[format!("{self:?}").as_bytes()])
+    }
+
+    /// Takes in the entry at this position of the journal.
+    pub(crate) fn apply(&mut self, position: u64, entry: &pb::JournalEntry) -> Result<(), Unreadable> {
+        let at = Timestamp::from_millis(entry.at_ms);
+        self.event(position, at, entry.event.as_ref())
+            .map_err(|refusal| Unreadable { position, what: refusal.fields.join(", ") })?;
+        self.applied = position;
+        Ok(())
+    }
+
+    fn event(&mut self, position: u64, at: Timestamp, event: Option<&Event>) -> Result<(), Refusal> {
+        match event.ok_or_else(|| Refusal::of(Reason::Malformed, "event"))? {
+            Event::Accepted(accepted) => self.accepted(position, at, accepted)?,
+            Event::Sealed(sealed) => {
+                let header_hash = i247_trust::header_hash(&sealed.header);
+                let sealed_at = Sealed { at_entry: position, header_hash };
+                if let Some(sent) = self.outbox.sealed(&parsed(&sealed.id, "id")?, sealed_at) {
+                    self.cases.signed(sent);
+                }
+            }
+            Event::Answered(answered) => {
+                let result = answered.result.clone().unwrap_or_default();
+                self.answered(&result)?;
+            }
+            Event::Arrived(arrived) => {
+                let received = received(position, at, arrived)?;
+                self.names.add(&received.id);
+                if self.inbox.get(&received.id).is_none() {
+                    self.cases.arrived(&received);
+                }
+                self.inbox.arrived(received);
+            }
+            Event::Gap(gap) => self.inbox.gap(lane(gap.lane)?, gap.number),
+            Event::Rejected(rejected) => self.inbox.reject(lane(rejected.lane)?, rejected.number),
+            Event::Marked(marked) => self.inbox.mark(&parsed(&marked.id, "id")?, marked.actioned),
+            Event::Heard(heard) => {
+                let status = heard.status.clone().unwrap_or_default();
+                let id = parsed(&status.id, "status.id")?;
+                self.cases.heard(&id, &status);
+                self.outbox.heard(&id, status);
+            }
+            Event::Handled(handled) => {
+                self.inbox.handled = usize::try_from(handled.arrivals).unwrap_or(usize::MAX);
+            }
+            // Kept for the record: who stored what. The file itself says whether it is there.
+            Event::Attachment(_) => {}
+            Event::Epoch(epoch) => self.epoch(epoch)?,
+        }
+        Ok(())
+    }
+
+    fn accepted(
+        &mut self,
+        position: u64,
+        at: Timestamp,
+        accepted: &pb::JournalAccepted,
+    ) -> Result<(), Refusal> {
+        let header = accepted.header.as_ref().ok_or_else(|| Refusal::of(Reason::Malformed, "header"))?;
+        let id: MessageId = parsed(&header.id, "header.id")?;
+        let audience = header.audience.clone().unwrap_or_default();
+        let named = audience.countries.iter().map(|code| parsed(code, "header.audience.countries"));
+        let sent = Sent {
+            kind: kind(header.kind)?,
+            accepted_at_entry: position,
+            accepted_at: at,
+            refers_to: i247_wire::parsed_option(&header.refers_to, "header.refers_to")?,
+            operation: header.operation.clone(),
+            seat: header.seat.clone(),
+            named: named.collect::<Result<_, _>>()?,
+            attachments: hashes(&header.attachments)?,
+            facts: accepted.facts.clone().unwrap_or_default(),
+            sealed: None,
+            state: SentState::Waiting,
+            status: None,
+            id: id.clone(),
+        };
+        self.names.add(&id);
+        if !accepted.idempotency_key.is_empty() {
+            let owner = KeyOwner { officer: accepted.officer.clone(), id };
+            self.keys.insert(accepted.idempotency_key.clone(), owner);
+        }
+        self.outbox.accepted(sent);
+        Ok(())
+    }
+
+    fn answered(&mut self, result: &pb::SubmitResult) -> Result<(), Refusal> {
+        let id = parsed(&result.id, "result.id")?;
+        match &result.result {
+            Some(pb::submit_result::Result::Acceptance(signed)) => {
+                let acceptance = pb::Acceptance::decode(signed.payload.clone())
+                    .map_err(|_| Refusal::of(Reason::Malformed, "result.acceptance"))?;
+                self.outbox.log_id = acceptance.log_id.to_vec();
+                self.outbox.answered(&id, SentState::Accepted(acceptance.position));
+            }
+            Some(pb::submit_result::Result::Refusal(refusal)) => {
+                self.outbox.answered(&id, SentState::Refused(Refusal::try_from(refusal.clone())?));
+            }
+            None => return Err(Refusal::of(Reason::Malformed, "result")),
+        }
+        Ok(())
+    }
+
+    fn epoch(&mut self, epoch: &pb::JournalEpoch) -> Result<(), Refusal> {
+        for end in &epoch.mailbox {
+            self.inbox.lost(lane(end.lane)?, end.received_up_to);
+        }
+        let mut given_up = Refusal::of(Reason::Behind, "id");
+        given_up.next_step =
+            "the bureau was restored from an older copy before the hub answered: send it again".into();
+        self.outbox.new_epoch(epoch.epoch, &given_up);
+        Ok(())
+    }
+}
+
+/// A message that arrived, from its entry.
+fn received(position: u64, at: Timestamp, arrived: &pb::JournalArrived) -> Result<Received, Refusal> {
+    let header = i247_wire::decode_header(&arrived.header)?;
+    Ok(Received {
+        id: header.id,
+        kind: header.kind,
+        at_entry: position,
+        lane: lane(arrived.lane)?,
+        number: arrived.number,
+        received_at: at,
+        header_hash: i247_trust::header_hash(&arrived.header),
+        signed_by: parsed(&arrived.signed_by, "signed_by")?,
+        refers_to: header.refers_to,
+        conversation: header.conversation,
+        operation: header.operation.unwrap_or_default(),
+        reply_stage: header.reply_stage,
+        reply_by: header.reply_by,
+        attachments: header.attachments,
+        facts: arrived.facts.clone().unwrap_or_default(),
+        opened: false,
+        actioned: false,
+    })
+}
+
+pub(crate) fn lane(number: i32) -> Result<Lane, Refusal> {
+    known::<pb::Lane, Lane>(number, "lane")
+}
+
+fn kind(number: i32) -> Result<Kind, Refusal> {
+    known::<pb::Kind, Kind>(number, "header.kind")
+}
+
+fn hashes(attachments: &[Bytes]) -> Result<Vec<Hash>, Refusal> {
+    attachments.iter().map(|bytes| i247_wire::hash(bytes, "header.attachments")).collect()
+}
+
+#[cfg(test)]
+#[path = "views_tests.rs"]
+mod tests;

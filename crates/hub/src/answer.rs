@@ -1,0 +1,118 @@
+//! Answers to submissions: the hub's signed promise, or a refusal. It must not be asked before the entry is durable.
+
+use bytes::Bytes;
+use i247_model::{Hash, MessageId, Refusal, Timestamp};
+use i247_router::{Answer as Answered, Decision, Stamp};
+use i247_trust::{SigningKey, sign};
+use i247_wire::pb;
+use prost::Message as _;
+
+use crate::entry::hash_bytes;
+use crate::sequencer::Answer;
+
+/// The type of what an acceptance signs.
+pub const ACCEPTANCE_TYPE: &str = "i247.v1.Acceptance";
+
+/// What became of a submission.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    id: MessageId,
+    result: Result<Accepted, Refusal>,
+}
+
+#[derive(Debug)]
+struct Accepted {
+    header_hash: Hash,
+    position: u64,
+    at: Timestamp,
+    recipients: usize,
+}
+
+impl Outcome {
+    pub(crate) fn refused(id: MessageId, refusal: Refusal) -> Self {
+        Self { id, result: Err(refusal) }
+    }
+
+    pub(crate) fn accepted(
+        id: MessageId,
+        header_hash: Hash,
+        position: u64,
+        at: Timestamp,
+        recipients: usize,
+    ) -> Self {
+        Self { id, result: Ok(Accepted { header_hash, position, at, recipients }) }
+    }
+
+    /// The first answer again.
+    pub(crate) fn answered(id: MessageId, answered: &Answered) -> Self {
+        let result = match &answered.outcome {
+            Ok(recipients) => Ok(Accepted {
+                header_hash: answered.header_hash,
+                position: answered.position,
+                at: answered.at,
+                recipients: *recipients as usize,
+            }),
+            Err(refusal) => Err(refusal.clone()),
+        };
+        Self { id, result }
+    }
+
+    /// What a new entry says.
+    pub(crate) fn decided(id: MessageId, header_hash: Hash, stamp: Stamp, decision: &Decision) -> Self {
+        let reused = || Refusal::of(i247_model::Reason::NumberReused, "id");
+        match decision {
+            Decision::Accepted(accepted) => {
+                Self::accepted(id, header_hash, stamp.position, stamp.at, accepted.places.len())
+            }
+            Decision::Void(refusal) => Self::refused(id, refusal.clone()),
+            Decision::Equivocation { .. } => Self::refused(id, reused()),
+            // The router answers a submission with one of the three above.
+            Decision::Noted | Decision::Fired(_) | Decision::Answered(_) | Decision::Older => {
+                Self::accepted(id, header_hash, stamp.position, stamp.at, 0)
+            }
+        }
+    }
+
+    pub(crate) fn id(&self) -> &MessageId {
+        &self.id
+    }
+}
+
+/// Signs answers and hands them out.
+pub(crate) struct Answers {
+    pub(crate) key: SigningKey,
+    pub(crate) log_id: Bytes,
+}
+
+impl Answers {
+    pub(crate) fn send(&self, answer: Answer, outcome: Outcome) {
+        let result = self.result(outcome);
+        match answer {
+            // A stream that is gone asks again when it is back: the answer is the same.
+            Answer::Stream(stream) => drop(stream.try_send(result)),
+            Answer::Once(once) => drop(once.send(result)),
+        }
+    }
+
+    fn result(&self, outcome: Outcome) -> pb::SubmitResult {
+        use pb::submit_result::Result as Wire;
+        let id = outcome.id.to_string();
+        let result = match outcome.result {
+            Ok(accepted) => {
+                let acceptance = pb::Acceptance {
+                    id: id.clone(),
+                    header_hash: hash_bytes(&accepted.header_hash),
+                    log_id: self.log_id.clone(),
+                    position: accepted.position,
+                    accepted_at_ms: accepted.at.as_millis(),
+                    recipients: u32::try_from(accepted.recipients).unwrap_or(u32::MAX),
+                    gone: Vec::new(),
+                    come: Vec::new(),
+                };
+                Wire::Acceptance(sign(&self.key, ACCEPTANCE_TYPE, acceptance.encode_to_vec()))
+            }
+            Err(refusal) => Wire::Refusal((&refusal).into()),
+        };
+        pb::SubmitResult { id, result: Some(result) }
+    }
+}

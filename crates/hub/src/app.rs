@@ -1,0 +1,386 @@
+//! The composition root of a hub: makes every part, hands it what it needs, stops in order.
+
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use i247_ledger::attachments::{AttachmentError, Attachments};
+use i247_ledger::disk::Disk;
+use i247_ledger::snapshot::Snapshots;
+use i247_ledger::{Blocking, Options, Segments};
+use i247_model::Identity;
+use i247_node::{
+    Clock, DescriptorError, Dice, Health, Limits, Listener, Live, Network, Server, Shutdown, Stage, TlsClock,
+    reflection,
+};
+use i247_trust::{Credentials, Presented, TlsError, server_config};
+use i247_wire::pb::directory_service_server::DirectoryServiceServer;
+use i247_wire::pb::exchange_service_server::ExchangeServiceServer;
+use i247_wire::pb::monitor_service_server::MonitorServiceServer;
+use i247_wire::pb::review_service_server::ReviewServiceServer;
+use opentelemetry::metrics::Meter;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tonic::service::RoutesBuilder;
+
+use crate::admission::ByDirectory;
+use crate::answer::Answers;
+use crate::config::Config;
+use crate::core::Core;
+use crate::directory::Directory;
+use crate::effects::Actor;
+use crate::exchange::Exchange;
+use crate::links::Links;
+use crate::made::Maker;
+use crate::monitor::Monitor;
+use crate::quota::Quotas;
+use crate::recent::Recent;
+use crate::recover::{RecoverError, Recovered, begin, recover, snapshot};
+use crate::review::Review;
+use crate::rules::{SERVICES, rules};
+use crate::sequencer::Sequencer;
+use crate::stamps::Stamps;
+use crate::views::Views;
+
+/// Inputs that wait for the sequencer.
+const QUEUE_MAX: usize = 4096;
+
+/// The largest frame on a stream: an entry with its body, and some.
+const FRAME_BYTES_MAX: usize = 320 * 1024;
+
+/// What a hub takes from outside, so that a test or a simulator can hand in others.
+#[derive(Clone, Debug)]
+pub struct Seams {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub dice: Arc<dyn Dice>,
+    /// Connections.
+    pub network: Arc<dyn Network>,
+    /// Files.
+    pub disk: Arc<dyn Disk>,
+    /// Where work that waits for the disk runs.
+    pub blocking: Arc<dyn Blocking>,
+    /// Metrics.
+    pub meter: Meter,
+}
+
+/// Why a hub cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The certificate is another's.
+    #[error("the certificate names {0}, not this hub")]
+    WrongIdentity(Identity),
+    /// The data cannot be used.
+    #[error("the data directory cannot be used")]
+    Recover(#[from] RecoverError),
+    /// The attachments cannot be used.
+    #[error("the attachments cannot be used")]
+    Attachments(#[from] AttachmentError),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] TlsError),
+    /// The address cannot be listened at.
+    #[error("cannot listen at {address}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// What the operating system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The compiled-in descriptor cannot be read.
+    #[error("the descriptor of the services cannot be read")]
+    Descriptor(#[from] DescriptorError),
+    /// Reflection cannot be set up.
+    #[error("reflection cannot be set up")]
+    Reflection(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why a hub stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The log takes nothing more. Start again: recovery finds out the truth.
+    #[error("the log has stopped")]
+    Log,
+}
+
+/// A hub that has bound its address and recovered its data.
+pub struct Hub {
+    config: Config,
+    seams: Seams,
+    listener: Box<dyn Listener>,
+    server: Server,
+    health: Health,
+    core: Arc<Core>,
+    sequencer: Sequencer,
+    ledger: Arc<Segments>,
+    snapshots: Snapshots,
+    shutdown: Shutdown,
+    door: Stage,
+    pipeline: Stage,
+    live: Live,
+}
+
+impl Hub {
+    /// Binds, recovers, and makes every part.
+    ///
+    /// # Errors
+    /// [`BuildError`]; nothing is left behind but what recovery cleaned up.
+    pub async fn build(config: Config, credentials: Credentials, seams: Seams) -> Result<Self, BuildError> {
+        if credentials.identity != Identity::Hub(config.site.clone()) {
+            return Err(BuildError::WrongIdentity(credentials.identity.clone()));
+        }
+        let Recovered { ledger, snapshots, mut views } = open(&config, &credentials, &seams).await?;
+        if views.position == 0 {
+            begin(&*ledger, &mut views, &*seams.dice, &credentials, seams.clock.now()).await?;
+        }
+        let mut shutdown = Shutdown::new();
+        let door = shutdown.stage("door", config.grace.0);
+        let streams = shutdown.stage("streams", config.grace.0);
+        let pipeline = shutdown.stage("pipeline", config.grace.0);
+        let live = Live::new();
+        let (work, queue) = mpsc::channel(QUEUE_MAX);
+        let (writable, is_writable) = watch::channel(true);
+        let ahead = views.state.clone();
+        let stamps = Stamps::after(views.at);
+        let log_id: Bytes = views.state.log_id().map(Bytes::copy_from_slice).unwrap_or_default();
+        let views = Arc::new(RwLock::new(views));
+        let attachments =
+            Attachments::open(seams.disk.clone(), config.data.join("attachments"), seams.blocking.clone())?;
+        let core = Arc::new(Core {
+            views: views.clone(),
+            ledger: ledger.clone(),
+            attachments,
+            links: Arc::new(Links::default()),
+            recent: Arc::new(Recent::default()),
+            quotas: Quotas::new(config.submissions_per_second),
+            work,
+            clock: seams.clock.clone(),
+            handing_out: Arc::default(),
+            writable: is_writable,
+            verifying: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
+            behind: AtomicBool::new(false),
+            log_id: log_id.clone(),
+            chain: credentials.signing_chain.clone(),
+            window: config.window,
+            progress_wait: config.progress_wait.0,
+            streams,
+        });
+        let sequencer = Sequencer {
+            ledger: ledger.clone(),
+            views: views.clone(),
+            ahead,
+            stamps,
+            clock: seams.clock.clone(),
+            work: queue,
+            actor: Actor {
+                links: core.links.clone(),
+                live: live.clone(),
+                recent: core.recent.clone(),
+                views: views.clone(),
+            },
+            answers: Answers { key: credentials.signing_key.clone(), log_id },
+            maker: Maker { key: credentials.signing_key.clone(), dice: seams.dice.clone() },
+            handing_out: core.handing_out.clone(),
+            writable,
+            receipts_wait: config.receipts_wait.0,
+        };
+        let (health, server) = server(&core, &credentials, &seams, live.clone(), views).await?;
+        let listener = seams
+            .network
+            .listen(&config.listen)
+            .await
+            .map_err(|source| BuildError::Listen { address: config.listen.clone(), source })?;
+        tracing::info!(address = %listener.address(), site = %config.site, "hub listens");
+        Ok(Self {
+            config,
+            seams,
+            listener,
+            server,
+            health,
+            core,
+            sequencer,
+            ledger,
+            snapshots,
+            shutdown,
+            door,
+            pipeline,
+            live,
+        })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// The table of its connections.
+    pub fn live(&self) -> Live {
+        self.live.clone()
+    }
+
+    /// A digest over every view: equal for equal logs, whether recovered or rebuilt.
+    pub fn digest(&self) -> String {
+        self.core.views().digest()
+    }
+
+    /// Serves until `stop`, then stops in order: no new calls, streams end, what was taken is written, the log is
+    /// closed.
+    ///
+    /// # Errors
+    /// [`ServeError::Log`] when the log takes nothing more.
+    pub async fn serve(self, stop: CancellationToken) -> Result<(), ServeError> {
+        let Self {
+            config,
+            seams: _seams,
+            listener,
+            server,
+            health,
+            core,
+            sequencer,
+            ledger,
+            snapshots,
+            shutdown,
+            door,
+            pipeline,
+            ..
+        } = self;
+        let asked = shutdown.asked();
+        let failed = Arc::new(AtomicBool::new(false));
+        let broken = failed.clone();
+        let sequencer_stop = pipeline.stop();
+        pipeline.spawn_vital("sequencer", async move {
+            if let Err(error) = sequencer.run(sequencer_stop).await {
+                tracing::error!(%error, "the log has stopped");
+                broken.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+        pipeline.spawn(keep_snapshots(
+            core.clone(),
+            snapshots.clone(),
+            config.snapshot_entries,
+            pipeline.stop(),
+        ));
+        pipeline.spawn(tell_health(core.writable.clone(), health, pipeline.stop()));
+        let door_stop = door.stop();
+        door.spawn_vital("server", server.serve(listener, door_stop));
+        // Either ends the service; neither can lose anything by being dropped.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = asked.cancelled() => {}
+        }
+        shutdown.run().await;
+        if failed.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(ServeError::Log);
+        }
+        store_snapshot(&core, &snapshots).await;
+        if let Err(error) = ledger.close().await {
+            tracing::warn!(%error, "the log was not closed");
+        }
+        Ok(())
+    }
+}
+
+async fn open(config: &Config, credentials: &Credentials, seams: &Seams) -> Result<Recovered, BuildError> {
+    let mut salt = [0; 8];
+    seams.dice.fill(&mut salt);
+    let options = Options {
+        segment_bytes: config.segment_bytes,
+        salt: u64::from_le_bytes(salt),
+        blocking: seams.blocking.clone(),
+        ..Options::default()
+    };
+    let log = config.data.join("log");
+    Ok(recover(seams.disk.clone(), seams.blocking.clone(), &log, options, &credentials.root).await?)
+}
+
+async fn server(
+    core: &Arc<Core>,
+    credentials: &Credentials,
+    seams: &Seams,
+    live: Live,
+    views: Arc<RwLock<Views>>,
+) -> Result<(Health, Server), BuildError> {
+    let admission = Arc::new(ByDirectory(views));
+    let time = Arc::new(TlsClock(seams.clock.clone()));
+    let presented = Presented::new(credentials)?;
+    let tls = server_config(presented, &credentials.root, time, admission.clone())?;
+    let (health, health_service) = Health::new(&SERVICES).await;
+    let reflection = reflection(&SERVICES).map_err(|error| BuildError::Reflection(Box::new(error)))?;
+    let mut routes = RoutesBuilder::default();
+    routes
+        .add_service(
+            ExchangeServiceServer::new(Exchange(core.clone())).max_decoding_message_size(FRAME_BYTES_MAX),
+        )
+        .add_service(
+            DirectoryServiceServer::new(Directory(core.clone())).max_decoding_message_size(FRAME_BYTES_MAX),
+        )
+        .add_service(
+            ReviewServiceServer::new(Review(core.clone())).max_decoding_message_size(DECIDE_BYTES_MAX),
+        )
+        .add_service(
+            MonitorServiceServer::new(Monitor(core.clone())).max_decoding_message_size(FRAME_BYTES_MAX),
+        )
+        .add_service(health_service)
+        .add_service(reflection);
+    let server = Server {
+        tls,
+        admission,
+        rules: rules()?,
+        routes: routes.routes(),
+        limits: Limits::default(),
+        clock: seams.clock.clone(),
+        live,
+        meter: seams.meter.clone(),
+    };
+    Ok((health, server))
+}
+
+/// The largest call of a reviewer: 64 publications.
+const DECIDE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Ready while the log takes entries; the services go with the node.
+async fn tell_health(mut writable: watch::Receiver<bool>, health: Health, stop: CancellationToken) {
+    loop {
+        let ready = *writable.borrow_and_update();
+        for service in SERVICES.iter().chain([&""]) {
+            health.set_ready(service, ready).await;
+        }
+        tokio::select! {
+            changed = writable.changed() => if changed.is_err() { break },
+            () = stop.cancelled() => break,
+        }
+    }
+    for service in SERVICES.iter().chain([&""]) {
+        health.set_ready(service, false).await;
+    }
+}
+
+/// Stores a snapshot after every so many entries.
+async fn keep_snapshots(core: Arc<Core>, snapshots: Snapshots, entries: u64, stop: CancellationToken) {
+    const LOOK: Duration = Duration::from_secs(1);
+    let mut stored = core.views().position;
+    loop {
+        tokio::select! {
+            () = i247_node::sleep(LOOK) => {}
+            () = stop.cancelled() => return,
+        }
+        let position = core.views().position;
+        if position >= stored.saturating_add(entries.max(1)) {
+            store_snapshot(&core, &snapshots).await;
+            stored = position;
+        }
+    }
+}
+
+async fn store_snapshot(core: &Core, snapshots: &Snapshots) {
+    let snapshot = snapshot(&core.views.read().unwrap_or_else(PoisonError::into_inner));
+    if let Some(snapshot) = snapshot
+        && let Err(error) = snapshots.store(snapshot).await
+    {
+        tracing::warn!(%error, "no snapshot was stored; the next start reads more of the log");
+    }
+}

@@ -1,0 +1,58 @@
+//! All that can be set at a hub, with defaults and units. It reads nothing itself.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use i247_model::Name;
+use i247_node::TelemetryConfig;
+use i247_node::config::Period;
+use serde::{Deserialize, Serialize};
+
+/// Configuration of a hub: file < environment (`I247_HUB_…`) < flags.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where it listens, `host:port`; port 0 takes a free one.
+    pub listen: String,
+    /// Directory of the log, the snapshots and the attachments.
+    pub data: PathBuf,
+    /// Directory of the hub's certificates and keys.
+    pub credentials: PathBuf,
+    /// The site that the certificate must name: `lyon` for `/gs/hub/lyon`.
+    pub site: Name,
+    /// How many envelopes a bureau may have under way without a result.
+    pub window: u32,
+    /// Envelopes a second that one member may submit over a minute; more waits.
+    pub submissions_per_second: u32,
+    /// Receipts wait so long for the next group; they never force a flush.
+    pub receipts_wait: Period,
+    /// States of a fan-out are folded together over so much time.
+    pub progress_wait: Period,
+    /// A snapshot is stored after so many entries, and at every clean stop.
+    pub snapshot_entries: u64,
+    /// Size of a segment of the log, in bytes.
+    pub segment_bytes: u64,
+    /// How long open work may go on once the hub was asked to stop.
+    pub grace: Period,
+    /// Logs, metrics and traces.
+    pub telemetry: TelemetryConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:7247".into(),
+            data: "/var/lib/i247/hub".into(),
+            credentials: "/etc/i247/hub".into(),
+            site: "lyon".parse().expect("a name in the program text"),
+            window: 64,
+            submissions_per_second: 5000,
+            receipts_wait: Period(Duration::from_millis(20)),
+            progress_wait: Period(Duration::from_millis(50)),
+            snapshot_entries: 100_000,
+            segment_bytes: 64 * 1024 * 1024,
+            grace: Period(Duration::from_secs(5)),
+            telemetry: TelemetryConfig::default(),
+        }
+    }
+}

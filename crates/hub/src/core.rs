@@ -1,0 +1,182 @@
+//! What the services share: the views to read, the queue to the sequencer, the stores beside the log.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use i247_ledger::Ledger;
+use i247_ledger::attachments::Attachments;
+use i247_model::{Hash, Identity, Lifted, Party, Reason, Refusal};
+use i247_node::{Clock, Stage};
+use i247_router::Standing;
+use i247_trust::{Attested, Door, Signer, open_carried, open_many};
+use i247_wire::pb;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+use crate::links::Links;
+use crate::quota::Quotas;
+use crate::recent::Recent;
+use crate::sequencer::{Answer, Work};
+use crate::views::Views;
+
+/// Shared by every service and stream of a hub.
+pub(crate) struct Core {
+    pub(crate) views: Arc<RwLock<Views>>,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) attachments: Attachments,
+    pub(crate) links: Arc<Links>,
+    pub(crate) recent: Arc<Recent>,
+    pub(crate) quotas: Quotas,
+    pub(crate) work: mpsc::Sender<Work>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) handing_out: Arc<tokio::sync::RwLock<()>>,
+    pub(crate) writable: watch::Receiver<bool>,
+    /// As many batches are verified at once as there are cores.
+    pub(crate) verifying: Semaphore,
+    /// A bureau holds a receipt from beyond the end of the log: an older copy was started.
+    pub(crate) behind: AtomicBool,
+    pub(crate) log_id: Bytes,
+    /// The hub's own signing certificates, for whoever has to check what it makes.
+    pub(crate) chain: Vec<Bytes>,
+    pub(crate) window: u32,
+    pub(crate) progress_wait: Duration,
+    /// Owns the tasks of the streams.
+    pub(crate) streams: Stage,
+}
+
+/// A message whose signature and body have been checked.
+pub(crate) type Checked = (Box<Attested>, Box<Lifted>);
+
+impl Core {
+    pub(crate) fn views(&self) -> RwLockReadGuard<'_, Views> {
+        self.views.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether submissions are taken at all.
+    ///
+    /// # Errors
+    /// `BEHIND` on an older copy, `READ_ONLY` while the disk is full.
+    pub(crate) fn check_open(&self) -> Result<(), Refusal> {
+        if self.behind.load(Ordering::Relaxed) {
+            return Err(Refusal::of(Reason::Behind, "log_end_seen"));
+        }
+        Ok(())
+    }
+
+    /// Checks what has gathered from one member: signatures together, then bodies and attachments one by one.
+    /// The member waits for it; nobody else does.
+    pub(crate) async fn check(
+        &self,
+        envelopes: Vec<pb::Envelope>,
+        peer: &Identity,
+    ) -> Vec<Result<Checked, Refusal>> {
+        let Ok(_turn) = self.verifying.acquire().await else {
+            return envelopes.iter().map(|_| Err(Refusal::of(Reason::Busy, "envelope"))).collect();
+        };
+        let now = self.clock.now();
+        let signers: Vec<Option<Arc<Signer>>> = {
+            let views = self.views();
+            envelopes.iter().map(|envelope| signer_of(&views, envelope)).collect()
+        };
+        let find = move |key: &Hash| signers.iter().flatten().find(|signer| signer.key_id == *key).cloned();
+        let opened = tokio::task::spawn_blocking(move || {
+            let opened = open_many(&envelopes, Door::Submission, now, find);
+            opened.into_iter().map(|result| result.and_then(lift)).collect::<Vec<_>>()
+        });
+        let opened = opened.await.unwrap_or_default();
+        let mut checked = Vec::with_capacity(opened.len());
+        for result in opened {
+            checked.push(match result {
+                Ok(message) => self.admit(message, peer).await,
+                Err(refusal) => Err(refusal),
+            });
+        }
+        checked
+    }
+
+    /// Messages to the sequencer in this order, and their results.
+    ///
+    /// # Errors
+    /// `BEHIND` on an older copy, `BUSY` when the hub stops: what was not answered may be entered or not, and the
+    /// same bytes may come again.
+    pub(crate) async fn submit(&self, messages: Vec<Checked>) -> Result<Vec<pb::SubmitResult>, Refusal> {
+        self.check_open()?;
+        let stopping = || Refusal::of(Reason::Busy, "envelope");
+        let mut waiting = Vec::with_capacity(messages.len());
+        for (attested, lifted) in messages {
+            let (answer, result) = oneshot::channel();
+            let work = Work::Submission { attested, lifted, answer: Answer::Once(answer) };
+            self.work.send(work).await.map_err(|_| stopping())?;
+            waiting.push(result);
+        }
+        let mut results = Vec::with_capacity(waiting.len());
+        for result in waiting {
+            results.push(result.await.map_err(|_| stopping())?);
+        }
+        Ok(results)
+    }
+
+    /// Whether this message may come from this peer now, and whether what it names is there.
+    async fn admit(&self, (attested, lifted): Checked, peer: &Identity) -> Result<Checked, Refusal> {
+        let signer = attested.signer();
+        let own = signer.identity == *peer;
+        let behind_it = match (&signer.identity, peer) {
+            (Identity::Post(home, _), Identity::Bureau(country)) => home == country,
+            _ => false,
+        };
+        if !own && !behind_it {
+            return Err(Refusal::of(Reason::WrongSender, "id"));
+        }
+        {
+            let views = self.views();
+            let directory = views.state.directory();
+            // The standing of the sender is the router's business; a key that is void signs nothing.
+            let active = directory.standing(&signer.identity) == Some(Standing::Active);
+            if active && !directory.signing_key_allowed(&signer.identity, &signer.key_id) {
+                return Err(Refusal::of(Reason::CertificateNotInForce, "key_id"));
+            }
+        }
+        for commitment in &attested.header().attachments {
+            let complete = self.attachments.complete(*commitment.as_bytes()).await.unwrap_or_else(|error| {
+                tracing::error!(%error, "cannot look for an attachment");
+                false
+            });
+            if !complete {
+                return Err(
+                    Refusal::of(Reason::AttachmentMissing, "attachments").retry_after(Duration::from_secs(1))
+                );
+            }
+        }
+        Ok((attested, lifted))
+    }
+}
+
+fn signer_of(views: &Views, envelope: &pb::Envelope) -> Option<Arc<Signer>> {
+    // Only the key is read here; whether the header is canonical is for `open_many` to say.
+    let header = i247_wire::decode_header(&envelope.header).ok()?;
+    views.signers.find(&header.key_id).map(|known| known.signer.clone())
+}
+
+/// What the router needs of the body, where the secretariat may open it.
+fn lift(attested: Attested) -> Result<Checked, Refusal> {
+    let header = attested.header();
+    let lifted = match attested.body() {
+        Some(body) if header.kind.examined() => i247_wire::lift(header.kind, &open_carried(body, header)?)?,
+        // RPD art. 22(6): the secretariat does not open what bureaus say to each other.
+        Some(_) => Lifted::default(),
+        None => return Err(Refusal::of(Reason::BodyMismatch, "body")),
+    };
+    Ok((Box::new(attested), Box::new(lifted)))
+}
+
+/// The mailbox of whoever is at the other end.
+///
+/// # Errors
+/// `NOT_AUTHORISED` for those who have none.
+pub(crate) fn mailbox_of(peer: &Identity) -> Result<Party, Refusal> {
+    match peer {
+        Identity::Bureau(country) => Ok(Party::Bureau(*country)),
+        _ => Err(Refusal::of(Reason::NotAuthorised, "identity")),
+    }
+}

@@ -1,0 +1,214 @@
+//! ExchangeService: what bureaus call. It opens streams and answers questions; it decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use i247_model::{Audience, CountryCode, Identity, Kind, MessageId, Party, Reason, Refusal, Rule};
+use i247_node::Peer;
+use i247_router::{Question, explain};
+use i247_wire::pb::exchange_service_server::ExchangeService;
+use i247_wire::{known, parsed, parsed_option, pb, status};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::attachments;
+use crate::core::{Core, mailbox_of};
+use crate::inbound::{Inbound, check_chain, hello, welcome};
+use crate::links::Link;
+use crate::outbound::{Frames, Outbound, response, send_progress, send_results};
+
+/// Frames that wait in a stream for the network.
+const FRAMES_MAX: usize = 256;
+
+/// Messages that one call may ask about.
+const STATUSES_MAX: usize = 256;
+
+/// The service.
+pub(crate) struct Exchange(pub(crate) Arc<Core>);
+
+#[tonic::async_trait]
+impl ExchangeService for Exchange {
+    type ConnectStream = ReceiverStream<Result<pb::ConnectResponse, Status>>;
+    type FetchAttachmentStream = ReceiverStream<Result<pb::FetchAttachmentResponse, Status>>;
+
+    async fn connect(
+        &self,
+        request: Request<Streaming<pb::ConnectRequest>>,
+    ) -> Result<Response<Self::ConnectStream>, Status> {
+        let peer = Peer::of(&request)?.identity.clone();
+        let party = mailbox_of(&peer).map_err(|refusal| status(&refusal))?;
+        let (frames, stream) = mpsc::channel(FRAMES_MAX);
+        let core = self.0.clone();
+        self.0.streams.spawn(serve(core, peer, party, request.into_inner(), frames));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn submit(
+        &self,
+        request: Request<pb::SubmitRequest>,
+    ) -> Result<Response<pb::SubmitResponse>, Status> {
+        let peer = Peer::of(&request)?.identity.clone();
+        let envelope = request.into_inner().envelope.ok_or_else(|| missing("envelope"))?;
+        let party = mailbox_of(&peer).map_err(|refusal| status(&refusal))?;
+        if let Err(wait) = self.0.quotas.take(party, 1, self.0.clock.monotonic()) {
+            return Err(status(&Refusal::of(Reason::Busy, "quota").retry_after(wait)));
+        }
+        let checked: Result<Vec<_>, Refusal> =
+            self.0.check(vec![envelope], &peer).await.into_iter().collect();
+        let messages = checked.map_err(|refusal| status(&refusal))?;
+        let result = self.0.submit(messages).await.map_err(|refusal| status(&refusal))?.pop();
+        Ok(Response::new(pb::SubmitResponse { result }))
+    }
+
+    async fn explain(
+        &self,
+        request: Request<pb::ExplainRequest>,
+    ) -> Result<Response<pb::ExplainResponse>, Status> {
+        let peer = Peer::of(&request)?.identity.clone();
+        self.explanation(&peer, &request.into_inner()).map(Response::new).map_err(|refusal| status(&refusal))
+    }
+
+    async fn statuses(
+        &self,
+        request: Request<pb::StatusesRequest>,
+    ) -> Result<Response<pb::StatusesResponse>, Status> {
+        let party = mailbox_of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
+        let ids = request.into_inner().ids;
+        if ids.len() > STATUSES_MAX {
+            return Err(status(&Refusal::of(Reason::TooLarge, "ids")));
+        }
+        let views = self.0.views();
+        let own = |id: &MessageId| id.sender.party() == party;
+        let statuses =
+            ids.iter().filter_map(|id| id.parse().ok()).filter(own).filter_map(|id| views.status(&id));
+        Ok(Response::new(pb::StatusesResponse { statuses: statuses.collect() }))
+    }
+
+    async fn find_attachment(
+        &self,
+        request: Request<pb::FindAttachmentRequest>,
+    ) -> Result<Response<pb::FindAttachmentResponse>, Status> {
+        attachments::find(&self.0, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn put_attachment(
+        &self,
+        request: Request<Streaming<pb::PutAttachmentRequest>>,
+    ) -> Result<Response<pb::PutAttachmentResponse>, Status> {
+        attachments::put(&self.0, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn fetch_attachment(
+        &self,
+        request: Request<pb::FetchAttachmentRequest>,
+    ) -> Result<Response<Self::FetchAttachmentStream>, Status> {
+        let party = mailbox_of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
+        attachments::fetch(self.0.clone(), party, request.into_inner()).await.map(Response::new)
+    }
+}
+
+impl Exchange {
+    fn explanation(
+        &self,
+        peer: &Identity,
+        request: &pb::ExplainRequest,
+    ) -> Result<pb::ExplainResponse, Refusal> {
+        let sender = peer.sender().ok_or_else(|| Refusal::of(Reason::NotAuthorised, "identity"))?;
+        let kind: Kind = known::<pb::Kind, Kind>(request.kind, "kind")?;
+        let audience: Audience =
+            request.audience.clone().ok_or_else(|| Refusal::of(Reason::Malformed, "audience"))?.try_into()?;
+        let refers_to: Option<MessageId> = parsed_option(&request.refers_to, "refers_to")?;
+        let mut except: BTreeSet<CountryCode> = BTreeSet::new();
+        for country in &request.except {
+            except.insert(parsed(country, "except")?);
+        }
+        let views = self.0.views();
+        let referred = refers_to.as_ref().and_then(|id| views.history.closed(id));
+        let question = Question {
+            sender: &sender,
+            kind,
+            audience: &audience,
+            except: &except,
+            refers_to: refers_to.as_ref(),
+            referred,
+            under_way: &BTreeMap::new(),
+        };
+        let parties = explain(&views.state, &question)?;
+        let explanation = |(party, rule): (Party, Rule)| pb::Explanation {
+            party: party.to_string(),
+            admitted: rule.admits(),
+            rule: pb::Rule::from(rule).into(),
+        };
+        Ok(pb::ExplainResponse {
+            directory_position: views.position,
+            parties: parties.into_iter().map(explanation).collect(),
+        })
+    }
+}
+
+pub(crate) fn missing(field: &'static str) -> Status {
+    status(&Refusal::of(Reason::Malformed, field))
+}
+
+/// One stream from Hello to its end.
+async fn serve(
+    core: Arc<Core>,
+    peer: Identity,
+    party: Party,
+    mut requests: Streaming<pb::ConnectRequest>,
+    frames: Frames,
+) {
+    let opened = match hello(&mut requests).await {
+        Ok(hello) => open(&core, &peer, party, &hello),
+        Err(refusal) => Err(refusal),
+    };
+    let welcome = match opened {
+        Ok(welcome) => welcome,
+        Err(refusal) => return farewell(&frames, &refusal).await,
+    };
+    let end = core.streams.stop().child_token();
+    let cursor = core.views().state.cursor(party);
+    let link = Arc::new(Link::new(party, cursor, end.clone()));
+    core.links.enter(link.clone());
+    tracing::info!(%party, "linked");
+    // Before anything else, so that results and deliveries come behind it.
+    let greeted = frames.send(Ok(response(pb::connect_response::Frame::Welcome(welcome)))).await;
+    if greeted.is_ok() {
+        let (results, outcomes) = mpsc::channel(core.window as usize * 2 + FRAMES_MAX);
+        let inbound = Inbound { core: core.clone(), link: link.clone(), peer, results };
+        let outbound = Outbound {
+            core: core.clone(),
+            link: link.clone(),
+            frames: frames.clone(),
+            introduced: BTreeSet::new(),
+        };
+        // Whichever ends first ends the stream; what the others hold can be asked for again.
+        tokio::select! {
+            refused = inbound.run(requests) => if let Err(refusal) = refused {
+                tracing::warn!(%party, %refusal, "stream refused");
+                farewell(&frames, &refusal).await;
+            },
+            () = outbound.run(end.clone()) => {}
+            () = send_results(outcomes, frames.clone()) => {}
+            () = send_progress(core.clone(), link.clone(), frames.clone()) => {}
+            () = end.cancelled() => farewell(&frames, &Refusal::of(Reason::Busy, "stream")).await,
+        }
+    }
+    core.links.leave(&link);
+    tracing::info!(%party, "unlinked");
+}
+
+fn open(core: &Core, peer: &Identity, party: Party, hello: &pb::Hello) -> Result<pb::Welcome, Refusal> {
+    let sender = peer.sender().ok_or_else(|| Refusal::of(Reason::NotAuthorised, "identity"))?;
+    let welcome = welcome(core, party, &sender, hello)?;
+    check_chain(core, &sender, hello)?;
+    Ok(welcome)
+}
+
+async fn farewell(frames: &Frames, refusal: &Refusal) {
+    const FAREWELL_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
+    let frame = frames.send(Ok(response(pb::connect_response::Frame::Farewell(refusal.into()))));
+    // A bureau that does not read misses the reason, nothing else.
+    let _ = tokio::time::timeout(FAREWELL_WITHIN, frame).await;
+}

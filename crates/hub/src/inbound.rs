@@ -1,0 +1,204 @@
+//! What a bureau sends on its stream: Hello, then envelopes, receipts and credit. One task a stream, so that a
+//! member slows down nobody but itself.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::{FutureExt as _, StreamExt as _};
+use i247_model::{Identity, Lane, Party, Reason, Receipts, Refusal, Sender};
+use i247_trust::verify;
+use i247_wire::{known, pb};
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+
+use crate::core::Core;
+use crate::links::Link;
+use crate::sequencer::{Answer, Work};
+
+/// How long a stream may stay without Hello.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+
+/// At most so many envelopes are verified together.
+const BATCH_MAX: usize = 64;
+
+/// The type of what a receipts frame signs.
+pub const RECEIPTS_TYPE: &str = "i247.v1.Receipts";
+
+/// The reading side of one stream.
+pub(crate) struct Inbound {
+    pub(crate) core: Arc<Core>,
+    pub(crate) link: Arc<Link>,
+    pub(crate) peer: Identity,
+    pub(crate) results: mpsc::Sender<pb::SubmitResult>,
+}
+
+/// Waits for the first frame.
+pub(crate) async fn hello(frames: &mut Streaming<pb::ConnectRequest>) -> Result<pb::Hello, Refusal> {
+    let first = tokio::time::timeout(HELLO_WITHIN, frames.message()).await;
+    match first {
+        Ok(Ok(Some(pb::ConnectRequest { frame: Some(pb::connect_request::Frame::Hello(hello)) }))) => {
+            Ok(hello)
+        }
+        _ => Err(Refusal::of(Reason::Malformed, "hello")),
+    }
+}
+
+/// Compares what both sides know.
+///
+/// # Errors
+/// `BEHIND` when this hub is an older copy than the one that the bureau knew.
+pub(crate) fn welcome(
+    core: &Core,
+    party: Party,
+    sender: &Sender,
+    hello: &pb::Hello,
+) -> Result<pb::Welcome, Refusal> {
+    let views = core.views();
+    let other_log = !hello.log_id.is_empty() && hello.log_id != core.log_id;
+    if other_log || hello.log_end_seen > views.position {
+        core.behind.store(!other_log || core.behind.load(Ordering::Relaxed), Ordering::Relaxed);
+        tracing::error!(%party, seen = hello.log_end_seen, end = views.position, other_log, "a bureau has seen more of the log than this hub");
+        return Err(Refusal::of(Reason::Behind, if other_log { "log_id" } else { "log_end_seen" }));
+    }
+    let accepted = Lane::ALL.into_iter().map(|lane| {
+        let (number, hash) = views.state.sender_end(sender, lane);
+        let header_hash = hash.as_ref().map(crate::entry::hash_bytes).unwrap_or_default();
+        pb::LaneEnd { lane: pb::Lane::from(lane).into(), number, header_hash }
+    });
+    let mailbox = Lane::ALL.into_iter().map(|lane| pb::MailboxEnd {
+        lane: pb::Lane::from(lane).into(),
+        received_up_to: views.state.mailbox(party).map_or(0, |mailbox| mailbox.delivered_up_to(lane)),
+    });
+    Ok(pb::Welcome {
+        log_id: core.log_id.clone(),
+        log_end: views.position,
+        epoch: views.state.epoch(sender),
+        accepted: accepted.collect(),
+        mailbox: mailbox.collect(),
+        window: core.window,
+        hub_time_ms: core.clock.now().as_millis(),
+        program: concat!("i247 ", env!("CARGO_PKG_VERSION")).into(),
+    })
+}
+
+impl Inbound {
+    /// Reads until the stream ends; a refusal is the farewell.
+    pub(crate) async fn run(self, mut frames: Streaming<pb::ConnectRequest>) -> Result<(), Refusal> {
+        loop {
+            let Some(first) = frames.next().await else { return Ok(()) };
+            let mut batch = vec![first];
+            while batch.len() < BATCH_MAX {
+                // Only what is there already; dropping an unready `next` loses nothing.
+                match frames.next().now_or_never() {
+                    Some(Some(frame)) => batch.push(frame),
+                    Some(None) | None => break,
+                }
+            }
+            self.take(batch).await?;
+        }
+    }
+
+    async fn take(&self, batch: Vec<Result<pb::ConnectRequest, Status>>) -> Result<(), Refusal> {
+        let mut envelopes = Vec::new();
+        for frame in batch {
+            // The connection broke: what came whole before counts.
+            let Ok(request) = frame else { break };
+            match request.frame {
+                Some(pb::connect_request::Frame::Envelope(envelope)) => envelopes.push(envelope),
+                Some(pb::connect_request::Frame::Receipts(signed)) => self.receipts(signed).await?,
+                Some(pb::connect_request::Frame::Credit(credit)) => self.link.grant(credit.deliveries),
+                Some(pb::connect_request::Frame::Hello(_)) | None => {
+                    return Err(Refusal::of(Reason::Malformed, "frame"));
+                }
+            }
+        }
+        if envelopes.is_empty() { Ok(()) } else { self.envelopes(envelopes).await }
+    }
+
+    async fn envelopes(&self, envelopes: Vec<pb::Envelope>) -> Result<(), Refusal> {
+        // Quota on a stream is withheld reading: the member waits, nothing is lost.
+        while let Err(wait) =
+            self.core.quotas.take(self.link.party, envelopes.len(), self.core.clock.monotonic())
+        {
+            i247_node::sleep(wait).await;
+        }
+        let ids: Vec<String> = envelopes.iter().map(claimed_id).collect();
+        for (id, checked) in ids.into_iter().zip(self.core.check(envelopes, &self.peer).await) {
+            let refusal = match (self.core.check_open(), checked) {
+                (Ok(()), Ok((attested, lifted))) => {
+                    let answer = Answer::Stream(self.results.clone());
+                    let work = Work::Submission { attested, lifted, answer };
+                    self.core.work.send(work).await.map_err(|_| Refusal::of(Reason::Busy, "envelope"))?;
+                    continue;
+                }
+                (Err(refusal), _) | (Ok(()), Err(refusal)) => refusal,
+            };
+            tracing::warn!(message_id = %id, peer = %self.peer, %refusal, "submission refused");
+            let result = pb::submit_result::Result::Refusal((&refusal).into());
+            let result = pb::SubmitResult { id, result: Some(result) };
+            // The other side of this stream is gone.
+            self.results.send(result).await.map_err(|_| Refusal::of(Reason::Busy, "stream"))?;
+        }
+        Ok(())
+    }
+
+    async fn receipts(&self, signed: pb::Signed) -> Result<(), Refusal> {
+        let signer = {
+            let views = self.core.views();
+            let key = i247_wire::hash(&signed.key_id, "receipts.key_id")?;
+            let known = views.signers.find(&key).map(|known| known.signer.clone());
+            known.filter(|signer| {
+                signer.identity == self.peer && views.state.directory().signing_key_allowed(&self.peer, &key)
+            })
+        };
+        let signer = signer.ok_or_else(|| Refusal::of(Reason::UnknownKey, "receipts.key_id"))?;
+        let payload = verify(&signed, RECEIPTS_TYPE, &signer.key)?;
+        let receipts =
+            pb::Receipts::decode(payload).map_err(|_| Refusal::of(Reason::Malformed, "receipts"))?;
+        if receipts.log_id != self.core.log_id {
+            return Err(Refusal::of(Reason::Behind, "receipts.log_id"));
+        }
+        let receipts: Receipts = receipts.try_into()?;
+        if receipts.party != self.link.party {
+            return Err(Refusal::of(Reason::WrongSender, "receipts.party"));
+        }
+        self.check_handed(&receipts)?;
+        let work = Work::Receipts { signed, receipts };
+        self.core.work.send(work).await.map_err(|_| Refusal::of(Reason::Busy, "receipts"))
+    }
+
+    /// Nobody can have received what was not handed out.
+    fn check_handed(&self, receipts: &Receipts) -> Result<(), Refusal> {
+        let cursor = self.link.cursor();
+        for lane in &receipts.lanes {
+            if lane.delivered_up_to > cursor.handed(lane.lane) {
+                return Err(Refusal::of(Reason::WrongField, "receipts.lanes.delivered_up_to"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The id that an envelope claims, for the answer to it; empty when it cannot be read.
+fn claimed_id(envelope: &pb::Envelope) -> String {
+    pb::Header::decode(envelope.header.clone()).map(|header| header.id).unwrap_or_default()
+}
+
+/// Whether what the bureau says it sent agrees with what is in the log.
+///
+/// # Errors
+/// `NUMBER_REUSED`: the last number that both know has different bytes.
+pub(crate) fn check_chain(core: &Core, sender: &Sender, hello: &pb::Hello) -> Result<(), Refusal> {
+    let views = core.views();
+    for end in &hello.sent {
+        let lane: Lane = known::<pb::Lane, Lane>(end.lane, "hello.sent.lane")?;
+        let (number, hash) = views.state.sender_end(sender, lane);
+        let same = hash.as_ref().is_none_or(|hash| hash.as_bytes()[..] == end.header_hash[..]);
+        if hello.epoch == views.state.epoch(sender) && number == end.number && number > 0 && !same {
+            return Err(Refusal::of(Reason::NumberReused, "hello.sent"));
+        }
+    }
+    Ok(())
+}

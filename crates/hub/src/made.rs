@@ -1,0 +1,102 @@
+//! The hub's own messages: reminders and escalations, signed with its service key, which is good for nothing else.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use i247_model::{Audience, Hash, Header, Kind, Party};
+use i247_node::Dice;
+use i247_router::{Made, Stamp};
+use i247_trust::{SigningKey, carry, header_hash, sign_headers};
+use i247_wire::{encode_header, pb};
+
+/// Makes them.
+pub(crate) struct Maker {
+    pub(crate) key: SigningKey,
+    pub(crate) dice: Arc<dyn Dice>,
+}
+
+impl Maker {
+    /// The messages that a decision made, in its order.
+    pub(crate) fn make(&self, stamp: Stamp, made: &[Made]) -> Vec<pb::Envelope> {
+        let mut headers: Vec<Bytes> = Vec::with_capacity(made.len());
+        let mut bodies = Vec::with_capacity(made.len());
+        for message in made {
+            let mut salt = [0; 16];
+            self.dice.fill(&mut salt);
+            let carried = carry(&body(message), salt);
+            let previous = headers.last().map(|header| header_hash(header));
+            headers.push(encode_header(&self.header(
+                stamp,
+                message,
+                previous,
+                carried.body_hash,
+                carried.commitment,
+            )));
+            bodies.push(carried.bytes);
+        }
+        let mut signatures = Vec::with_capacity(headers.len());
+        for burst in headers.chunks(i247_trust::MAX_BURST) {
+            signatures.extend(sign_headers(&self.key, burst));
+        }
+        headers
+            .into_iter()
+            .zip(bodies)
+            .zip(signatures)
+            .map(|((header, body), signature)| pb::Envelope { header, body, signature: Some(signature) })
+            .collect()
+    }
+
+    fn header(
+        &self,
+        stamp: Stamp,
+        made: &Made,
+        previous: Option<Hash>,
+        body_hash: Hash,
+        commitment: Hash,
+    ) -> Header {
+        let parties = made.places.iter().map(|place| place.party);
+        let countries = parties.clone().filter_map(Party::country);
+        let mut audience = Audience::countries(countries);
+        audience.secretariat = parties.clone().any(|party| party == Party::Secretariat);
+        Header {
+            // The first of an entry has no predecessor; the others name the one before.
+            previous: previous.filter(|_| made.id.number > 1),
+            id: made.id.clone(),
+            key_id: self.key.key_id(),
+            kind: made.kind,
+            refers_to: Some(made.refers_to.clone()),
+            conversation: Some(made.refers_to.clone()),
+            audience,
+            signed_at: stamp.at,
+            expires_at: None,
+            reply_by: None,
+            reply_stage: None,
+            reply_to_all: false,
+            operation: None,
+            seat: None,
+            service: None,
+            traceparent: None,
+            seen: None,
+            body_hash,
+            commitment,
+            wraps_root: None,
+            attachments: Vec::new(),
+        }
+    }
+}
+
+fn body(made: &Made) -> pb::Body {
+    let request_id = made.refers_to.to_string();
+    let (subject, form) = if made.kind == Kind::Escalation {
+        let silent = made.silent.iter().map(Party::to_string).collect();
+        let form = pb::body::Form::Escalation(pb::Escalation { request_id: request_id.clone(), silent });
+        (format!("No answer to {request_id}"), form)
+    } else {
+        let form = pb::body::Form::Reminder(pb::Reminder {
+            request_id: request_id.clone(),
+            nth: u32::from(made.nth),
+        });
+        (format!("Reminder of {request_id}"), form)
+    };
+    pb::Body { subject, language: "EN".into(), form: Some(form), ..pb::Body::default() }
+}

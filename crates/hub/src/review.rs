@@ -1,0 +1,113 @@
+//! ReviewService: what reviewers call. Their decisions are messages like any other, signed with their own keys.
+
+use std::sync::Arc;
+
+use i247_model::{Lane, Reason, Refusal};
+use i247_node::Peer;
+use i247_router::Review as Pending;
+use i247_wire::pb::review_service_server::ReviewService;
+use i247_wire::{pb, status};
+use tonic::{Request, Response, Status};
+
+use crate::core::Core;
+use crate::entry::hash_bytes;
+use crate::views::Views;
+
+/// Requests on one page.
+const PAGE_MAX: u32 = 1000;
+
+/// Envelopes in one call.
+const DECIDED_MAX: usize = 64;
+
+/// The service.
+pub(crate) struct Review(pub(crate) Arc<Core>);
+
+#[tonic::async_trait]
+impl ReviewService for Review {
+    async fn list_pending(
+        &self,
+        request: Request<pb::ListPendingRequest>,
+    ) -> Result<Response<pb::ListPendingResponse>, Status> {
+        let pb::ListPendingRequest { limit, after_request_id } = request.into_inner();
+        let limit = if limit == 0 { PAGE_MAX } else { limit.min(PAGE_MAX) } as usize;
+        let views = self.0.views();
+        let mut waiting: Vec<&Pending> = views.state.reviews().filter(|review| !review.approved).collect();
+        waiting.sort_by_key(|review| (review.request.lane, review.at));
+        let after = waiting.iter().position(|review| review.request.to_string() == after_request_id);
+        let from = after.map_or(0, |at| at + 1);
+        let pending = waiting.into_iter().skip(from).take(limit).map(|review| pending(&views, review));
+        Ok(Response::new(pb::ListPendingResponse { pending: pending.collect() }))
+    }
+
+    async fn show_pending(
+        &self,
+        request: Request<pb::ShowPendingRequest>,
+    ) -> Result<Response<pb::ShowPendingResponse>, Status> {
+        let wanted = request.into_inner().request_id;
+        let (review, shown) = {
+            let views = self.0.views();
+            let mut found =
+                views.state.reviews().filter(|review| review.request.to_string().starts_with(&wanted));
+            let exact = views.state.reviews().find(|review| review.request.to_string() == wanted);
+            match (exact, found.next(), found.next()) {
+                (Some(review), ..) | (None, Some(review), None) => (review.clone(), pending(&views, review)),
+                _ => return Err(status(&Refusal::of(Reason::UnknownReference, "request_id"))),
+            }
+        };
+        let stored =
+            self.0.recent.find(&*self.0.ledger, review.at).await.map_err(|refusal| status(&refusal))?;
+        let key =
+            i247_wire::decode_header(&stored.envelope.header).map_err(|refusal| status(&refusal))?.key_id;
+        let certificates =
+            self.0.views().signers.find(&key).map(|known| known.chain.clone()).unwrap_or_default();
+        Ok(Response::new(pb::ShowPendingResponse {
+            pending: Some(shown),
+            envelope: Some(stored.envelope),
+            certificates,
+        }))
+    }
+
+    async fn resume(
+        &self,
+        request: Request<pb::ResumeRequest>,
+    ) -> Result<Response<pb::ResumeResponse>, Status> {
+        let peer = Peer::of(&request)?;
+        let sender = peer.identity.sender();
+        let sender = sender.ok_or_else(|| status(&Refusal::of(Reason::NotAuthorised, "identity")))?;
+        let views = self.0.views();
+        let lanes = Lane::ALL.into_iter().map(|lane| {
+            let (number, hash) = views.state.sender_end(&sender, lane);
+            let header_hash = hash.as_ref().map(hash_bytes).unwrap_or_default();
+            pb::LaneLast { lane: pb::Lane::from(lane).into(), number, header_hash }
+        });
+        Ok(Response::new(pb::ResumeResponse { epoch: views.state.epoch(&sender), lanes: lanes.collect() }))
+    }
+
+    async fn decide(
+        &self,
+        request: Request<pb::DecideRequest>,
+    ) -> Result<Response<pb::DecideResponse>, Status> {
+        let peer = Peer::of(&request)?.identity.clone();
+        let envelopes = request.into_inner().envelopes;
+        if envelopes.len() > DECIDED_MAX {
+            return Err(status(&Refusal::of(Reason::TooLarge, "envelopes")));
+        }
+        let checked: Result<Vec<_>, Refusal> = self.0.check(envelopes, &peer).await.into_iter().collect();
+        let messages = checked.map_err(|refusal| status(&refusal))?;
+        let results = self.0.submit(messages).await.map_err(|refusal| status(&refusal))?;
+        Ok(Response::new(pb::DecideResponse { results }))
+    }
+}
+
+fn pending(views: &Views, review: &Pending) -> pb::PendingNotice {
+    let newest = views.state.notice(review.notice_id).map_or(0, |file| file.edition);
+    pb::PendingNotice {
+        edition: newest + 1,
+        request_id: review.request.to_string(),
+        notice_id: review.notice_id.to_string(),
+        requester: review.requester.to_string(),
+        colour: review.colour.map(|colour| colour.to_string()).unwrap_or_default(),
+        accepted_at_ms: review.accepted_at.as_millis(),
+        addendum_to: review.addendum_to.as_ref().map(ToString::to_string).unwrap_or_default(),
+    }
+}

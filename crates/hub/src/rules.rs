@@ -1,0 +1,55 @@
+//! Who may call what at a hub. An RPC without a row here is refused.
+
+use i247_node::{DescriptorError, Role, Rule, Rules};
+
+/// The services of a hub, by their full names.
+pub const SERVICES: [&str; 4] = [
+    "i247.v1.ExchangeService",
+    "i247.v1.DirectoryService",
+    "i247.v1.ReviewService",
+    "i247.v1.MonitorService",
+];
+
+const BUREAUS: Rule = Rule::Roles(&[Role::Bureau]);
+const REVIEWERS: Rule = Rule::Roles(&[Role::Reviewer]);
+const OPERATORS: Rule = Rule::Roles(&[Role::Operator]);
+const AUTHORITY: Rule = Rule::Roles(&[Role::Authority]);
+
+/// The table.
+///
+/// # Errors
+/// When the compiled-in descriptor cannot be read.
+pub fn rules() -> Result<Rules, DescriptorError> {
+    Rules::new(
+        i247_wire::DESCRIPTOR,
+        &SERVICES,
+        [
+            ("/i247.v1.ExchangeService/Connect", BUREAUS),
+            ("/i247.v1.ExchangeService/Submit", BUREAUS),
+            ("/i247.v1.ExchangeService/Explain", BUREAUS),
+            ("/i247.v1.ExchangeService/Statuses", BUREAUS),
+            ("/i247.v1.ExchangeService/FindAttachment", BUREAUS),
+            ("/i247.v1.ExchangeService/PutAttachment", BUREAUS),
+            ("/i247.v1.ExchangeService/FetchAttachment", BUREAUS),
+            ("/i247.v1.DirectoryService/Change", AUTHORITY),
+            ("/i247.v1.DirectoryService/List", Rule::Roles(&[Role::Authority, Role::Operator])),
+            ("/i247.v1.ReviewService/ListPending", REVIEWERS),
+            ("/i247.v1.ReviewService/ShowPending", REVIEWERS),
+            ("/i247.v1.ReviewService/Resume", REVIEWERS),
+            ("/i247.v1.ReviewService/Decide", REVIEWERS),
+            ("/i247.v1.MonitorService/Summary", OPERATORS),
+            ("/i247.v1.MonitorService/OperationTally", OPERATORS),
+            ("/i247.v1.MonitorService/Trace", OPERATORS),
+        ],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_has_a_rule_and_every_rule_a_call() {
+        assert_eq!(rules().unwrap().uncovered(), Vec::<String>::new());
+    }
+}

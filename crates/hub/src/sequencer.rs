@@ -1,0 +1,396 @@
+//! The one task that orders everything: stamp, decide, append, apply, act. Nobody else changes the views.
+//!
+//! ```text
+//!   gather ──► decide on `ahead`, one after the other ──► append the group ──► apply to the views ──► answer, wake
+//! ```
+//!
+//! `ahead` is the state as if all that is decided were durable. Nobody but this task sees it; when an append fails
+//! it is thrown away. It must not do anything that can wait on a bureau.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use i247_ledger::{AppendError, Draft, Ledger, Position};
+use i247_model::{Hash, Header, Kind, Lifted, MessageId, Reason, Receipts, Refusal, Timestamp};
+use i247_node::Clock;
+use i247_router::{Decision, DirectoryChange, Effect, Input, Message, Stamp, State, Submission, decide};
+use i247_trust::Attested;
+use i247_wire::pb;
+use prost::Message as _;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::{Answers, Outcome};
+use crate::effects::Actor;
+use crate::entry::encode_decision;
+use crate::made::Maker;
+use crate::stamps::Stamps;
+use crate::views::{Taken, Views};
+
+/// At most so many inputs in a group.
+const GROUP_MAX: usize = 512;
+
+/// A group ends before its entries and bodies pass this, in bytes.
+const GROUP_BYTES: usize = 4 * 1024 * 1024;
+
+/// What the sequencer is asked.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// A message that is attributable and whose body fits its kind.
+    Submission { attested: Box<Attested>, lifted: Box<Lifted>, answer: Answer },
+    /// Receipts that their party signed.
+    Receipts { signed: pb::Signed, receipts: Receipts },
+    /// A change that the authority signed, with the signing certificates of an admission.
+    Change {
+        signed: pb::Signed,
+        change: Box<DirectoryChange>,
+        chain: Vec<Bytes>,
+        answer: oneshot::Sender<Result<u64, Refusal>>,
+    },
+}
+
+/// Where the result of a submission goes. A stream bounds what it has under way, so there is room.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Stream(mpsc::Sender<pb::SubmitResult>),
+    Once(oneshot::Sender<pb::SubmitResult>),
+}
+
+/// Why the sequencer stopped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SequencerError {
+    /// The log takes nothing more; what was not answered may or may not be in it.
+    #[error("the log has stopped")]
+    Log(#[source] AppendError),
+}
+
+/// The sequencer and what it needs.
+pub(crate) struct Sequencer {
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) views: Arc<RwLock<Views>>,
+    pub(crate) ahead: State,
+    pub(crate) stamps: Stamps,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) work: mpsc::Receiver<Work>,
+    pub(crate) actor: Actor,
+    pub(crate) answers: Answers,
+    pub(crate) maker: Maker,
+    /// Closed while a group is decided that must know what is under way.
+    pub(crate) handing_out: Arc<tokio::sync::RwLock<()>>,
+    pub(crate) writable: watch::Sender<bool>,
+    pub(crate) receipts_wait: Duration,
+}
+
+/// One entry of the group that is being decided.
+struct Pending {
+    taken: Taken,
+    draft: Draft,
+    message: Option<pb::Envelope>,
+    made: Vec<pb::Envelope>,
+}
+
+/// The group that is being decided.
+#[derive(Default)]
+struct Group {
+    entries: Vec<Pending>,
+    answers: Vec<(Answer, Outcome)>,
+    changes: Vec<(oneshot::Sender<Result<u64, Refusal>>, u64)>,
+    /// Messages that the group closes: not yet in the history that others see.
+    closed: BTreeMap<MessageId, Message>,
+    bytes: usize,
+}
+
+impl Sequencer {
+    /// Runs until `stop`, and then until the queue is empty.
+    ///
+    /// # Errors
+    /// When the log has stopped: the process must end, and finds out the truth when it starts again.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), SequencerError> {
+        let mut gathered = Vec::with_capacity(GROUP_MAX);
+        loop {
+            self.gather(&mut gathered, &stop).await;
+            let now = self.stamp_now();
+            let due = self.ahead.next_deadline().is_some_and(|deadline| deadline <= now);
+            if gathered.is_empty() && !due {
+                if stop.is_cancelled() && self.work.is_empty() {
+                    return Ok(());
+                }
+                continue;
+            }
+            self.commit(std::mem::take(&mut gathered), due, now).await?;
+        }
+    }
+
+    /// The stamp for this group; whether the wall clock is believed is said when that changes.
+    fn stamp_now(&mut self) -> Timestamp {
+        let before = self.stamps.astray();
+        let now = self.stamps.stamp(self.clock.now(), self.clock.monotonic());
+        match (before, self.stamps.astray()) {
+            (false, true) => tracing::error!(
+                "the wall clock went back or leapt ahead; stamps go on with monotonic time: set the clock right"
+            ),
+            (true, false) => tracing::info!("the wall clock is believed again"),
+            (true, true) | (false, false) => {}
+        }
+        now
+    }
+
+    /// Waits for work or for the next deadline, and takes what has gathered.
+    async fn gather(&mut self, gathered: &mut Vec<Work>, stop: &CancellationToken) {
+        let deadline = self.ahead.next_deadline().map(|deadline| deadline.since(self.clock.now()));
+        let alarm = async {
+            match deadline {
+                // A clock that is set meanwhile is noticed within the second.
+                Some(left) => {
+                    i247_node::sleep(left.clamp(Duration::from_millis(1), Duration::from_secs(1))).await
+                }
+                None => std::future::pending().await,
+            }
+        };
+        // Dropping `recv_many` before it is ready loses nothing.
+        tokio::select! {
+            biased;
+            _ = self.work.recv_many(gathered, GROUP_MAX) => {}
+            () = alarm => {}
+            () = stop.cancelled() => {
+                self.work.close();
+                self.work.recv_many(gathered, GROUP_MAX).await;
+            }
+        }
+        let only_receipts = |work: &Work| matches!(work, Work::Receipts { .. });
+        if !gathered.is_empty() && gathered.iter().all(only_receipts) && !stop.is_cancelled() {
+            let more = self.work.recv_many(gathered, GROUP_MAX);
+            // Nothing more came: the receipts are written alone after all.
+            let _ = tokio::time::timeout(self.receipts_wait, more).await;
+        }
+    }
+
+    async fn commit(&mut self, gathered: Vec<Work>, due: bool, now: Timestamp) -> Result<(), SequencerError> {
+        let takes_back = |work: &Work| match work {
+            Work::Submission { attested, .. } => {
+                matches!(attested.header().kind, Kind::Withdrawal | Kind::Cancellation)
+            }
+            Work::Receipts { .. } | Work::Change { .. } => false,
+        };
+        let handing_out = self.handing_out.clone();
+        let still = due || gathered.iter().any(takes_back);
+        let _quiet = if still { Some(handing_out.write().await) } else { None };
+        let mut gathered = gathered.into_iter();
+        let mut due = due;
+        loop {
+            let mut group = Group::default();
+            if std::mem::take(&mut due) {
+                self.tick(&mut group, now);
+            }
+            for work in gathered.by_ref() {
+                self.decide(&mut group, work, now);
+                if group.bytes > GROUP_BYTES {
+                    break;
+                }
+            }
+            let last = gathered.len() == 0;
+            self.append(group).await?;
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    fn tick(&mut self, group: &mut Group, now: Timestamp) {
+        let input = Input::Tick { under_way: self.actor.links.under_way(&self.ahead) };
+        let stamp = self.stamp(group, now);
+        if let Ok(decision) = decide(&self.ahead, stamp, &input)
+            && decision.is_entry()
+        {
+            let wire = pb::entry::Input::Tick(pb::Tick {});
+            self.enter(group, Taken { stamp, input, decision, chain: Vec::new() }, wire, None);
+        }
+    }
+
+    fn decide(&mut self, group: &mut Group, work: Work, now: Timestamp) {
+        let stamp = self.stamp(group, now);
+        match work {
+            Work::Submission { attested, lifted, answer } => {
+                self.submission(group, stamp, *attested, *lifted, answer)
+            }
+            Work::Receipts { signed, receipts } => {
+                let input = Input::Receipts(receipts);
+                match decide(&self.ahead, stamp, &input) {
+                    Ok(decision) if decision.is_entry() => {
+                        let wire = pb::entry::Input::Receipts(signed);
+                        self.enter(group, Taken { stamp, input, decision, chain: Vec::new() }, wire, None);
+                    }
+                    Ok(_) => {}
+                    Err(refusal) => tracing::warn!(%refusal, "receipts refused"),
+                }
+            }
+            Work::Change { signed, change, chain, answer } => {
+                let input = Input::DirectoryChange(*change);
+                match decide(&self.ahead, stamp, &input) {
+                    Ok(decision) => {
+                        let wire = pb::entry::Input::DirectoryChange(signed);
+                        self.enter(group, Taken { stamp, input, decision, chain }, wire, None);
+                        group.changes.push((answer, stamp.position));
+                    }
+                    // The caller may be gone; then nobody needs the answer.
+                    Err(refusal) => drop(answer.send(Err(refusal))),
+                }
+            }
+        }
+    }
+
+    fn submission(
+        &mut self,
+        group: &mut Group,
+        stamp: Stamp,
+        attested: Attested,
+        lifted: Lifted,
+        answer: Answer,
+    ) {
+        let id = attested.header().id.clone();
+        let header_hash = attested.header_hash();
+        let wire = pb::entry::Input::Submission(pb::Submission {
+            header: attested.header_bytes().clone(),
+            signature: attested.envelope().signature.clone(),
+            lifted: Some((&lifted).into()),
+        });
+        let (header, envelope) = attested.into_parts();
+        let takes_back = matches!(header.kind, Kind::Withdrawal | Kind::Cancellation);
+        let input = Input::Submission(Box::new(Submission {
+            referred: self.referred(group, &header),
+            under_way: if takes_back { self.actor.links.under_way(&self.ahead) } else { Default::default() },
+            header,
+            header_hash,
+            lifted,
+        }));
+        let outcome = match decide(&self.ahead, stamp, &input) {
+            Err(refusal) => Outcome::refused(id, refusal),
+            Ok(Decision::Answered(answered)) => Outcome::answered(id, &answered),
+            Ok(Decision::Older) => self.older(id, header_hash),
+            Ok(decision) => {
+                let outcome = Outcome::decided(id, header_hash, stamp, &decision);
+                self.enter(group, Taken { stamp, input, decision, chain: Vec::new() }, wire, Some(envelope));
+                outcome
+            }
+        };
+        group.answers.push((answer, outcome));
+    }
+
+    /// A repetition from before the answers that the state keeps.
+    fn older(&self, id: MessageId, header_hash: Hash) -> Outcome {
+        let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
+        let closed = views.history.closed(&id).filter(|message| message.header_hash == Some(header_hash));
+        match closed {
+            Some(message) => Outcome::accepted(
+                id,
+                header_hash,
+                message.at.position,
+                message.accepted_at,
+                message.recipients.len(),
+            ),
+            None => Outcome::refused(id, Refusal::of(Reason::Behind, "id")),
+        }
+    }
+
+    /// The closed message that a header refers to: closed in this group, or before.
+    fn referred(&self, group: &Group, header: &Header) -> Option<Box<Message>> {
+        let id = header.refers_to.as_ref()?;
+        if self.ahead.message(id).is_some() {
+            return None;
+        }
+        if let Some(message) = group.closed.get(id) {
+            return Some(Box::new(message.clone()));
+        }
+        self.views.read().unwrap_or_else(PoisonError::into_inner).referred(header)
+    }
+
+    fn stamp(&self, group: &Group, at: Timestamp) -> Stamp {
+        Stamp { position: self.ledger.end().0 + group.entries.len() as u64 + 1, at }
+    }
+
+    /// Adds an entry to the group and goes ahead as if it were durable.
+    fn enter(
+        &mut self,
+        group: &mut Group,
+        taken: Taken,
+        input: pb::entry::Input,
+        message: Option<pb::Envelope>,
+    ) {
+        let made = match &taken.decision {
+            Decision::Fired(fired) => self.maker.make(taken.stamp, &fired.made),
+            _ => Vec::new(),
+        };
+        let entry = pb::Entry {
+            at_ms: taken.stamp.at.as_millis(),
+            input: Some(input),
+            decision: encode_decision(&taken.decision),
+            made: made.clone(),
+        };
+        let body = message.as_ref().map(|envelope| envelope.body.clone());
+        let draft = Draft { entry: entry.encode_to_vec().into(), body };
+        for effect in self.ahead.apply(taken.stamp, &taken.input, &taken.decision) {
+            if let Effect::Closed(message) = effect {
+                group.closed.insert(message.id.clone(), *message);
+            }
+        }
+        group.bytes += draft.bytes();
+        group.entries.push(Pending { taken, draft, message, made });
+    }
+
+    async fn append(&mut self, group: Group) -> Result<(), SequencerError> {
+        let drafts: Vec<Draft> = group.entries.iter().map(|pending| pending.draft.clone()).collect();
+        let end: Position = self.ledger.end();
+        match self.ledger.append(end, drafts).await {
+            Ok(_) => {
+                self.writable.send_if_modified(|writable| !std::mem::replace(writable, true));
+                self.act(group);
+                Ok(())
+            }
+            Err(AppendError::Full | AppendError::TooLarge { .. }) => {
+                tracing::error!("no room on the disk: nothing is accepted until there is some");
+                self.writable.send_if_modified(|writable| std::mem::replace(writable, false));
+                self.take_back(group);
+                Ok(())
+            }
+            Err(error @ (AppendError::Conflict { .. } | AppendError::Unknown | AppendError::Stopped(_))) => {
+                Err(SequencerError::Log(error))
+            }
+        }
+    }
+
+    /// The group is durable: the views take it in, and everyone concerned hears of it.
+    fn act(&mut self, group: Group) {
+        let mut effects = Vec::new();
+        {
+            let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
+            for pending in &group.entries {
+                effects.extend(views.apply(&pending.taken));
+            }
+        }
+        for pending in group.entries {
+            self.actor.keep(pending.taken.stamp, pending.message, pending.made);
+        }
+        for (answer, outcome) in group.answers {
+            self.answers.send(answer, outcome);
+        }
+        for (answer, position) in group.changes {
+            drop(answer.send(Ok(position)));
+        }
+        self.actor.act(effects);
+    }
+
+    /// The group was not written: nothing of it has happened, and the same bytes may come again.
+    fn take_back(&mut self, group: Group) {
+        self.ahead = self.views.read().unwrap_or_else(PoisonError::into_inner).state.clone();
+        let refusal = || Refusal::of(Reason::ReadOnly, "").retry_after(Duration::from_secs(5));
+        for (answer, outcome) in group.answers {
+            let outcome = Outcome::refused(outcome.id().clone(), refusal());
+            self.answers.send(answer, outcome);
+        }
+        for (answer, _) in group.changes {
+            drop(answer.send(Err(refusal())));
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Says what is wrong where, in everything that a log's directory holds. It must not change anything.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::disk::Disk;
+use crate::format::Kind;
+use crate::scan::{Depth, ScanError, scan};
+use crate::{Damage, Position, snapshot};
+
+/// What a check found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The last position that is whole.
+    pub end: Position,
+    /// How many segment files there are.
+    pub segments: u64,
+    /// How many groups, those without entries too.
+    pub groups: u64,
+    /// How many bodies are whole.
+    pub bodies_present: u64,
+    /// How many bodies are erased.
+    pub bodies_erased: u64,
+    /// How many snapshots are good.
+    pub snapshots: u64,
+    /// Whether the log was closed.
+    pub clean_stop: bool,
+    /// What is wrong, segments in order, then snapshots.
+    pub damage: Vec<Damage>,
+}
+
+impl Report {
+    /// Whether nothing is wrong; a torn last group, which a crash leaves, counts as wrong here.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.damage.is_empty()
+    }
+}
+
+/// Why a check could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// A file was written by another version of this program.
+    #[error("{} has format version {version}, this program reads version 1", .path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+    /// The disk did not answer.
+    #[error("cannot read {}", .path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the disk said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Reads every byte of the log in `dir` and of its snapshots. Blocks, takes no lock, changes nothing. On a log that
+/// is being written, the group under way may show as torn.
+pub fn check(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Report, CheckError> {
+    let depth = Depth { trusted_to: Position::START, bodies: true };
+    let scan = scan(&**disk, dir, depth).map_err(|error| match error {
+        ScanError::Io { file, source } => CheckError::Io { path: dir.join(file), source },
+        ScanError::Version { file, version } => CheckError::Version { path: dir.join(file), version },
+    })?;
+    let (snapshots, damaged) = snapshot::check(disk, dir, scan.end)
+        .map_err(|source| CheckError::Io { path: dir.to_owned(), source })?;
+    let clean_stop =
+        scan.torn.is_none() && scan.last.as_ref().is_some_and(|last| last.head.kind == Kind::Close);
+    let mut damage = scan.damage;
+    damage.extend(scan.torn);
+    damage.extend(damaged);
+    Ok(Report {
+        end: scan.end,
+        segments: scan.segments,
+        groups: scan.groups,
+        bodies_present: scan.bodies.present,
+        bodies_erased: scan.bodies.erased,
+        snapshots,
+        clean_stop,
+        damage,
+    })
+}

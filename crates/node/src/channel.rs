@@ -1,0 +1,197 @@
+//! The way out: a tonic channel over our network, with TLS inside the connector and every deadline set.
+//!
+//! It connects when it is first used and again when a call finds the connection gone; a call on a broken connection
+//! fails and is not repeated here, since only the caller knows whether it may be.
+
+use std::error::Error as _;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::net::{BoxedStream, Network};
+
+/// Deadlines and windows of a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelLimits {
+    /// How long connecting may take, TLS included.
+    pub connect: Duration,
+    /// Pings are sent at this interval, calls or none, and must be answered within [`Self::ping_timeout`].
+    pub ping_interval: Duration,
+    /// How long the answer to a ping may take.
+    pub ping_timeout: Duration,
+    /// Bytes that the server may send ahead on one stream.
+    pub stream_window_bytes: u32,
+    /// Bytes that the server may send ahead on the connection.
+    pub connection_window_bytes: u32,
+}
+
+impl Default for ChannelLimits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            ping_interval: Duration::from_secs(5),
+            ping_timeout: Duration::from_secs(5),
+            stream_window_bytes: 1024 * 1024,
+            connection_window_bytes: 4 * 1024 * 1024,
+        }
+    }
+}
+
+/// Why there is no connection. The text says what to look at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The address is not `host:port`.
+    #[error("{address:?} is not an address such as hub.example:2470")]
+    Address {
+        /// What stood there.
+        address: String,
+    },
+    /// The name has no address.
+    #[error("{address}: no such host; check the name and the resolver")]
+    NoSuchHost {
+        /// Where to.
+        address: String,
+    },
+    /// Nobody listens there.
+    #[error("{address}: connection refused; nothing listens there: is it running, is the port right?")]
+    Refused {
+        /// Where to.
+        address: String,
+    },
+    /// No connection in time.
+    #[error("{address}: no answer within {within:?}; is it running, does a firewall drop packets?")]
+    TimedOut {
+        /// Where to.
+        address: String,
+        /// The deadline.
+        within: Duration,
+    },
+    /// The TLS handshake failed: a certificate was not accepted, by us or by them.
+    #[error(
+        "{address}: TLS failed: {detail}; check certificates, their dates, and the clocks of both machines"
+    )]
+    Tls {
+        /// Where to.
+        address: String,
+        /// What the TLS library says.
+        detail: String,
+    },
+    /// Anything else of the network.
+    #[error("{address}: {detail}")]
+    Network {
+        /// Where to.
+        address: String,
+        /// What the operating system says.
+        detail: String,
+    },
+}
+
+impl ConnectError {
+    /// The reason why a call found no connection, if that is why it failed.
+    pub fn of(status: &tonic::Status) -> Option<&Self> {
+        let mut cause = status.source();
+        while let Some(error) = cause {
+            if let Some(found) = error.downcast_ref() {
+                return Some(found);
+            }
+            cause = error.source();
+        }
+        None
+    }
+
+    fn of_io(address: &str, error: &io::Error) -> Self {
+        let address = address.to_owned();
+        if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Self::Tls { address, detail: tls.to_string() };
+        }
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused { address },
+            io::ErrorKind::InvalidInput => Self::Address { address },
+            io::ErrorKind::NotFound => Self::NoSuchHost { address },
+            _ => Self::Network { address, detail: error.to_string() },
+        }
+    }
+}
+
+/// A channel to `address` (`host:port`). It connects at the first call; calls fail with `UNAVAILABLE` while there is
+/// no connection, and [`ConnectError::of`] says why.
+pub fn connect(
+    network: Arc<dyn Network>,
+    address: &str,
+    tls: Arc<rustls::ClientConfig>,
+    limits: &ChannelLimits,
+) -> Result<Channel, ConnectError> {
+    let wrong = || ConnectError::Address { address: address.to_owned() };
+    // TLS is the connector's, so tonic must believe that there is none.
+    let uri: Uri = format!("http://{address}").parse().map_err(|_| wrong())?;
+    let (Some(host), Some(_port), "/") = (uri.host(), uri.port_u16(), uri.path()) else {
+        return Err(wrong());
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(bare.to_owned()).map_err(|_| wrong())?;
+    let connector = Connector {
+        network,
+        address: address.into(),
+        name,
+        tls: TlsConnector::from(tls),
+        within: limits.connect,
+    };
+    let endpoint = Endpoint::from(uri)
+        .http2_keep_alive_interval(limits.ping_interval)
+        .keep_alive_timeout(limits.ping_timeout)
+        .keep_alive_while_idle(true)
+        .http2_adaptive_window(false)
+        .initial_stream_window_size(limits.stream_window_bytes)
+        .initial_connection_window_size(limits.connection_window_bytes);
+    Ok(endpoint.connect_with_connector_lazy(connector))
+}
+
+/// Makes one TLS connection each time it is asked.
+#[derive(Clone)]
+struct Connector {
+    network: Arc<dyn Network>,
+    address: Arc<str>,
+    name: ServerName<'static>,
+    tls: TlsConnector,
+    within: Duration,
+}
+
+impl Connector {
+    async fn connect(self) -> Result<TokioIo<TlsStream<BoxedStream>>, ConnectError> {
+        let connecting = async {
+            let stream = self.network.connect(&self.address).await?;
+            self.tls.connect(self.name, stream).await
+        };
+        match tokio::time::timeout(self.within, connecting).await {
+            Ok(Ok(stream)) => Ok(TokioIo::new(stream)),
+            Ok(Err(error)) => Err(ConnectError::of_io(&self.address, &error)),
+            Err(_late) => {
+                Err(ConnectError::TimedOut { address: self.address.to_string(), within: self.within })
+            }
+        }
+    }
+}
+
+impl tower_service::Service<Uri> for Connector {
+    type Response = TokioIo<TlsStream<BoxedStream>>;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        Box::pin(self.clone().connect())
+    }
+}

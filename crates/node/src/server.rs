@@ -1,0 +1,287 @@
+//! Our own accept loop: TLS, identity, limits, and the table of live connections.
+//!
+//! ```text
+//!  accept ─ a place? ─ handshake ≤ 5 s ─ h2? ─ identity ─ in the table ─ still admitted? ─ calls … ─ end
+//! ```
+//!
+//! A stranger costs a place among the handshakes and nothing else: members' connections are counted apart. It does
+//! not decide who is a member; the TLS configuration's verifier and the admission do.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use i247_model::{Hash, Identity, Timestamp};
+use i247_trust::{Admission, Certificate, peer_identity};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Meter, UpDownCounter};
+use rustls::pki_types::CertificateDer;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
+
+use crate::authorise::Rules;
+use crate::calls::Calls;
+use crate::clock::{Clock, sleep};
+use crate::connection::{Ends, drive};
+use crate::limits::Limits;
+use crate::live::{Live, LiveEntry};
+use crate::net::{BoxedStream, Listener};
+
+/// Who is at the other end of a call. Each request carries it: `request.extensions().get::<Peer>()`, or [`Peer::of`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Whom the certificate speaks of.
+    pub identity: Identity,
+    /// SHA-256 of the certificate's public key.
+    pub tls_key: Hash,
+    /// Where the connection comes from.
+    pub address: SocketAddr,
+    /// Last second of the certificate, or of the authority's that issued it if that is earlier. The connection
+    /// ends with it.
+    pub not_after: Timestamp,
+}
+
+impl Peer {
+    /// The peer of a call that came through a [`Server`]; `UNAUTHENTICATED` for any other.
+    pub fn of<T>(request: &tonic::Request<T>) -> Result<&Self, tonic::Status> {
+        request.extensions().get().ok_or_else(|| tonic::Status::unauthenticated("no certificate"))
+    }
+
+    /// Whom the chain of a finished handshake shows.
+    fn shown(chain: &[CertificateDer<'_>], address: SocketAddr) -> Option<Self> {
+        let leaf = peer_identity(chain).ok()?;
+        let mut not_after = leaf.not_after;
+        // A national authority may end before those whom it certified.
+        for above in &chain[1..] {
+            not_after = not_after.min(Certificate::parse(above).ok()?.not_after);
+        }
+        Some(Self { identity: leaf.identity, tls_key: leaf.key_id, address, not_after })
+    }
+}
+
+/// What serves one address. Fields are what it needs; nothing has a default but the limits.
+pub struct Server {
+    /// TLS with a demand for a client certificate; made by `trust`.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// Asked once more, after the handshake, when the connection stands in the table, so that none slips past a revocation.
+    pub admission: Arc<dyn Admission>,
+    /// Who may call what.
+    pub rules: Rules,
+    /// The services.
+    pub routes: Routes,
+    /// What it puts up with.
+    pub limits: Limits,
+    /// By which certificates end.
+    pub clock: Arc<dyn Clock>,
+    /// The table that connections stand in while they are open.
+    pub live: Live,
+    /// Counts connections, open and refused.
+    pub meter: Meter,
+}
+
+impl Server {
+    /// Serves until `stop`, then asks every peer to leave and returns when all have, at the latest after the grace.
+    /// Dropped before, it cuts all connections.
+    pub async fn serve(self, listener: Box<dyn Listener>, stop: CancellationToken) {
+        let connections = TaskTracker::new();
+        let dropped = CancellationToken::new();
+        let _cut_when_dropped = dropped.clone().drop_guard();
+        let door = Arc::new(Door::new(self, stop.clone()));
+        loop {
+            // Dropping `accept` loses no connection.
+            let accepted = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, from)) => {
+                    let Some(place) = door.places.take(from.ip()) else {
+                        door.refuse("too many handshakes", from);
+                        continue;
+                    };
+                    let one = door.clone().connection(stream, from, place);
+                    connections.spawn(dropped.clone().run_until_cancelled_owned(one));
+                }
+                Err(error) => {
+                    // Out of file handles, most likely: what is open goes on, and something will close.
+                    tracing::warn!(%error, "cannot accept connections");
+                    sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        drop(listener);
+        connections.close();
+        connections.wait().await;
+    }
+}
+
+/// What all connections of one listener share.
+struct Door {
+    acceptor: TlsAcceptor,
+    admission: Arc<dyn Admission>,
+    rules: Arc<Rules>,
+    routes: Routes,
+    limits: Arc<Limits>,
+    clock: Arc<dyn Clock>,
+    live: Live,
+    stop: CancellationToken,
+    places: Places,
+    open: UpDownCounter<i64>,
+    refused: Counter<u64>,
+}
+
+impl Door {
+    fn new(server: Server, stop: CancellationToken) -> Self {
+        let limits = Arc::new(server.limits);
+        Self {
+            acceptor: TlsAcceptor::from(server.tls),
+            admission: server.admission,
+            rules: Arc::new(server.rules),
+            routes: server.routes.prepare(),
+            places: Places::new(limits.handshakes, limits.handshakes_per_address),
+            limits,
+            clock: server.clock,
+            live: server.live,
+            stop,
+            open: server.meter.i64_up_down_counter("i247.connections").build(),
+            refused: server.meter.u64_counter("i247.connections.refused").build(),
+        }
+    }
+
+    async fn connection(self: Arc<Self>, stream: BoxedStream, from: SocketAddr, place: Place) {
+        let (stream, peer, entry) = match self.enter(stream, from).await {
+            Ok(entered) => entered,
+            Err(why) => return self.refuse(why, from),
+        };
+        drop(place);
+        self.open.add(1, &[]);
+        tracing::info!(peer = %peer.identity, address = %from, "connected");
+        let calls = Calls {
+            peer: peer.clone(),
+            rules: self.rules.clone(),
+            routes: self.routes.clone(),
+            limits: self.limits.clone(),
+            open: watch::Sender::new(0),
+        };
+        let ends = Ends { cut: entry.token().clone(), stop: self.stop.clone(), clock: self.clock.clone() };
+        let end = drive(stream, calls, ends).await;
+        self.open.add(-1, &[]);
+        tracing::info!(peer = %peer.identity, address = %from, ?end, "disconnected");
+    }
+
+    /// Handshake, identity, a place in the table; or why not.
+    async fn enter(
+        &self,
+        stream: BoxedStream,
+        from: SocketAddr,
+    ) -> Result<(TlsStream<BoxedStream>, Peer, LiveEntry), &'static str> {
+        let handshake = tokio::time::timeout(self.limits.handshake, self.acceptor.accept(stream));
+        let stream = match handshake.await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, address = %from, "handshake failed");
+                return Err("handshake failed");
+            }
+            Err(_late) => return Err("handshake too slow"),
+        };
+        let session = stream.get_ref().1;
+        if session.alpn_protocol() != Some(b"h2") {
+            return Err("not HTTP/2");
+        }
+        let Some(peer) = Peer::shown(session.peer_certificates().unwrap_or_default(), from) else {
+            return Err("no identity");
+        };
+        let (in_all, of_one) = (self.limits.connections, self.limits.connections_per_identity);
+        let Some(entry) = self.live.enter(&peer.identity, in_all, of_one) else {
+            return Err("too many connections");
+        };
+        // Only now: a revocation before this line is seen here, one after it finds the entry to cut.
+        if self.admission.admit(&peer.identity, &peer.tls_key).is_err() {
+            return Err("not admitted");
+        }
+        Ok((stream, peer, entry))
+    }
+
+    fn refuse(&self, why: &'static str, from: SocketAddr) {
+        self.refused.add(1, &[KeyValue::new("reason", why)]);
+        tracing::debug!(why, address = %from, "connection refused");
+    }
+}
+
+/// Places for those who have not shown a certificate yet.
+struct Places {
+    counts: Arc<Mutex<Counts>>,
+    in_all: usize,
+    per_address: usize,
+}
+
+#[derive(Default)]
+struct Counts {
+    in_all: usize,
+    by_address: BTreeMap<IpAddr, usize>,
+}
+
+impl Places {
+    fn new(in_all: usize, per_address: usize) -> Self {
+        Self { counts: Arc::default(), in_all, per_address }
+    }
+
+    fn take(&self, address: IpAddr) -> Option<Place> {
+        let mut counts = lock(&self.counts);
+        let taken = counts.by_address.get(&address).copied().unwrap_or_default();
+        if counts.in_all >= self.in_all || taken >= self.per_address {
+            return None;
+        }
+        counts.in_all += 1;
+        counts.by_address.insert(address, taken + 1);
+        Some(Place { counts: self.counts.clone(), address })
+    }
+}
+
+/// A place, given back when dropped.
+struct Place {
+    counts: Arc<Mutex<Counts>>,
+    address: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = lock(&self.counts);
+        counts.in_all -= 1;
+        if let Some(taken) = counts.by_address.get_mut(&self.address) {
+            *taken -= 1;
+            if *taken == 0 {
+                counts.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
+    // Nothing can panic while it is held, so a poisoned lock holds sound counts all the same.
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_cannot_take_every_place() {
+        let places = Places::new(3, 2);
+        let (one, two): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let first = places.take(one).unwrap();
+        let _second = places.take(one).unwrap();
+        assert!(places.take(one).is_none(), "two per address");
+        let _third = places.take(two).unwrap();
+        assert!(places.take(two).is_none(), "three in all");
+        drop(first);
+        assert!(places.take(one).is_some());
+    }
+}

@@ -1,0 +1,373 @@
+//! The accept loop over real sockets with real TLS: who gets in, how long, and how they leave.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use i247_model::{Hash, Identity, Reason, Refusal, Timestamp};
+use i247_node::{
+    ChannelLimits, Clock, ConnectError, Health, Limits, Live, Network as _, Role, Rule, Rules, Server,
+    SystemClock, TcpNetwork, TlsClock, connect, reflection,
+};
+use i247_trust::{
+    Admission, Authority, Credentials, Presented, TlsKey, Validity, client_config, server_config,
+};
+use i247_wire::pb;
+use i247_wire::pb::exchange_service_client::ExchangeServiceClient;
+use opentelemetry::metrics::MeterProvider as _;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tower_service::Service as _;
+
+const SUBMIT: &str = "/i247.v1.ExchangeService/Submit";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn identity(path: &str) -> Identity {
+    format!("spiffe://i247.test/{path}").parse().unwrap()
+}
+
+/// Everybody but those who stand here.
+#[derive(Debug, Default)]
+struct Barred(std::sync::Mutex<Vec<Identity>>);
+
+impl Admission for Barred {
+    fn admit(&self, identity: &Identity, _: &Hash) -> Result<(), Refusal> {
+        if self.0.lock().unwrap().contains(identity) {
+            return Err(Refusal::of(Reason::Revoked, "certificate"));
+        }
+        Ok(())
+    }
+}
+
+/// A hub with the standard services, and the authority that certified it.
+struct Hub {
+    authority: Authority,
+    clock: Arc<dyn Clock>,
+    address: SocketAddr,
+    live: Live,
+    health: Health,
+    barred: Arc<Barred>,
+    stop: CancellationToken,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Hub {
+    async fn with(limits: Limits) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let authority = Authority::new(year(&*clock), TlsKey::P256).unwrap();
+        let hub =
+            authority.enrol(&identity("gs/hub/lyon"), &["localhost"], year(&*clock), TlsKey::P256).unwrap();
+        let barred = Arc::new(Barred::default());
+        let presented = Presented::new(&hub).unwrap();
+        let time = Arc::new(TlsClock(clock.clone()));
+        let tls = server_config(presented, authority.root(), time, barred.clone()).unwrap();
+        let services = ["i247.v1.ExchangeService"];
+        let (health, health_service) = Health::new(&services).await;
+        let live = Live::new();
+        let server = Server {
+            tls,
+            admission: barred.clone(),
+            rules: Rules::new(i247_wire::DESCRIPTOR, &services, [(SUBMIT, Rule::Roles(&[Role::Post]))])
+                .unwrap(),
+            routes: Routes::new(health_service).add_service(reflection(&services).unwrap()),
+            limits,
+            clock: clock.clone(),
+            live: live.clone(),
+            meter: opentelemetry_sdk::metrics::SdkMeterProvider::builder().build().meter("i247"),
+        };
+        let listener = TcpNetwork.listen("127.0.0.1:0").await.unwrap();
+        let address = listener.address();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(server.serve(listener, stop.clone()));
+        Self { authority, clock, address, live, health, barred, stop, serving }
+    }
+
+    fn enrol(&self, path: &str, validity: Validity) -> Credentials {
+        self.authority.enrol(&identity(path), &[], validity, TlsKey::P256).unwrap()
+    }
+
+    fn tls_of(&self, credentials: &Credentials) -> Arc<rustls::ClientConfig> {
+        let time = Arc::new(TlsClock(self.clock.clone()));
+        let hub = |identity: &Identity| matches!(identity, Identity::Hub(_));
+        client_config(Presented::new(credentials).unwrap(), self.authority.root(), time, hub).unwrap()
+    }
+
+    fn channel(&self, path: &str) -> Channel {
+        let tls = self.tls_of(&self.enrol(path, year(&*self.clock)));
+        connect(Arc::new(TcpNetwork), &self.address.to_string(), tls, &ChannelLimits::default()).unwrap()
+    }
+
+    async fn watch(&self, channel: Channel) -> tonic::Streaming<tonic_health::pb::HealthCheckResponse> {
+        let mut stream = HealthClient::new(channel).watch(asked()).await.unwrap().into_inner();
+        stream.message().await.unwrap().unwrap();
+        stream
+    }
+}
+
+fn year(clock: &dyn Clock) -> Validity {
+    Validity::lasting(clock.now(), Duration::from_secs(365 * 86_400))
+}
+
+fn asked() -> HealthCheckRequest {
+    HealthCheckRequest::default()
+}
+
+/// Waits until the other side has closed the stream.
+async fn closed(mut stream: impl tokio::io::AsyncRead + Unpin) {
+    let mut bytes = [0; 1024];
+    let reading = async { while stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {} };
+    tokio::time::timeout(PATIENCE, reading).await.expect("the connection is closed");
+}
+
+/// Waits until something is so.
+async fn until(condition: impl Fn() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("it comes about");
+}
+
+#[tokio::test]
+async fn a_peer_with_a_certificate_is_served_and_health_says_what_it_was_told() {
+    let hub = Hub::with(Limits::default()).await;
+    let mut client = HealthClient::new(hub.channel("ncb/fr"));
+    let status = |reply: tonic::Response<tonic_health::pb::HealthCheckResponse>| reply.into_inner().status();
+    use tonic_health::pb::health_check_response::ServingStatus;
+    assert_eq!(status(client.check(asked()).await.unwrap()), ServingStatus::NotServing);
+    hub.health.set_ready("", true).await;
+    assert_eq!(status(client.check(asked()).await.unwrap()), ServingStatus::Serving);
+    assert_eq!(hub.live.connections_of(&identity("ncb/fr")), 1);
+    drop(client);
+    until(|| hub.live.connections() == 0).await;
+}
+
+#[tokio::test]
+async fn a_half_open_handshake_is_closed_at_its_deadline() {
+    let hub = Hub::with(Limits { handshake: Duration::from_millis(100), ..Limits::default() }).await;
+    closed(TcpStream::connect(hub.address).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_stays_silent_after_the_handshake_is_closed() {
+    let hub = Hub::with(Limits { first_frame: Duration::from_millis(100), ..Limits::default() }).await;
+    let tls = hub.tls_of(&hub.enrol("ncb/fr", year(&*hub.clock)));
+    let stream = TcpStream::connect(hub.address).await.unwrap();
+    let name = "localhost".try_into().unwrap();
+    closed(tokio_rustls::TlsConnector::from(tls).connect(name, stream).await.unwrap()).await;
+    until(|| hub.live.connections() == 0).await;
+}
+
+#[tokio::test]
+async fn a_connection_without_calls_is_closed_and_one_with_a_call_is_not() {
+    let hub = Hub::with(Limits { idle: Duration::from_millis(100), ..Limits::default() }).await;
+    let _open = hub.watch(hub.channel("ncb/fr")).await;
+    let mut idle = HealthClient::new(hub.channel("ncb/br"));
+    idle.check(asked()).await.unwrap();
+    until(|| hub.live.connections_of(&identity("ncb/br")) == 0).await;
+    assert_eq!(hub.live.connections_of(&identity("ncb/fr")), 1);
+    idle.check(asked()).await.expect("the channel connects anew");
+}
+
+#[tokio::test]
+async fn one_address_gets_only_so_many_handshakes_at_once() {
+    let limits = Limits { handshakes_per_address: 2, handshake: PATIENCE * 3, ..Limits::default() };
+    let hub = Hub::with(limits).await;
+    let _first = TcpStream::connect(hub.address).await.unwrap();
+    let _second = TcpStream::connect(hub.address).await.unwrap();
+    closed(TcpStream::connect(hub.address).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn one_identity_gets_only_so_many_connections() {
+    let hub = Hub::with(Limits { connections_per_identity: 1, ..Limits::default() }).await;
+    let _first = hub.watch(hub.channel("ncb/fr")).await;
+    HealthClient::new(hub.channel("ncb/fr")).check(asked()).await.unwrap_err();
+    HealthClient::new(hub.channel("ncb/br")).check(asked()).await.expect("others have their own place");
+}
+
+#[tokio::test]
+async fn a_cut_ends_a_live_stream_and_a_revoked_peer_stays_out() {
+    let hub = Hub::with(Limits::default()).await;
+    let channel = hub.channel("ncb/fr");
+    let mut stream = hub.watch(channel.clone()).await;
+    let mut other = hub.watch(hub.channel("ncb/br")).await;
+    hub.barred.0.lock().unwrap().push(identity("ncb/fr"));
+    assert_eq!(hub.live.cut(&identity("ncb/fr")), 1);
+    let end = tokio::time::timeout(Duration::from_secs(1), stream.message()).await.expect("within a second");
+    assert!(end.is_err(), "cut, not ended in order");
+    HealthClient::new(channel).check(asked()).await.unwrap_err();
+    hub.health.set_ready("", true).await;
+    other.message().await.expect("others go on").unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_its_certificate() {
+    let hub = Hub::with(Limits::default()).await;
+    // Its last second is this one or the next.
+    let now = hub.clock.now();
+    let validity =
+        Validity { not_before: Timestamp::from_millis(0), not_after: now.plus(Duration::from_secs(1)) };
+    let tls = hub.tls_of(&hub.enrol("ncb/fr", validity));
+    let address = hub.address.to_string();
+    let channel = connect(Arc::new(TcpNetwork), &address, tls, &ChannelLimits::default()).unwrap();
+    let mut stream = hub.watch(channel).await;
+    let end = tokio::time::timeout(PATIENCE, stream.message()).await.expect("it ends");
+    assert!(end.is_err());
+    assert!(hub.clock.now() > validity.not_after);
+}
+
+#[tokio::test]
+async fn who_has_no_certificate_of_the_network_gets_a_tls_error() {
+    let hub = Hub::with(Limits::default()).await;
+    let stranger = Hub::with(Limits::default()).await;
+    let tls = {
+        // It trusts the hub, but its own certificate is another authority's.
+        let credentials = stranger.enrol("ncb/fr", year(&*hub.clock));
+        let time = Arc::new(TlsClock(hub.clock.clone()));
+        client_config(Presented::new(&credentials).unwrap(), hub.authority.root(), time, |_| true).unwrap()
+    };
+    let address = hub.address.to_string();
+    let channel = connect(Arc::new(TcpNetwork), &address, tls, &ChannelLimits::default()).unwrap();
+    let status = HealthClient::new(channel).check(asked()).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+    assert_eq!(hub.live.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_call_says_why_there_is_no_connection() {
+    let hub = Hub::with(Limits::default()).await;
+    let tls = hub.tls_of(&hub.enrol("ncb/fr", year(&*hub.clock)));
+    // A port that was free a moment ago.
+    let free = TcpNetwork.listen("127.0.0.1:0").await.unwrap().address().to_string();
+    let fails = async |address: &str, tls: Arc<rustls::ClientConfig>| {
+        let channel = connect(Arc::new(TcpNetwork), address, tls, &ChannelLimits::default()).unwrap();
+        let status = HealthClient::new(channel).check(asked()).await.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+        ConnectError::of(&status).cloned().unwrap_or_else(|| panic!("{status:?} has a cause"))
+    };
+    assert_eq!(fails(&free, tls.clone()).await, ConnectError::Refused { address: free });
+    let nowhere = "no-such-host.invalid:1";
+    assert_eq!(fails(nowhere, tls).await, ConnectError::NoSuchHost { address: nowhere.into() });
+    let time = Arc::new(TlsClock(hub.clock.clone()));
+    let presented = Presented::new(&hub.enrol("ncb/fr", year(&*hub.clock))).unwrap();
+    let pickier = client_config(presented, hub.authority.root(), time, |_| false).unwrap();
+    assert!(matches!(fails(&hub.address.to_string(), pickier).await, ConnectError::Tls { .. }));
+}
+
+#[tokio::test]
+async fn what_is_no_address_is_refused_before_anything_is_tried() {
+    let hub = Hub::with(Limits::default()).await;
+    let tls = hub.tls_of(&hub.enrol("ncb/fr", year(&*hub.clock)));
+    for address in ["", "hub", "hub:", "http://hub:1", "hub:1/path", "hub:99999", "a b:1", ":1"] {
+        let channel = connect(Arc::new(TcpNetwork), address, tls.clone(), &ChannelLimits::default());
+        assert_eq!(channel.unwrap_err(), ConnectError::Address { address: address.into() });
+    }
+    for address in ["hub:1", "127.0.0.1:1", "[::1]:1"] {
+        connect(Arc::new(TcpNetwork), address, tls.clone(), &ChannelLimits::default()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_call_without_a_rule_or_for_another_role_is_refused_with_its_reason() {
+    let hub = Hub::with(Limits::default()).await;
+    let mut client = ExchangeServiceClient::new(hub.channel("ncb/fr"));
+    let without = client.explain(pb::ExplainRequest::default()).await.unwrap_err();
+    let for_posts = client.submit(pb::SubmitRequest::default()).await.unwrap_err();
+    for status in [without, for_posts] {
+        assert_eq!(status.code(), tonic::Code::PermissionDenied);
+        assert_eq!(i247_wire::refusal(&status).unwrap().reason, Reason::NotAuthorised);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_proper_call_is_refused() {
+    let hub = Hub::with(Limits::default()).await;
+    let mut channel = hub.channel("ncb/fr");
+    let good = || {
+        http::Request::post("/grpc.health.v1.Health/Check")
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+    };
+    let mut send = async |request: http::request::Builder, messages: &'static [u8]| {
+        std::future::poll_fn(|context| channel.poll_ready(context)).await.unwrap();
+        let body = Body::new(http_body_util::Full::from(messages));
+        let response = channel.call(request.body(body).unwrap()).await.unwrap();
+        let grpc = response.headers().get("grpc-status").map(|code| code.to_str().unwrap().to_owned());
+        (response.status().as_u16(), grpc)
+    };
+    const ONE: &[u8] = b"\0\0\0\0\0";
+    const TWO: &[u8] = b"\0\0\0\0\0\0\0\0\0\0";
+    let invalid = (200, Some("3".to_owned()));
+    assert_eq!(send(good(), ONE).await, (200, None), "served: its status comes behind the message");
+    assert_eq!(send(good().method("GET"), ONE).await, (405, None));
+    let json = http::Request::post("/grpc.health.v1.Health/Check").header("content-type", "application/json");
+    assert_eq!(send(json, ONE).await, (415, None));
+    assert_eq!(send(good().header("grpc-timeout", "banana"), ONE).await, invalid);
+    assert_eq!(send(good().uri("/grpc.health.v1.Health/Check?x=1"), ONE).await, invalid);
+    assert_eq!(send(good().uri("/grpc.health.v1.Health/Nothing"), ONE).await, (200, Some("12".into())));
+    assert_eq!(send(good(), TWO).await, invalid);
+    assert_eq!(send(good().header("metadata", "x".repeat(9000)), ONE).await, (431, None));
+}
+
+#[tokio::test]
+async fn a_call_that_never_sends_its_message_is_ended() {
+    let hub = Hub::with(Limits { call: Duration::from_millis(100), ..Limits::default() }).await;
+    let mut channel = hub.channel("ncb/fr");
+    std::future::poll_fn(|context| channel.poll_ready(context)).await.unwrap();
+    let (_sender, body) = tokio::io::duplex(1);
+    let request = http::Request::post("/grpc.health.v1.Health/Check")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Body::new(Slow(body)))
+        .unwrap();
+    let response = tokio::time::timeout(PATIENCE, channel.call(request)).await.unwrap().unwrap();
+    assert_eq!(response.headers().get("grpc-status").unwrap(), "4");
+}
+
+/// A body that never comes, as long as its other end lives.
+struct Slow(tokio::io::DuplexStream);
+
+impl http_body::Body for Slow {
+    type Data = bytes::Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, std::io::Error>>> {
+        let mut bytes = [0; 1];
+        let mut buffer = tokio::io::ReadBuf::new(&mut bytes);
+        let reading = tokio::io::AsyncRead::poll_read(std::pin::Pin::new(&mut self.0), context, &mut buffer);
+        reading.map(|_| None)
+    }
+}
+
+#[tokio::test]
+async fn calls_above_the_limit_of_a_connection_are_refused_as_busy() {
+    let hub = Hub::with(Limits { calls_per_connection: 1, ..Limits::default() }).await;
+    let channel = hub.channel("ncb/fr");
+    let _open = hub.watch(channel.clone()).await;
+    let status = HealthClient::new(channel).check(asked()).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+    assert_eq!(i247_wire::refusal(&status).unwrap().reason, Reason::Busy);
+}
+
+#[tokio::test]
+async fn stopping_lets_calls_end_within_the_grace_and_then_ends_them() {
+    let hub = Hub::with(Limits { grace: Duration::from_millis(200), ..Limits::default() }).await;
+    let mut stream = hub.watch(hub.channel("ncb/fr")).await;
+    hub.stop.cancel();
+    hub.health.set_ready("", true).await;
+    stream.message().await.expect("still served within the grace").unwrap();
+    tokio::time::timeout(PATIENCE, hub.serving).await.expect("it stops").unwrap();
+    assert!(stream.message().await.is_err());
+    TcpStream::connect(hub.address).await.unwrap_err();
+}

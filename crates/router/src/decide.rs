@@ -1,0 +1,110 @@
+//! The decision about one input. It changes nothing, and depends on nothing but its arguments.
+
+use std::time::Duration;
+
+use i247_model::{Header, Kind, Reason, Refusal};
+
+use crate::audience::Call;
+use crate::number::{Turn, turn};
+use crate::{
+    Accepted, Decision, Input, Question, Stamp, State, Submission, notice, receipt, reference, request,
+};
+
+/// A message may be signed at most so far in the future.
+pub const SIGNED_AHEAD: Duration = Duration::from_secs(5 * 60);
+
+/// A reply may be asked for at most so far in the future.
+pub const REPLY_WITHIN: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// Decides about an input that would enter the log with this stamp.
+///
+/// # Errors
+/// Nothing is entered and no number is spent, whatever the class of the reason.
+pub fn decide(state: &State, stamp: Stamp, input: &Input) -> Result<Decision, Refusal> {
+    match input {
+        Input::Genesis { .. } if state.log_id.is_some() => Err(Refusal::of(Reason::Malformed, "genesis")),
+        Input::Genesis { .. } => Ok(Decision::Noted),
+        Input::Submission(submission) => decide_submission(state, stamp, submission),
+        Input::Receipts(receipts) => receipt::check(state, receipts).map(|()| Decision::Noted),
+        Input::DirectoryChange(change) => state.directory.check(change).map(|()| Decision::Noted),
+        Input::Tick { under_way } => Ok(Decision::Fired(request::fire(state, stamp, under_way))),
+    }
+}
+
+fn decide_submission(state: &State, stamp: Stamp, submission: &Submission) -> Result<Decision, Refusal> {
+    let header = &submission.header;
+    state.directory.check_sender(&header.id.sender)?;
+    let turn = turn(state, submission)?;
+    match turn {
+        Turn::Next | Turn::NewEpoch => {}
+        Turn::Repeated(answer) => return Ok(Decision::Answered(answer.clone())),
+        // The evidence is entered once: a log must not grow by lies.
+        Turn::Reused(answer) if answer.reused => return Err(Refusal::of(Reason::NumberReused, "id")),
+        Turn::Reused(answer) => return Ok(Decision::Equivocation { first: answer.header_hash }),
+        Turn::Older => return Ok(Decision::Older),
+    }
+    if header.signed_at > stamp.at.plus(SIGNED_AHEAD) {
+        return Err(Refusal::of(Reason::FutureDated, "signed_at_ms"));
+    }
+    reference::check_order(state, submission)?;
+    match accept(state, stamp, submission) {
+        Ok(accepted) => Ok(Decision::Accepted(accepted)),
+        // A refused opening opens nothing: there is no epoch whose number it could spend.
+        Err(refusal) if matches!(turn, Turn::NewEpoch) => Err(refusal),
+        Err(refusal) => Ok(Decision::Void(refusal)),
+    }
+}
+
+/// Every rule that a message in its turn must keep; what breaks one is void.
+fn accept(state: &State, stamp: Stamp, submission: &Submission) -> Result<Accepted, Refusal> {
+    let (header, lifted) = (&submission.header, &submission.lifted);
+    let new_epoch = header.id.epoch > state.epoch(&header.id.sender);
+    let (_, previous) = state.sender_end(&header.id.sender, header.id.lane);
+    if header.previous != previous.filter(|_| !new_epoch) {
+        return Err(Refusal::of(Reason::ChainBroken, "previous"));
+    }
+    let question = Question {
+        sender: &header.id.sender,
+        kind: header.kind,
+        audience: &header.audience,
+        except: &lifted.except,
+        refers_to: header.refers_to.as_ref(),
+        referred: submission.referred.as_deref(),
+        under_way: &submission.under_way,
+    };
+    reference::check_kind(question.sender, question.kind)?;
+    if header.expires_at.is_some_and(|expires_at| expires_at <= stamp.at) {
+        return Err(Refusal::of(Reason::Expired, "expires_at_ms"));
+    }
+    check_fields(stamp, submission, new_epoch)?;
+    if !lifted.missing.is_empty() {
+        return Err(Refusal::of_fields(Reason::MissingData, lifted.missing.clone()));
+    }
+    let call = Call::new(state, question)?;
+    let notice_id = notice::check(state, stamp, submission, &call)?;
+    Ok(Accepted { places: call.places(header.id.lane)?, notice_id, taken_back: call.taken_back() })
+}
+
+/// Fields that a kind needs or must not have, all faults at once.
+fn check_fields(stamp: Stamp, submission: &Submission, new_epoch: bool) -> Result<(), Refusal> {
+    let header = &submission.header;
+    let reply_by_fits = match (header.kind, header.reply_by) {
+        (Kind::Request, Some(by)) => by > stamp.at && by <= stamp.at.plus(REPLY_WITHIN),
+        (Kind::Request, None) => false,
+        (_, reply_by) => reply_by.is_none(),
+    };
+    let faults = [
+        ("reply_by_ms", !reply_by_fits),
+        ("reply_stage", header.reply_stage.is_some() != (header.kind == Kind::Reply)),
+        ("reply_to_all", header.reply_to_all && header.kind != Kind::Request),
+        ("review_decision.verdict", lacks_verdict(header, submission)),
+        ("new_epoch.epoch", header.kind == Kind::NewEpoch && !new_epoch),
+    ];
+    let fields: Vec<String> =
+        faults.into_iter().filter(|(_, fault)| *fault).map(|(field, _)| field.to_owned()).collect();
+    if fields.is_empty() { Ok(()) } else { Err(Refusal::of_fields(Reason::WrongField, fields)) }
+}
+
+fn lacks_verdict(header: &Header, submission: &Submission) -> bool {
+    header.kind == Kind::ReviewDecision && submission.lifted.approved.is_none()
+}

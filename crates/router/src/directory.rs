@@ -1,0 +1,205 @@
+//! Who is on the network and what they may do now. It knows hashes of keys, never keys or certificates.
+
+use std::collections::BTreeMap;
+
+use i247_model::{CountryCode, Hash, Identity, Party, Reason, Refusal, Sender, Timestamp, member};
+use serde::{Deserialize, Serialize};
+
+use crate::{DirectoryAction, DirectoryChange, Stamp};
+
+/// Whether an identity may act.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Standing {
+    /// It may.
+    Active,
+    /// Cut off; its queues are kept.
+    Suspended,
+    /// Cut off; its keys are void for good.
+    Revoked,
+}
+
+/// What the directory holds about an identity.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// Whether it may act.
+    pub standing: Standing,
+    /// Hash of its TLS key.
+    pub tls_key: Option<Hash>,
+    /// Hashes of its signing keys in force, each with the end of its certificate.
+    pub signing_keys: BTreeMap<Hash, Option<Timestamp>>,
+    /// Keys that a revocation made void, and that no admission brings back.
+    pub void_keys: Vec<Hash>,
+    /// When the last change was.
+    pub since: Timestamp,
+    /// Which entry it was.
+    pub position: u64,
+    /// Sequence of the last change.
+    pub sequence: u64,
+}
+
+/// The directory.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Directory {
+    records: BTreeMap<Identity, Record>,
+}
+
+impl Directory {
+    /// Every record, by identity.
+    pub fn records(&self) -> impl Iterator<Item = (&Identity, &Record)> {
+        self.records.iter()
+    }
+
+    /// What is held about an identity.
+    pub fn record(&self, identity: &Identity) -> Option<&Record> {
+        self.records.get(identity)
+    }
+
+    /// Whether an identity may act; none when it is unknown. Posts and officers can do no more than
+    /// their bureau, which vouches for those that the directory does not name.
+    pub fn standing(&self, identity: &Identity) -> Option<Standing> {
+        let own = self.records.get(identity).map(|record| record.standing);
+        match identity {
+            Identity::Officer(country, _)
+            | Identity::Post(country, _)
+            | Identity::NationalAuthority(country) => {
+                let bureau = self.records.get(&Identity::Bureau(*country))?.standing;
+                Some(own.map_or(bureau, |own| own.max(bureau)))
+            }
+            Identity::Authority
+            | Identity::Hub(_)
+            | Identity::Reviewer(_)
+            | Identity::Operator(_)
+            | Identity::Bureau(_)
+            | Identity::Entity(_) => own,
+        }
+    }
+
+    /// Whether an identity may connect with this TLS key.
+    pub fn tls_key_allowed(&self, identity: &Identity, key: &Hash) -> bool {
+        self.standing(identity) == Some(Standing::Active)
+            && self.key_allowed(identity, key, |record| record.tls_key == Some(*key))
+    }
+
+    /// Whether an identity may sign with this key.
+    pub fn signing_key_allowed(&self, identity: &Identity, key: &Hash) -> bool {
+        self.standing(identity) == Some(Standing::Active)
+            && self.key_allowed(identity, key, |record| record.signing_keys.contains_key(key))
+    }
+
+    /// Whether a country is a member now, if only a suspended one.
+    pub fn is_member(&self, country: CountryCode) -> bool {
+        matches!(self.standing_of(country.into()), Some(Standing::Active | Standing::Suspended))
+    }
+
+    /// The standing of a mailbox's owner.
+    pub(crate) fn standing_of(&self, party: Party) -> Option<Standing> {
+        match party {
+            Party::Secretariat => Some(Standing::Active),
+            Party::Bureau(country) => {
+                self.records.get(&Identity::Bureau(country)).map(|record| record.standing)
+            }
+        }
+    }
+
+    /// Whether a sender may submit.
+    pub(crate) fn check_sender(&self, sender: &Sender) -> Result<(), Refusal> {
+        let standing = match sender {
+            // The hub's own messages are made by decisions, never submitted.
+            Sender::Secretariat => None,
+            Sender::Reviewer(name) => self.standing(&Identity::Reviewer(name.clone())),
+            Sender::Bureau(country) => self.standing(&Identity::Bureau(*country)),
+            Sender::Post(country, name) => self.standing(&Identity::Post(*country, name.clone())),
+        };
+        match standing {
+            Some(Standing::Active) => Ok(()),
+            Some(Standing::Suspended) => Err(Refusal::of(Reason::Suspended, "id")),
+            Some(Standing::Revoked) => Err(Refusal::of(Reason::Revoked, "id")),
+            None => Err(Refusal::of(Reason::NotAuthorised, "id")),
+        }
+    }
+
+    /// Whether a change may be entered.
+    ///
+    /// # Errors
+    /// Nothing is entered: wrong sequence, void key, or an action that the standing does not allow.
+    pub(crate) fn check(&self, change: &DirectoryChange) -> Result<(), Refusal> {
+        if let Identity::Bureau(country) = change.identity
+            && member(country).is_none()
+        {
+            return Err(Refusal::of(Reason::UnknownCountry, "identity"));
+        }
+        let record = self.records.get(&change.identity);
+        if change.sequence != record.map_or(0, |record| record.sequence).saturating_add(1) {
+            return Err(Refusal::of(Reason::WrongField, "sequence"));
+        }
+        let vouched = matches!(change.identity, Identity::Post(..) | Identity::Officer(..));
+        let standing = record.map(|record| record.standing);
+        let allowed = match (change.action, standing) {
+            (DirectoryAction::Admit, _) => true,
+            (DirectoryAction::Suspend, Some(Standing::Active)) => true,
+            (DirectoryAction::Revoke, Some(Standing::Active | Standing::Suspended)) => true,
+            (DirectoryAction::Reinstate, Some(Standing::Suspended)) => true,
+            // Its bureau vouches for it, so that the directory first hears of it now.
+            (DirectoryAction::Suspend | DirectoryAction::Revoke, None) => vouched,
+            (DirectoryAction::Suspend | DirectoryAction::Revoke | DirectoryAction::Reinstate, _) => false,
+        };
+        if !allowed {
+            return Err(Refusal::of(Reason::WrongField, "action"));
+        }
+        let void = |key: Option<Hash>| {
+            key.is_some_and(|key| record.is_some_and(|record| record.void_keys.contains(&key)))
+        };
+        let admits = change.action == DirectoryAction::Admit;
+        if void(change.tls_key) || (change.tls_key.is_some() && !admits) {
+            return Err(Refusal::of(Reason::WrongField, "tls_key"));
+        }
+        if void(change.signing_key) || (change.signing_key.is_some() && !admits) {
+            return Err(Refusal::of(Reason::WrongField, "signing_certificates"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn apply(&mut self, stamp: Stamp, change: &DirectoryChange) {
+        let record = self.records.entry(change.identity.clone()).or_insert_with(|| Record {
+            standing: Standing::Active,
+            tls_key: None,
+            signing_keys: BTreeMap::new(),
+            void_keys: Vec::new(),
+            since: stamp.at,
+            position: stamp.position,
+            sequence: 0,
+        });
+        record.since = stamp.at;
+        record.position = stamp.position;
+        record.sequence = change.sequence;
+        match change.action {
+            DirectoryAction::Admit => {
+                record.tls_key = change.tls_key.or(record.tls_key);
+                record.signing_keys.extend(change.signing_key.map(|key| (key, change.not_after)));
+                // New keys do not end a suspension; an admission after a revocation is a new beginning.
+                if record.standing == Standing::Revoked {
+                    record.standing = Standing::Active;
+                }
+            }
+            DirectoryAction::Suspend => record.standing = Standing::Suspended,
+            DirectoryAction::Reinstate => record.standing = Standing::Active,
+            DirectoryAction::Revoke => {
+                record.standing = Standing::Revoked;
+                record.void_keys.extend(record.tls_key.take());
+                record.void_keys.extend(std::mem::take(&mut record.signing_keys).into_keys());
+            }
+        }
+    }
+
+    /// Of those that the directory does not name the chain of certificates decides.
+    fn key_allowed(&self, identity: &Identity, key: &Hash, holds: impl Fn(&Record) -> bool) -> bool {
+        let vouched = matches!(identity, Identity::Officer(..) | Identity::Post(..));
+        match self.records.get(identity) {
+            None => vouched,
+            Some(record) if record.void_keys.contains(key) => false,
+            // Suspended and reinstated, but never admitted with keys of its own.
+            Some(record) if vouched && record.tls_key.is_none() && record.signing_keys.is_empty() => true,
+            Some(record) => holds(record),
+        }
+    }
+}

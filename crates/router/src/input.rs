@@ -1,0 +1,90 @@
+//! What the router is asked: inputs as the log keeps them. No bodies, no wire types.
+
+use std::collections::BTreeMap;
+
+use i247_model::{Hash, Header, Identity, Lane, Lifted, Party, Receipts, Timestamp};
+
+use crate::Message;
+
+/// Where and when an input enters the log. Positions grow by one; times never go back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stamp {
+    /// Position of the entry.
+    pub position: u64,
+    /// The hub's time for it.
+    pub at: Timestamp,
+}
+
+/// Per mailbox and lane, the highest number handed to a live stream and not yet acknowledged.
+///
+/// What is under way cannot be taken back any more, and only the hub knows it. Mailboxes without
+/// a stream are left out.
+pub type UnderWay = BTreeMap<(Party, Lane), u64>;
+
+/// One input of the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// The first entry of a log.
+    Genesis {
+        /// The name of the log.
+        log_id: Vec<u8>,
+    },
+    /// A message, verified and attributable.
+    Submission(Box<Submission>),
+    /// Receipts from a frame that their party signed.
+    Receipts(Receipts),
+    /// A change signed by the authority.
+    DirectoryChange(DirectoryChange),
+    /// Deadlines that are due by the stamp are looked at.
+    Tick {
+        /// What cannot expire any more.
+        under_way: UnderWay,
+    },
+}
+
+/// A message as it came, without its body.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Submission {
+    /// The header.
+    pub header: Header,
+    /// Hash of the header's bytes.
+    pub header_hash: Hash,
+    /// What the decision needs of a clear body.
+    pub lifted: Lifted,
+    /// The message that it refers to, when that is closed: read by the hub from history. An open
+    /// message is found in the state and need not be handed in.
+    pub referred: Option<Box<Message>>,
+    /// For withdrawals and cancellations; others may leave it empty.
+    pub under_way: UnderWay,
+}
+
+/// What the authority does to an identity.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DirectoryAction {
+    /// Admits it, or gives it new keys.
+    Admit,
+    /// Cuts it off and keeps its queues.
+    Suspend,
+    /// Cuts it off for good; its keys are void.
+    Revoke,
+    /// Ends a suspension.
+    Reinstate,
+}
+
+/// A change of the directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DirectoryChange {
+    /// What is done.
+    pub action: DirectoryAction,
+    /// To whom.
+    pub identity: Identity,
+    /// Admit: hash of the TLS key, which replaces the one before.
+    pub tls_key: Option<Hash>,
+    /// Admit: hash of a signing key, which is added.
+    pub signing_key: Option<Hash>,
+    /// Admit: when the signing certificate ends.
+    pub not_after: Option<Timestamp>,
+    /// One more than that of the last change about this identity, so that an older copy of the
+    /// authority can undo nothing.
+    pub sequence: u64,
+}

@@ -1,0 +1,131 @@
+//! The state of the network: what is open, and nothing else. It reads, and changes only through `apply`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use i247_model::{CountryCode, Hash, Kind, Lane, MessageId, NoticeId, Party, Sender, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::directory::Directory;
+use crate::mailbox::Mailbox;
+use crate::notice::{NoticeFile, Review};
+use crate::number::Numbering;
+use crate::{Message, MessageRef};
+
+/// A deadline of an open message. Ordered by time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Deadline {
+    /// When.
+    pub at: Timestamp,
+    /// Of which message.
+    pub message: MessageRef,
+    /// Whose answer is due; none for the expiry of the message.
+    pub addressee: Option<Party>,
+}
+
+/// All that decisions depend on. Built by applying every entry of a log, or from a snapshot and
+/// the entries after it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct State {
+    pub(crate) log_id: Option<Vec<u8>>,
+    pub(crate) directory: Directory,
+    pub(crate) senders: BTreeMap<Sender, Numbering>,
+    pub(crate) mailboxes: BTreeMap<Party, Mailbox>,
+    pub(crate) open: BTreeMap<MessageRef, Message>,
+    pub(crate) ids: BTreeMap<MessageId, MessageRef>,
+    pub(crate) deadlines: BTreeSet<Deadline>,
+    pub(crate) notices: BTreeMap<NoticeId, NoticeFile>,
+    pub(crate) reviews: BTreeMap<MessageId, Review>,
+    /// The newest notice number.
+    pub(crate) newest_notice: Option<NoticeId>,
+    pub(crate) restrictions: BTreeMap<CountryCode, BTreeSet<CountryCode>>,
+}
+
+impl State {
+    /// The name of the log, once it has begun.
+    pub fn log_id(&self) -> Option<&[u8]> {
+        self.log_id.as_deref()
+    }
+
+    /// Who is on the network and what they may do.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// An open message: its status is its recipients. Closed ones are in history.
+    pub fn message(&self, id: &MessageId) -> Option<&Message> {
+        self.open.get(self.ids.get(id)?)
+    }
+
+    /// Every open message, in the order of the log.
+    pub fn open_messages(&self) -> impl Iterator<Item = &Message> {
+        self.open.values()
+    }
+
+    /// The open requests that `party` owes an answer to, the oldest first.
+    pub fn owed(&self, party: Party) -> impl Iterator<Item = &Message> {
+        self.open.values().filter(move |message| {
+            message.recipients.get(&party).is_some_and(|recipient| {
+                let reachable = recipient.state.has_it() || !recipient.state.settled();
+                reachable && recipient.line.is_some_and(|line| line.state.owed())
+            })
+        })
+    }
+
+    /// Notice requests that wait for a reviewer: undecided, or approved and not yet published.
+    pub fn reviews(&self) -> impl Iterator<Item = &Review> {
+        self.reviews.values()
+    }
+
+    /// A notice that is asked for or in force. What is refused or cancelled is not kept.
+    pub fn notice(&self, id: NoticeId) -> Option<&NoticeFile> {
+        self.notices.get(&id)
+    }
+
+    /// Every notice that is asked for or in force, by number.
+    pub fn notices(&self) -> impl Iterator<Item = (NoticeId, &NoticeFile)> {
+        self.notices.iter().map(|(id, file)| (*id, file))
+    }
+
+    /// The mailbox of a party; none while nothing was ever addressed to it.
+    pub fn mailbox(&self, party: Party) -> Option<&Mailbox> {
+        self.mailboxes.get(&party)
+    }
+
+    /// The epoch of a sender's numbers. From 1.
+    pub fn epoch(&self, sender: &Sender) -> u64 {
+        self.senders.get(sender).map_or(1, |numbering| numbering.epoch)
+    }
+
+    /// The last number of a sender that was decided on in a lane, with its header hash.
+    pub fn sender_end(&self, sender: &Sender, lane: Lane) -> (u64, Option<Hash>) {
+        self.senders.get(sender).map_or((0, None), |numbering| numbering.end(lane))
+    }
+
+    /// The countries that an owner bars from all that it owns.
+    pub fn restrictions(&self, owner: CountryCode) -> Option<&BTreeSet<CountryCode>> {
+        self.restrictions.get(&owner)
+    }
+
+    /// When the next deadline is due.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.first().map(|deadline| deadline.at)
+    }
+
+    /// The messages of a notice that may still be queued: the notice and its addenda.
+    pub(crate) fn messages_of(&self, notice: NoticeId) -> impl Iterator<Item = &Message> {
+        let file = self.notices.get(&notice);
+        let published = file.into_iter().flat_map(|file| file.published.iter());
+        published
+            .filter_map(|id| self.message(id))
+            .filter(|message| matches!(message.kind, Kind::Notice | Kind::Addendum))
+    }
+
+    /// Whether the message stays open although all is delivered: its notice is asked for or in force.
+    pub(crate) fn is_hot(&self, message: &Message) -> bool {
+        if self.reviews.contains_key(&message.id) {
+            return true;
+        }
+        let file = message.notice_id.and_then(|id| self.notices.get(&id));
+        file.is_some_and(|file| file.request == message.id || file.message() == Some(&message.id))
+    }
+}
