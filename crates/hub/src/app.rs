@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use i247_ledger::attachments::{AttachmentError, Attachments};
-use i247_ledger::disk::Disk;
 use i247_ledger::snapshot::Snapshots;
-use i247_ledger::{Blocking, Options, Segments};
+use i247_ledger::{Options, Segments};
 use i247_model::Identity;
 use i247_node::{
-    Clock, DescriptorError, Dice, Health, Limits, Listener, Live, Network, Server, Shutdown, Stage, TlsClock,
-    reflection,
+    DescriptorError, Health, Limits, Listener, Live, Seams, Server, Shutdown, Stage, Telemetry,
+    TelemetryError, TlsClock, reflection,
 };
 use i247_trust::{Credentials, Presented, TlsError, server_config};
 use i247_wire::pb::directory_service_server::DirectoryServiceServer;
@@ -32,6 +31,7 @@ use crate::core::Core;
 use crate::directory::Directory;
 use crate::effects::Actor;
 use crate::exchange::Exchange;
+use crate::gauges::gauges;
 use crate::links::Links;
 use crate::made::Maker;
 use crate::monitor::Monitor;
@@ -49,23 +49,6 @@ const QUEUE_MAX: usize = 4096;
 
 /// The largest frame on a stream: an entry with its body, and some.
 const FRAME_BYTES_MAX: usize = 320 * 1024;
-
-/// What a hub takes from outside, so that a test or a simulator can hand in others.
-#[derive(Clone, Debug)]
-pub struct Seams {
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Chance.
-    pub dice: Arc<dyn Dice>,
-    /// Connections.
-    pub network: Arc<dyn Network>,
-    /// Files.
-    pub disk: Arc<dyn Disk>,
-    /// Where work that waits for the disk runs.
-    pub blocking: Arc<dyn Blocking>,
-    /// Metrics.
-    pub meter: Meter,
-}
 
 /// Why a hub cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +74,9 @@ pub enum BuildError {
         #[source]
         source: std::io::Error,
     },
+    /// Logs or metrics cannot be set up.
+    #[error("telemetry cannot be set up")]
+    Telemetry(#[from] TelemetryError),
     /// The compiled-in descriptor cannot be read.
     #[error("the descriptor of the services cannot be read")]
     Descriptor(#[from] DescriptorError),
@@ -110,7 +96,7 @@ pub enum ServeError {
 /// A hub that has bound its address and recovered its data.
 pub struct Hub {
     config: Config,
-    seams: Seams,
+    telemetry: Telemetry,
     listener: Box<dyn Listener>,
     server: Server,
     health: Health,
@@ -133,6 +119,9 @@ impl Hub {
         if credentials.identity != Identity::Hub(config.site.clone()) {
             return Err(BuildError::WrongIdentity(credentials.identity.clone()));
         }
+        let network = seams.network.clone();
+        let telemetry =
+            Telemetry::start(&config.telemetry, "i247-hub", config.site.as_str(), &*network).await?;
         let Recovered { ledger, snapshots, mut views } = open(&config, &credentials, &seams).await?;
         if views.position == 0 {
             begin(&*ledger, &mut views, &*seams.dice, &credentials, seams.clock.now()).await?;
@@ -142,53 +131,11 @@ impl Hub {
         let streams = shutdown.stage("streams", config.grace.0);
         let pipeline = shutdown.stage("pipeline", config.grace.0);
         let live = Live::new();
-        let (work, queue) = mpsc::channel(QUEUE_MAX);
-        let (writable, is_writable) = watch::channel(true);
-        let ahead = views.state.clone();
-        let stamps = Stamps::after(views.at);
-        let log_id: Bytes = views.state.log_id().map(Bytes::copy_from_slice).unwrap_or_default();
-        let views = Arc::new(RwLock::new(views));
-        let attachments =
-            Attachments::open(seams.disk.clone(), config.data.join("attachments"), seams.blocking.clone())?;
-        let core = Arc::new(Core {
-            views: views.clone(),
-            ledger: ledger.clone(),
-            attachments,
-            links: Arc::new(Links::default()),
-            recent: Arc::new(Recent::default()),
-            quotas: Quotas::new(config.submissions_per_second),
-            work,
-            clock: seams.clock.clone(),
-            handing_out: Arc::default(),
-            writable: is_writable,
-            verifying: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
-            behind: AtomicBool::new(false),
-            log_id: log_id.clone(),
-            chain: credentials.signing_chain.clone(),
-            window: config.window,
-            progress_wait: config.progress_wait.0,
-            streams,
-        });
-        let sequencer = Sequencer {
-            ledger: ledger.clone(),
-            views: views.clone(),
-            ahead,
-            stamps,
-            clock: seams.clock.clone(),
-            work: queue,
-            actor: Actor {
-                links: core.links.clone(),
-                live: live.clone(),
-                recent: core.recent.clone(),
-                views: views.clone(),
-            },
-            answers: Answers { key: credentials.signing_key.clone(), log_id },
-            maker: Maker { key: credentials.signing_key.clone(), dice: seams.dice.clone() },
-            handing_out: core.handing_out.clone(),
-            writable,
-            receipts_wait: config.receipts_wait.0,
-        };
-        let (health, server) = server(&core, &credentials, &seams, live.clone(), views).await?;
+        let parts = Parts { config: &config, credentials: &credentials, seams: &seams };
+        let (core, sequencer) = parts.pipeline(ledger.clone(), views, streams, live.clone())?;
+        let views = core.views.clone();
+        let meter = telemetry.meter();
+        let (health, server) = server(&core, &credentials, &seams, live.clone(), views, meter).await?;
         let listener = seams
             .network
             .listen(&config.listen)
@@ -197,7 +144,7 @@ impl Hub {
         tracing::info!(address = %listener.address(), site = %config.site, "hub listens");
         Ok(Self {
             config,
-            seams,
+            telemetry,
             listener,
             server,
             health,
@@ -235,7 +182,7 @@ impl Hub {
     pub async fn serve(self, stop: CancellationToken) -> Result<(), ServeError> {
         let Self {
             config,
-            seams: _seams,
+            telemetry,
             listener,
             server,
             health,
@@ -248,6 +195,7 @@ impl Hub {
             pipeline,
             ..
         } = self;
+        let _gauges = gauges(&telemetry.meter(), &core);
         let asked = shutdown.asked();
         let failed = Arc::new(AtomicBool::new(false));
         let broken = failed.clone();
@@ -280,7 +228,69 @@ impl Hub {
         if let Err(error) = ledger.close().await {
             tracing::warn!(%error, "the log was not closed");
         }
+        telemetry.stop().await;
         Ok(())
+    }
+}
+
+/// What the parts of a hub are made from.
+struct Parts<'a> {
+    config: &'a Config,
+    credentials: &'a Credentials,
+    seams: &'a Seams,
+}
+
+impl Parts<'_> {
+    /// What the services share, and the one task that changes it.
+    fn pipeline(
+        &self,
+        ledger: Arc<Segments>,
+        views: Views,
+        streams: Stage,
+        live: Live,
+    ) -> Result<(Arc<Core>, Sequencer), BuildError> {
+        let Self { config, credentials, seams } = self;
+        let (work, queue) = mpsc::channel(QUEUE_MAX);
+        let (writable, is_writable) = watch::channel(true);
+        let (ahead, stamps) = (views.state.clone(), Stamps::after(views.at));
+        let log_id: Bytes = views.state.log_id().map(Bytes::copy_from_slice).unwrap_or_default();
+        let dir = config.data.join("attachments");
+        let core = Arc::new(Core {
+            views: Arc::new(RwLock::new(views)),
+            ledger: ledger.clone(),
+            attachments: Attachments::open(seams.disk.clone(), dir, seams.blocking.clone())?,
+            links: Arc::new(Links::default()),
+            recent: Arc::new(Recent::default()),
+            quotas: Quotas::new(config.submissions_per_second),
+            work,
+            clock: seams.clock.clone(),
+            handing_out: Arc::default(),
+            writable: is_writable,
+            verifying: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
+            behind: AtomicBool::new(false),
+            log_id: log_id.clone(),
+            chain: credentials.signing_chain.clone(),
+            window: config.window,
+            progress_wait: config.progress_wait.0,
+            streams,
+        });
+        let actor =
+            Actor { links: core.links.clone(), live, recent: core.recent.clone(), views: core.views.clone() };
+        let sequencer = Sequencer {
+            ledger,
+            views: core.views.clone(),
+            ahead,
+            stamps,
+            clock: seams.clock.clone(),
+            work: queue,
+            actor,
+            answers: Answers { key: credentials.signing_key.clone(), log_id },
+            maker: Maker { key: credentials.signing_key.clone(), dice: seams.dice.clone() },
+            handing_out: core.handing_out.clone(),
+            writable,
+            receipts_wait: config.receipts_wait.0,
+        };
+        Ok((core, sequencer))
     }
 }
 
@@ -303,6 +313,7 @@ async fn server(
     seams: &Seams,
     live: Live,
     views: Arc<RwLock<Views>>,
+    meter: Meter,
 ) -> Result<(Health, Server), BuildError> {
     let admission = Arc::new(ByDirectory(views));
     let time = Arc::new(TlsClock(seams.clock.clone()));
@@ -334,7 +345,7 @@ async fn server(
         limits: Limits::default(),
         clock: seams.clock.clone(),
         live,
-        meter: seams.meter.clone(),
+        meter,
     };
     Ok((health, server))
 }

@@ -25,6 +25,7 @@ mod directory;
 mod effects;
 mod entry;
 mod exchange;
+mod gauges;
 mod history;
 mod inbound;
 mod links;
@@ -42,7 +43,7 @@ mod stamps;
 mod views;
 
 pub use answer::ACCEPTANCE_TYPE;
-pub use app::{BuildError, Hub, Seams, ServeError};
+pub use app::{BuildError, Hub, ServeError};
 pub use config::Config;
 pub use directory::CHANGE_TYPE;
 pub use inbound::RECEIPTS_TYPE;

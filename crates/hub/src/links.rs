@@ -95,6 +95,10 @@ impl Links {
         self.0.get(&party).map(|link| link.clone())
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// What is on its way to every live stream. The order of the table does not reach the result.
     pub(crate) fn under_way(&self, state: &State) -> UnderWay {
         let mut under_way = UnderWay::new();

@@ -14,6 +14,7 @@ use std::time::Duration;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
@@ -23,7 +24,7 @@ use crate::net::{BoxedStream, Network};
 /// Deadlines and windows of a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelLimits {
-    /// How long connecting may take, TLS included.
+    /// How long connecting may take, up to the server's first bytes inside TLS.
     pub connect: Duration,
     /// Pings are sent at this interval, calls or none, and must be answered within [`Self::ping_timeout`].
     pub ping_interval: Duration,
@@ -76,7 +77,7 @@ pub enum ConnectError {
         /// The deadline.
         within: Duration,
     },
-    /// The TLS handshake failed: a certificate was not accepted, by us or by them.
+    /// The TLS handshake failed: most likely we do not accept their certificate.
     #[error(
         "{address}: TLS failed: {detail}; check certificates, their dates, and the clocks of both machines"
     )]
@@ -84,6 +85,16 @@ pub enum ConnectError {
         /// Where to.
         address: String,
         /// What the TLS library says.
+        detail: String,
+    },
+    /// The other side did not accept our certificate.
+    #[error(
+        "{address}: our certificate was not accepted ({detail}); has it ended, is it suspended or revoked?"
+    )]
+    NotAdmitted {
+        /// Where to.
+        address: String,
+        /// What the other side says.
         detail: String,
     },
     /// Anything else of the network.
@@ -112,7 +123,12 @@ impl ConnectError {
     fn of_io(address: &str, error: &io::Error) -> Self {
         let address = address.to_owned();
         if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            return Self::Tls { address, detail: tls.to_string() };
+            return match tls {
+                rustls::Error::AlertReceived(alert) => {
+                    Self::NotAdmitted { address, detail: format!("{alert:?}") }
+                }
+                other => Self::Tls { address, detail: other.to_string() },
+            };
         }
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused { address },
@@ -123,8 +139,8 @@ impl ConnectError {
     }
 }
 
-/// A channel to `address` (`host:port`). It connects at the first call; calls fail with `UNAVAILABLE` while there is
-/// no connection, and [`ConnectError::of`] says why.
+/// A channel to `address` (`host:port`). It connects at the first call; while there is no connection, calls fail and
+/// [`ConnectError::of`] says why.
 pub fn connect(
     network: Arc<dyn Network>,
     address: &str,
@@ -167,10 +183,10 @@ struct Connector {
 }
 
 impl Connector {
-    async fn connect(self) -> Result<TokioIo<TlsStream<BoxedStream>>, ConnectError> {
+    async fn connect(self) -> Result<TokioIo<Greeted>, ConnectError> {
         let connecting = async {
             let stream = self.network.connect(&self.address).await?;
-            self.tls.connect(self.name, stream).await
+            Greeted::wait(self.tls.connect(self.name, stream).await?).await
         };
         match tokio::time::timeout(self.within, connecting).await {
             Ok(Ok(stream)) => Ok(TokioIo::new(stream)),
@@ -183,7 +199,7 @@ impl Connector {
 }
 
 impl tower_service::Service<Uri> for Connector {
-    type Response = TokioIo<TlsStream<BoxedStream>>;
+    type Response = TokioIo<Greeted>;
     type Error = ConnectError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectError>> + Send>>;
 
@@ -193,5 +209,73 @@ impl tower_service::Service<Uri> for Connector {
 
     fn call(&mut self, _: Uri) -> Self::Future {
         Box::pin(self.clone().connect())
+    }
+}
+
+/// A TLS stream whose first bytes were read already.
+struct Greeted {
+    first: Vec<u8>,
+    stream: TlsStream<BoxedStream>,
+}
+
+impl Greeted {
+    /// Enough for the settings frame that every HTTP/2 server begins with.
+    const FIRST_BYTES: usize = 64;
+
+    /// Waits for the server's first bytes. Only then is it certain that it took our certificate: in TLS 1.3 the
+    /// handshake ends on our side before the server has looked at it, and HTTP/2 would lose what its alert says.
+    async fn wait(mut stream: TlsStream<BoxedStream>) -> io::Result<Self> {
+        let mut first = Vec::with_capacity(Self::FIRST_BYTES);
+        if stream.read_buf(&mut first).await? == 0 {
+            let closed = "closed by the other side after the handshake; too many connections?";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, closed));
+        }
+        Ok(Self { first, stream })
+    }
+}
+
+impl AsyncRead for Greeted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.first.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        let take = self.first.len().min(buffer.remaining());
+        buffer.put_slice(&self.first[..take]);
+        self.first.drain(..take);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Greeted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 }

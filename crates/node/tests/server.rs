@@ -1,10 +1,11 @@
 //! The accept loop over real sockets with real TLS: who gets in, how long, and how they leave.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has failed")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use i247_model::{Hash, Identity, Reason, Refusal, Timestamp};
+use i247_model::{Hash, Identity, Reason, Refusal};
 use i247_node::{
     ChannelLimits, Clock, ConnectError, Health, Limits, Live, Network as _, Role, Rule, Rules, Server,
     SystemClock, TcpNetwork, TlsClock, connect, reflection,
@@ -203,7 +204,8 @@ async fn a_cut_ends_a_live_stream_and_a_revoked_peer_stays_out() {
     assert_eq!(hub.live.cut(&identity("ncb/fr")), 1);
     let end = tokio::time::timeout(Duration::from_secs(1), stream.message()).await.expect("within a second");
     assert!(end.is_err(), "cut, not ended in order");
-    HealthClient::new(channel).check(asked()).await.unwrap_err();
+    let status = HealthClient::new(channel).check(asked()).await.unwrap_err();
+    assert!(matches!(ConnectError::of(&status), Some(ConnectError::NotAdmitted { .. })), "{status:?}");
     hub.health.set_ready("", true).await;
     other.message().await.expect("others go on").unwrap();
 }
@@ -213,8 +215,7 @@ async fn a_connection_ends_with_its_certificate() {
     let hub = Hub::with(Limits::default()).await;
     // Its last second is this one or the next.
     let now = hub.clock.now();
-    let validity =
-        Validity { not_before: Timestamp::from_millis(0), not_after: now.plus(Duration::from_secs(1)) };
+    let validity = Validity::lasting(now, Duration::from_secs(1));
     let tls = hub.tls_of(&hub.enrol("ncb/fr", validity));
     let address = hub.address.to_string();
     let channel = connect(Arc::new(TcpNetwork), &address, tls, &ChannelLimits::default()).unwrap();
@@ -237,7 +238,8 @@ async fn who_has_no_certificate_of_the_network_gets_a_tls_error() {
     let address = hub.address.to_string();
     let channel = connect(Arc::new(TcpNetwork), &address, tls, &ChannelLimits::default()).unwrap();
     let status = HealthClient::new(channel).check(asked()).await.unwrap_err();
-    assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+    let cause = ConnectError::of(&status);
+    assert!(matches!(cause, Some(ConnectError::NotAdmitted { .. })), "{status:?}");
     assert_eq!(hub.live.connections(), 0);
 }
 

@@ -1,4 +1,5 @@
 //! Telemetry as others see it: the page, and settings that are wrong.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has failed")]
 
 use i247_node::{Network as _, TcpNetwork, Telemetry, TelemetryConfig, TelemetryError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
