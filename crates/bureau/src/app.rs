@@ -15,10 +15,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use i247_ledger::disk::{Disk, read_whole};
-use i247_ledger::{Blocking, CloseError, Ledger, Opened, Options, Segments};
+use i247_ledger::{CloseError, Ledger, Opened, Options, Segments};
 use i247_model::{CountryCode, Hash, Identity, Reason, Refusal};
 use i247_node::{
-    ChannelLimits, Clock, ConnectError, DescriptorError, Dice, Health, Limits, Listener, Live, Network, Rules,
+    ChannelLimits, Clock, ConnectError, DescriptorError, Health, Limits, Listener, Live, Rules, Seams,
     Server, Shutdown, Telemetry, TelemetryError, TlsClock,
 };
 use i247_trust::{Admission, Credentials, Presented, TlsError};
@@ -35,21 +35,6 @@ use crate::link::{Exchange, Link, MAX_FRAME_BYTES, State};
 use crate::national::National;
 use crate::register::{MAX_REGISTER_BYTES, Register, RegisterError};
 use crate::uplink::Uplink;
-
-/// What a bureau takes from outside, handed in where the process is put together.
-#[derive(Clone, Debug)]
-pub struct Seams {
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Chance: salts, jitter.
-    pub dice: Arc<dyn Dice>,
-    /// Connections.
-    pub network: Arc<dyn Network>,
-    /// Files.
-    pub disk: Arc<dyn Disk>,
-    /// Where disk work runs.
-    pub blocking: Arc<dyn Blocking>,
-}
 
 /// Why a bureau does not start.
 #[derive(Debug, thiserror::Error)]
@@ -107,9 +92,6 @@ pub enum BuildError {
     /// The program's own description of its services is broken.
     #[error("the services cannot be described")]
     Descriptor(#[from] DescriptorError),
-    /// The reflection service cannot be set up.
-    #[error("reflection cannot be set up")]
-    Reflection(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Why a bureau ended otherwise than by being asked to.
@@ -243,17 +225,7 @@ impl Bureau {
             register_entries: self.register.len() as u64,
             stop: listening.stop(),
         });
-        let (health, health_service) = Health::new(&[DESK_SERVICE]).await;
-        let reflection = i247_node::reflection(&[DESK_SERVICE]);
-        let mut routes = tonic::service::Routes::new(health_service).add_service(
-            DeskServiceServer::new(desk.clone())
-                .max_decoding_message_size(MAX_FRAME_BYTES)
-                .max_encoding_message_size(MAX_FRAME_BYTES),
-        );
-        match reflection {
-            Ok(reflection) => routes = routes.add_service(reflection),
-            Err(error) => tracing::error!(%error, "reflection is not served"),
-        }
+        let (health, routes) = routes(&desk).await;
         writing.spawn_vital("journal", self.writer.run(writing.stop()));
         let uplink = Uplink {
             me,
@@ -268,8 +240,7 @@ impl Bureau {
         };
         linking.spawn_vital("link to the hub", uplink.run(linking.stop()));
         if self.config.automatic {
-            let national =
-                National { me, desk, register: self.register, policy: self.config.policy.clone() };
+            let national = National { me, desk, register: self.register, policy: self.config.policy.clone() };
             answering.spawn_vital("national system", national.run(answering.stop()));
         }
         let server = Server {
@@ -290,13 +261,28 @@ impl Bureau {
             () = shutdown.asked().cancelled_owned() => {}
         }
         shutdown.run().await;
-        if self.journal.stopped().is_cancelled() {
-            return Err(ServeError::Journal);
-        }
-        self.segments.close().await?;
-        tracing::info!(country = %me, "the bureau has stopped");
-        Ok(())
+        let closed = match self.journal.stopped().is_cancelled() {
+            true => Err(ServeError::Journal),
+            false => self.segments.close().await.map_err(ServeError::from),
+        };
+        tracing::info!(country = %me, clean = closed.is_ok(), "the bureau has stopped");
+        self.telemetry.stop().await;
+        closed
     }
+}
+
+/// What the listener serves: the desk, health and reflection.
+async fn routes(desk: &Desk) -> (Health, tonic::service::Routes) {
+    let (health, health_service) = Health::new(&[DESK_SERVICE]).await;
+    let desk = DeskServiceServer::new(desk.clone())
+        .max_decoding_message_size(MAX_FRAME_BYTES)
+        .max_encoding_message_size(MAX_FRAME_BYTES);
+    let mut routes = tonic::service::Routes::new(health_service).add_service(desk);
+    match i247_node::reflection(&[DESK_SERVICE]) {
+        Ok(reflection) => routes = routes.add_service(reflection),
+        Err(error) => tracing::error!(%error, "reflection is not served"),
+    }
+    (health, routes)
 }
 
 /// A digest over all views, rebuilt from a ledger: to be compared with that of a running bureau.
@@ -384,7 +370,8 @@ async fn keep_health(
 
 /// What is measured about the bureau's work; observed when somebody asks.
 fn gauges(meter: &Meter, journal: &Journal, states: watch::Receiver<State>) -> [ObservableGauge<u64>; 4] {
-    let gauge = |name: &'static str, text: &'static str| meter.u64_observable_gauge(name).with_description(text);
+    let gauge =
+        |name: &'static str, text: &'static str| meter.u64_observable_gauge(name).with_description(text);
     let (waiting, unopened, rejected) = (journal.clone(), journal.clone(), journal.clone());
     [
         gauge("i247.outbox.waiting", "messages that the hub has not answered")

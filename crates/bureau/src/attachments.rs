@@ -49,7 +49,7 @@ pub(crate) struct Whole {
 impl Whole {
     /// Cuts content into chunks. The salt keeps equal files from looking equal.
     pub(crate) fn new(content: Bytes, salt: [u8; 16]) -> Self {
-        let chunks = content.chunks(CHUNK_BYTES).map(|chunk| hash_bytes(chunk));
+        let chunks = content.chunks(CHUNK_BYTES).map(hash_bytes);
         let manifest = pb::AttachmentManifest {
             size_bytes: content.len() as u64,
             chunk_bytes: CHUNK_BYTES as u32,

@@ -72,9 +72,8 @@ impl Cases {
     /// The hub told who the addressees of a request are.
     pub(crate) fn heard(&mut self, id: &MessageId, status: &pb::MessageStatus) {
         let Some(asked) = self.asked.get_mut(id) else { return };
-        let owing = status.recipients.iter().filter(|recipient| {
-            recipient.answer() != pb::AnswerState::Unspecified
-        });
+        let owing =
+            status.recipients.iter().filter(|recipient| recipient.answer() != pb::AnswerState::Unspecified);
         asked.owing = owing.filter_map(|recipient| recipient.party.parse().ok()).collect();
     }
 
@@ -107,8 +106,11 @@ impl Cases {
 
     fn case(&self, id: &MessageId, row: &Row) -> pb::Case {
         let none = Vec::new();
-        let ids =
-            if row.notice_id.is_empty() { &none } else { self.asked_by_notice.get(&row.notice_id).unwrap_or(&none) };
+        let ids = if row.notice_id.is_empty() {
+            &none
+        } else {
+            self.asked_by_notice.get(&row.notice_id).unwrap_or(&none)
+        };
         let mut case = pb::Case {
             request_id: id.to_string(),
             notice_id: row.notice_id.clone(),

@@ -137,10 +137,7 @@ impl pb::desk_service_server::DeskService for Desk {
         self.sent_status(&request.get_ref().id).await.map(Response::new)
     }
 
-    async fn watch(
-        &self,
-        request: Request<pb::WatchRequest>,
-    ) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(&self, request: Request<pb::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         officer("Watch", &request)?;
         Ok(Response::new(self.clone().changes_after(request.get_ref().after)))
     }
@@ -233,9 +230,10 @@ pub(crate) fn status(error: &DeskError) -> Status {
         DeskError::Refused(refusal) | DeskError::Journal(JournalError::Refused(refusal)) => {
             i247_wire::status(refusal)
         }
-        DeskError::Journal(JournalError::Full) => {
-            later(Reason::ReadOnly, "the bureau's disk is full: nothing was written; try again when there is room")
-        }
+        DeskError::Journal(JournalError::Full) => later(
+            Reason::ReadOnly,
+            "the bureau's disk is full: nothing was written; try again when there is room",
+        ),
         DeskError::Journal(JournalError::Stopped) => {
             later(Reason::ReadOnly, "the bureau is stopping: try again with the same idempotency key")
         }

@@ -78,7 +78,11 @@ impl Desk {
     }
 
     /// One message, whole. A received one is marked opened.
-    pub(crate) async fn show_message(&self, id: &str, officer: &Identity) -> Result<pb::ShowResponse, Status> {
+    pub(crate) async fn show_message(
+        &self,
+        id: &str,
+        officer: &Identity,
+    ) -> Result<pb::ShowResponse, Status> {
         let (id, received, sent) = {
             let views = self.journal.views();
             let id = views.names.find(id, "id").map_err(refused)?;
@@ -158,7 +162,8 @@ impl Desk {
             let views = self.journal.views();
             let id = views.names.find(&request.message_id, "message_id").map_err(refused)?;
             let received = views.inbox.get(&id).map(|found| (found.attachments.clone(), found.at_entry));
-            let sent = views.outbox.get(&id).map(|found| (found.attachments.clone(), found.accepted_at_entry));
+            let sent =
+                views.outbox.get(&id).map(|found| (found.attachments.clone(), found.accepted_at_entry));
             let (attachments, at) = received.or(sent).unwrap_or_default();
             (id, attachments, at)
         };

@@ -45,7 +45,8 @@ impl Desk {
         };
         let kind = numberless.accepted.header.as_ref().map_or(pb::Kind::Unspecified, pb::Header::kind);
         let id = self.journal.number(numberless).await?;
-        let span = tracing::info_span!("accept", message_id = %id, country = %self.me, kind = kind.as_str_name());
+        let span =
+            tracing::info_span!("accept", message_id = %id, country = %self.me, kind = kind.as_str_name());
         span.in_scope(|| tracing::info!(officer = %officer, "accepted into the outbox"));
         Ok(id)
     }
@@ -147,10 +148,8 @@ impl Desk {
             officer: officer.to_string(),
             mailbox: welcome.mailbox.clone(),
         };
-        let notes = vec![
-            Event::Epoch(begun).into(),
-            Note { event: Event::Accepted(accepted), body: Some(body) },
-        ];
+        let notes =
+            vec![Event::Epoch(begun).into(), Note { event: Event::Accepted(accepted), body: Some(body) }];
         self.journal.write(notes).await.map_err(|error| status(&error.into()))?;
         tracing::warn!(epoch, officer = %officer, "a new epoch begins");
         Ok(epoch)

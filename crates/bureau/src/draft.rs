@@ -181,11 +181,7 @@ fn lane(draft: &pb::Draft, refers_to: Option<&MessageId>) -> Result<Lane, Refusa
 }
 
 /// Fills in what follows from elsewhere: notes of attachments, and the other side's reference.
-fn complete_body(
-    body: &mut pb::Body,
-    refers_to: Option<&MessageId>,
-    desk: &Desk<'_>,
-) -> Result<(), Refusal> {
+fn complete_body(body: &mut pb::Body, refers_to: Option<&MessageId>, desk: &Desk<'_>) -> Result<(), Refusal> {
     let mut notes = Vec::with_capacity(desk.notes.len());
     for note in &desk.notes {
         let Some(note) = note else {
@@ -212,7 +208,11 @@ fn complete_body(
 fn check_content(kind: Kind, body: &pb::Body) -> Result<(), Refusal> {
     i247_wire::check_body(kind, body)?;
     let lifted = i247_wire::lift(kind, body)?;
-    if lifted.missing.is_empty() { Ok(()) } else { Err(Refusal::of_fields(Reason::MissingData, lifted.missing)) }
+    if lifted.missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::of_fields(Reason::MissingData, lifted.missing))
+    }
 }
 
 /// The audience as given, or the one that the kind implies.
@@ -252,12 +252,7 @@ fn implied(kind: Kind, refers_to: Option<&MessageId>, desk: &Desk<'_>) -> Option
 
 /// The wire wants lists sorted and without repetition; officers need not care.
 fn sorted(mut audience: pb::Audience) -> pb::Audience {
-    let lists = [
-        &mut audience.regions,
-        &mut audience.countries,
-        &mut audience.except,
-        &mut audience.copies,
-    ];
+    let lists = [&mut audience.regions, &mut audience.countries, &mut audience.except, &mut audience.copies];
     for list in lists {
         list.sort_unstable();
         list.dedup();

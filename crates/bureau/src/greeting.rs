@@ -55,7 +55,8 @@ pub(crate) fn check_welcome(welcome: &pb::Welcome, views: &Views) -> Result<(), 
     let outbox = &views.outbox;
     if !outbox.log_id.is_empty() && outbox.log_id != welcome.log_id {
         return Err(Halt::HubBehind(
-            "the hub keeps another log than the one that gave this bureau its receipts: ask its operator".into(),
+            "the hub keeps another log than the one that gave this bureau its receipts: ask its operator"
+                .into(),
         ));
     }
     if welcome.log_end < outbox.log_end_seen {

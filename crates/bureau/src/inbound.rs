@@ -74,18 +74,27 @@ pub(crate) struct Inbound {
     signers: Signers,
     /// Highest mailbox number taken, per lane, written or in the batch.
     up_to: [u64; 4],
+    /// Highest mailbox number that the hub has handed out, per lane, as far as this stream shows. After a break it
+    /// may lie below what is durable here: the hub has then missed a receipt and delivers again.
+    handed: [u64; 4],
     log_id: bytes::Bytes,
 }
 
 impl Inbound {
-    pub(crate) fn new(me: CountryCode, root: Arc<Root>, log_id: bytes::Bytes, views: &Views) -> Self {
+    pub(crate) fn new(me: CountryCode, root: Arc<Root>, welcome: &pb::Welcome, views: &Views) -> Self {
+        let mut handed = [0; 4];
+        for end in &welcome.mailbox {
+            if let Ok(lane) = crate::views::lane(end.lane) {
+                handed[lane.index()] = end.received_up_to;
+            }
+        }
         let up_to = Lane::ALL.map(|lane| views.inbox.up_to(lane));
-        Self { me, signers: Signers::new(root), up_to, log_id }
+        Self { me, signers: Signers::new(root), up_to, handed, log_id: welcome.log_id.clone() }
     }
 
-    /// Highest mailbox number of the lane that was taken.
-    pub(crate) fn up_to(&self, lane: Lane) -> u64 {
-        self.up_to[lane.index()]
+    /// What a receipt may say of the lane: never more than the hub has handed out.
+    pub(crate) fn receivable(&self, lane: Lane) -> u64 {
+        self.handed[lane.index()]
     }
 
     /// Takes a frame into the batch.
@@ -121,7 +130,8 @@ impl Inbound {
     }
 
     fn result(&self, result: pb::SubmitResult, views: &Views, batch: &mut Batch) -> Result<(), Broken> {
-        let id: MessageId = i247_wire::parsed(&result.id, "result.id").map_err(|why| stream("result", &why))?;
+        let id: MessageId =
+            i247_wire::parsed(&result.id, "result.id").map_err(|why| stream("result", &why))?;
         match &result.result {
             Some(Outcome::Acceptance(signed)) => {
                 self.check_acceptance(&id, signed, views).map_err(|why| stream("acceptance", &why))?;
@@ -130,7 +140,9 @@ impl Inbound {
                 let refusal = Refusal::try_from(refusal.clone()).map_err(|why| stream("refusal", &why))?;
                 match refusal.reason.class() {
                     Class::NotNow if refusal.reason == Reason::Behind => {
-                        return Err(Broken::Halt(Halt::HubBehind(format!("the hub does not accept: {refusal}"))));
+                        return Err(Broken::Halt(Halt::HubBehind(format!(
+                            "the hub does not accept: {refusal}"
+                        ))));
                     }
                     Class::NotNow => {
                         tracing::debug!(message_id = %id, reason = %refusal.reason, "not now");
@@ -176,9 +188,12 @@ impl Inbound {
     fn delivery(&mut self, delivery: pb::Delivery, views: &Views, batch: &mut Batch) -> Result<(), Broken> {
         use pb::delivery::Content;
         let lane = crate::views::lane(delivery.lane).map_err(|why| stream("delivery", &why))?;
-        let up_to = self.up_to(lane);
+        let up_to = self.up_to[lane.index()];
         if delivery.number <= up_to {
-            return repeated(lane, &delivery, views, batch);
+            repeated(lane, &delivery, views, batch)?;
+            let handed = &mut self.handed[lane.index()];
+            *handed = delivery.number.max(*handed);
+            return Ok(());
         }
         // After a loss the hub goes on either where this bureau stands or behind what it knows to be delivered.
         let lost = views.inbox.lost_up_to(lane);
@@ -200,6 +215,7 @@ impl Inbound {
             None => return Err(Broken::Stream("a delivery without content".into())),
         }
         self.up_to[lane.index()] = number;
+        self.handed[lane.index()] = number;
         batch.lanes.insert(lane);
         batch.deliveries += 1;
         Ok(())

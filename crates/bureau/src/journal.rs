@@ -308,9 +308,8 @@ impl Writer {
             }
             return Ok(Place::Earlier(owner.id.clone()));
         }
-        let last = tentative.numbered.entry(draft.lane).or_insert_with(|| {
-            views.outbox.lane(draft.lane).numbered
-        });
+        let last =
+            tentative.numbered.entry(draft.lane).or_insert_with(|| views.outbox.lane(draft.lane).numbered);
         *last += 1;
         let id = views.outbox.id(draft.lane, *last);
         if !key.is_empty() {
@@ -408,3 +407,7 @@ fn change(event: &Event) -> Option<Change> {
         | Event::Epoch(_) => None,
     }
 }
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

@@ -30,11 +30,13 @@ mod outbox;
 pub mod policy;
 pub mod register;
 mod sealing;
+#[cfg(test)]
+mod story;
 mod uplink;
 mod upload;
 mod views;
 
-pub use app::{Bureau, BuildError, Seams, ServeError, rebuild};
+pub use app::{BuildError, Bureau, ServeError, rebuild};
 pub use attachments::{CHUNK_BYTES, MAX_ATTACHMENT_BYTES};
 pub use config::Config;
 pub use desk::{DESK_SERVICE, rules};

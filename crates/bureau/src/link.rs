@@ -34,7 +34,10 @@ pub(crate) struct Link {
 
 impl Link {
     /// Who would receive a message, and why.
-    pub(crate) async fn explain(&self, request: pb::ExplainRequest) -> Result<pb::ExplainResponse, tonic::Status> {
+    pub(crate) async fn explain(
+        &self,
+        request: pb::ExplainRequest,
+    ) -> Result<pb::ExplainResponse, tonic::Status> {
         self.exchange.clone().explain(request).await.map(tonic::Response::into_inner).map_err(away)
     }
 
@@ -50,13 +53,13 @@ impl Link {
             commitment: bytes::Bytes::copy_from_slice(commitment.as_bytes()),
             first_chunk: 0,
         };
-        let mut frames =
-            self.exchange.clone().fetch_attachment(request).await.map_err(away)?.into_inner();
+        let mut frames = self.exchange.clone().fetch_attachment(request).await.map_err(away)?.into_inner();
         let mut collected = None;
         while let Some(response) = frames.message().await? {
             let taken = match (response.frame, collected.as_mut()) {
                 (Some(Frame::Manifest(manifest)), None) => {
-                    crate::attachments::Collected::new(manifest, commitment).map(|begun| collected = Some(begun))
+                    crate::attachments::Collected::new(manifest, commitment)
+                        .map(|begun| collected = Some(begun))
                 }
                 (Some(Frame::Chunk(chunk)), Some(collected)) => collected.chunk(&chunk),
                 (Some(Frame::Manifest(_)), Some(_)) | (Some(Frame::Chunk(_)), None) | (None, _) => {
@@ -66,7 +69,9 @@ impl Link {
             taken.map_err(|refusal| i247_wire::status(&refusal))?;
         }
         let collected = collected.ok_or_else(|| Refusal::of(Reason::AttachmentMissing, "manifest"));
-        collected.and_then(crate::attachments::Collected::whole).map_err(|refusal| i247_wire::status(&refusal))
+        collected
+            .and_then(crate::attachments::Collected::whole)
+            .map_err(|refusal| i247_wire::status(&refusal))
     }
 }
 

@@ -22,10 +22,8 @@ impl Names {
         if let Some(id) = self.0.get(text) {
             return Ok(id.clone());
         }
-        let unknown = |next_step: String| Refusal {
-            next_step,
-            ..Refusal::of(Reason::UnknownReference, field)
-        };
+        let unknown =
+            |next_step: String| Refusal { next_step, ..Refusal::of(Reason::UnknownReference, field) };
         if text.is_empty() {
             return Err(unknown("name a message by its id or the beginning of it".into()));
         }
@@ -40,7 +38,10 @@ impl Names {
         if others.is_empty() {
             return Ok(id.clone());
         }
-        Err(unknown(format!("several messages begin so: {first}, {}; give more of the id", others.join(", "))))
+        Err(unknown(format!(
+            "several messages begin so: {first}, {}; give more of the id",
+            others.join(", ")
+        )))
     }
 }
 

@@ -85,7 +85,8 @@ impl National {
                 return Ok(());
             }
             let to = to.min(from + TOLD_AFTER);
-            let mut handling = futures::stream::iter(from..to).map(|place| self.handle(place)).buffered(AT_ONCE);
+            let mut handling =
+                futures::stream::iter(from..to).map(|place| self.handle(place)).buffered(AT_ONCE);
             while let Some(handled) = handling.next().await {
                 handled?;
             }
@@ -155,7 +156,9 @@ impl National {
     async fn send(&self, draft: pb::Draft) -> Result<(), Later> {
         match self.desk.take(draft, &Identity::Bureau(self.me)).await {
             Ok(_) => Ok(()),
-            Err(DeskError::Journal(error @ (JournalError::Full | JournalError::Stopped))) => Err(later(&error)),
+            Err(DeskError::Journal(error @ (JournalError::Full | JournalError::Stopped))) => {
+                Err(later(&error))
+            }
             Err(DeskError::Disk(error)) => {
                 tracing::error!(%error, "an attachment could not be looked up");
                 Err(Later::Again)

@@ -46,9 +46,8 @@ impl Outbound {
     /// Begins with the lowest number of each lane that the hub has not answered: what it had answered before, it
     /// answers again the same.
     pub(crate) fn new(window: usize, outbox: &Outbox) -> Self {
-        let next = Lane::ALL.map(|lane| {
-            outbox.first_waiting(lane).unwrap_or_else(|| outbox.lane(lane).numbered + 1)
-        });
+        let next = Lane::ALL
+            .map(|lane| outbox.first_waiting(lane).unwrap_or_else(|| outbox.lane(lane).numbered + 1));
         Self {
             window,
             next,
@@ -121,7 +120,12 @@ impl Outbound {
 
     /// How long until something that waits goes on, if anything does.
     pub(crate) fn wait(&self, now: Duration) -> Option<Duration> {
-        self.paused.iter().chain([&self.uploads_from]).filter(|until| **until > now).map(|until| *until - now).min()
+        self.paused
+            .iter()
+            .chain([&self.uploads_from])
+            .filter(|until| **until > now)
+            .map(|until| *until - now)
+            .min()
     }
 }
 

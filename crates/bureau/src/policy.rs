@@ -266,8 +266,7 @@ fn report_draft(
     step: &str,
     form: pb::body::Form,
 ) -> pb::Draft {
-    let body =
-        pb::Body { subject: format!("Notice {}", notice.notice_id), form: Some(form), ..language() };
+    let body = pb::Body { subject: format!("Notice {}", notice.notice_id), form: Some(form), ..language() };
     pb::Draft {
         kind: kind.into(),
         lane: pb::Lane::from(asked.id.lane).into(),

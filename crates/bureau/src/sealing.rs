@@ -74,8 +74,7 @@ pub(crate) async fn seal(
             continue;
         }
         let previous = last.entry(id.lane).or_default();
-        let header = finish(accepted, key, now, *previous)
-            .map_err(|refusal| broken(&refusal.to_string()))?;
+        let header = finish(accepted, key, now, *previous).map_err(|refusal| broken(&refusal.to_string()))?;
         *previous = Some(i247_trust::header_hash(&header));
         fresh.push((burst.envelopes.len(), id.clone(), header.clone()));
         burst.envelopes.push(pb::Envelope { header, body, signature: None });
@@ -103,11 +102,8 @@ fn sign(key: &SigningKey, fresh: &[(usize, MessageId, Bytes)], burst: &mut Burst
         let headers: Vec<Bytes> = chunk.iter().map(|(_, _, header)| header.clone()).collect();
         for ((place, id, header), signature) in chunk.iter().zip(i247_trust::sign_headers(key, &headers)) {
             burst.envelopes[*place].signature = Some(signature.clone());
-            let sealed = pb::JournalSealed {
-                id: id.to_string(),
-                header: header.clone(),
-                signature: Some(signature),
-            };
+            let sealed =
+                pb::JournalSealed { id: id.to_string(), header: header.clone(), signature: Some(signature) };
             burst.notes.push(Event::Sealed(sealed).into());
         }
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use i247_model::{CountryCode, Hash, Lane, LaneReceipt, NumberRange, Party, Reason, Receipts};
+use i247_model::{CountryCode, Hash, Lane, LaneReceipt, NumberRange, Party, Reason, Receipts, Refusal};
 use i247_node::{Clock, Dice, sleep};
 use i247_trust::{Root, SigningKey};
 use i247_wire::pb;
@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::attachments::Attachments;
 use crate::greeting::{Halt, check_welcome, hello};
 use crate::inbound::{Batch, Broken, Inbound, heard};
+use crate::inbox::Mark;
 use crate::journal::Journal;
 use crate::link::{Exchange, State};
 use crate::outbound::{Next, Outbound};
@@ -95,6 +96,10 @@ impl Uplink {
                     self.halt(&Halt::Other(format!("the hub ended the link: {refusal}")));
                     back_off = MAX_BACK_OFF;
                 }
+                Broken::Farewell(refusal) if refusal.reason == Reason::NumberReused => {
+                    self.number_reused(&refusal);
+                    back_off = MAX_BACK_OFF;
+                }
                 Broken::Farewell(refusal) => {
                     tracing::warn!(%refusal, "the hub ended the link");
                     back_off = back_off.max(refusal.retry_after.unwrap_or_default()).min(MAX_BACK_OFF);
@@ -119,6 +124,23 @@ impl Uplink {
             tracing::error!(why = halt.text(), "halted: neither sending nor acknowledging");
         }
         self.state.send_modify(|state| state.halted = halt.text().to_owned());
+    }
+
+    /// The hub holds other bytes under a number of this bureau, and said so before its Welcome.
+    fn number_reused(&self, refusal: &Refusal) {
+        let views = self.journal.views();
+        // What is known without a Welcome: enough to begin a new epoch.
+        let end = pb::LaneEnd { lane: pb::Lane::VeryUrgent.into(), number: u64::MAX, ..Default::default() };
+        let welcome = pb::Welcome {
+            log_id: Bytes::copy_from_slice(&views.outbox.log_id),
+            log_end: views.outbox.log_end_seen,
+            epoch: views.outbox.epoch,
+            accepted: vec![end],
+            ..Default::default()
+        };
+        drop(views);
+        self.state.send_modify(|state| state.behind = Some(Arc::new(welcome)));
+        self.halt(&Halt::BureauBehind(format!("the hub ended the link: {refusal}")));
     }
 
     /// One stream, from Hello to its end.
@@ -148,7 +170,7 @@ impl Uplink {
         let welcome = match first.and_then(|response| response.frame) {
             Some(Down::Welcome(welcome)) => welcome,
             Some(Down::Farewell(refusal)) => {
-                let refusal = i247_model::Refusal::try_from(refusal);
+                let refusal = Refusal::try_from(refusal);
                 return Err(refusal.map_or_else(|why| Broken::Stream(why.to_string()), Broken::Farewell));
             }
             _ => return Err(Broken::Stream("the hub did not begin with a welcome".into())),
@@ -166,7 +188,7 @@ impl Uplink {
         let window = (welcome.window as usize).clamp(1, MAX_WINDOW);
         Ok(Session {
             uplink: self,
-            inbound: Inbound::new(self.me, Arc::clone(&self.root), welcome.log_id.clone(), &views),
+            inbound: Inbound::new(self.me, Arc::clone(&self.root), &welcome, &views),
             outbound: Outbound::new(window, &views.outbox),
             log_id: welcome.log_id,
             told: views.inbox.marks().len().saturating_sub(MARKS_AGAIN),
@@ -268,22 +290,15 @@ impl Session<'_> {
         for envelope in burst.envelopes {
             put(&self.frames, Up::Envelope(envelope))?;
         }
-        let more = next.messages.len() == i247_trust::MAX_BURST
-            || self.told < self.uplink.journal.views().inbox.marks().len();
+        let more = next.messages.len() == i247_trust::MAX_BURST || !self.new_marks().is_empty();
         Ok(if more { Duration::ZERO } else { self.outbound.wait(now).unwrap_or(Duration::MAX) })
     }
 
     /// Signed receipts for what is durable here, and what officers did since; credit apart.
     fn acknowledge(&mut self, batch: &Batch) -> Result<(), Broken> {
         let mut lanes: Vec<LaneReceipt> = batch.lanes.iter().map(|lane| self.receipt(*lane)).collect();
-        let marks = {
-            let views = self.uplink.journal.views();
-            let marks = views.inbox.marks();
-            let end = marks.len().min(self.told + MARKS_AT_ONCE);
-            let new = marks.get(self.told..end).unwrap_or_default().to_vec();
-            self.told = end;
-            new
-        };
+        let marks = self.new_marks();
+        self.told += marks.len();
         for mark in marks {
             if !lanes.iter().any(|receipt| receipt.lane == mark.lane) {
                 lanes.push(self.receipt(mark.lane));
@@ -307,10 +322,18 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// What officers did and the hub was not told yet, as far as the hub has handed out what they did it to.
+    fn new_marks(&self) -> Vec<Mark> {
+        let views = self.uplink.journal.views();
+        let marks = views.inbox.marks().get(self.told..).unwrap_or_default();
+        let tellable = |mark: &&Mark| mark.number <= self.inbound.receivable(mark.lane);
+        marks.iter().take_while(tellable).take(MARKS_AT_ONCE).copied().collect()
+    }
+
     fn receipt(&self, lane: Lane) -> LaneReceipt {
         LaneReceipt {
             lane,
-            delivered_up_to: self.inbound.up_to(lane),
+            delivered_up_to: self.inbound.receivable(lane),
             opened: Vec::new(),
             actioned: Vec::new(),
         }

@@ -42,7 +42,6 @@ pub(crate) struct Views {
     pub(crate) names: Names,
     /// Which message a caller's own key stands for. Kept as long as the messages are.
     keys: BTreeMap<String, KeyOwner>,
-    applied: u64,
 }
 
 impl Views {
@@ -53,13 +52,7 @@ impl Views {
             cases: Cases::default(),
             names: Names::default(),
             keys: BTreeMap::new(),
-            applied: 0,
         }
-    }
-
-    /// The last journal entry that was applied.
-    pub(crate) fn applied(&self) -> u64 {
-        self.applied
     }
 
     /// The message that this key of a caller stands for.
@@ -77,9 +70,7 @@ impl Views {
     pub(crate) fn apply(&mut self, position: u64, entry: &pb::JournalEntry) -> Result<(), Unreadable> {
         let at = Timestamp::from_millis(entry.at_ms);
         self.event(position, at, entry.event.as_ref())
-            .map_err(|refusal| Unreadable { position, what: refusal.fields.join(", ") })?;
-        self.applied = position;
-        Ok(())
+            .map_err(|refusal| Unreadable { position, what: refusal.fields.join(", ") })
     }
 
     fn event(&mut self, position: u64, at: Timestamp, event: Option<&Event>) -> Result<(), Refusal> {

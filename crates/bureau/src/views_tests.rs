@@ -1,1 +1,145 @@
-//! Tests.
+//! The views, entry by entry.
+
+use super::*;
+use crate::inbox::Mark;
+use crate::story::{about, accepted, arrived, case, entry, header, sealed};
+
+fn built(entries: &[pb::JournalEntry]) -> Views {
+    let mut views = Views::new("FR".parse().unwrap());
+    for (position, entry) in (1..).zip(entries) {
+        views.apply(position, entry).unwrap();
+    }
+    views
+}
+
+fn the_case(views: &Views) -> pb::Case {
+    views.cases.page("op-1", None, 10).remove(0)
+}
+
+#[test]
+fn views_rebuilt_from_the_same_entries_are_the_same() {
+    let entries = case();
+    let (once, again) = (built(&entries), built(&entries));
+    assert_eq!(once, again);
+    assert_eq!(once.digest(), again.digest());
+    assert_ne!(once.digest(), built(&entries[..entries.len() - 1]).digest());
+}
+
+#[test]
+fn a_case_moves_on_signed_messages_only() {
+    let entries = case();
+    let states: Vec<Option<pb::CaseState>> = (1..=entries.len())
+        .map(|end| built(&entries[..end]).cases.page("", None, 10).first().map(pb::Case::state))
+        .collect();
+    use pb::CaseState::{Arrested, PositivelyLocated, Selected, Worked};
+    let (selected, worked) = (Some(Selected), Some(Worked));
+    assert_eq!(
+        states,
+        [
+            None,
+            selected,
+            selected,
+            worked,
+            worked,
+            worked,
+            worked,
+            worked,
+            worked,
+            Some(PositivelyLocated),
+            Some(Arrested),
+            Some(Arrested)
+        ]
+    );
+}
+
+#[test]
+fn a_case_counts_its_requests_replies_and_who_is_silent() {
+    let case = the_case(&built(&case()));
+    assert_eq!((case.requests_sent, case.replies_received, case.replies_owed), (1, 2, 1));
+    assert_eq!(case.silent, ["JP"]);
+    assert_eq!((case.request_id.as_str(), case.notice_id.as_str()), ("FR-1-N-1", "2010/7"));
+    assert_eq!(
+        (case.our_ref.as_str(), case.seat.as_str(), case.moved_by.as_str()),
+        ("PA-1", "duty", "BR-1-U-4")
+    );
+}
+
+#[test]
+fn a_report_never_moves_a_case_back() {
+    let mut entries = case();
+    let possible = pb::JournalFacts { certainty: pb::Certainty::Possible.into(), ..about("2010/7") };
+    let mut late = header("JP-1-U-1", Kind::PersonLocated);
+    late.refers_to = Some("GS.lena-1-N-2".parse().unwrap());
+    entries.push(arrived(5, &late, possible));
+    assert_eq!(the_case(&built(&entries)).state(), pb::CaseState::Arrested);
+}
+
+#[test]
+fn a_refused_request_ends_its_case() {
+    let mut entries = case();
+    entries.truncate(3);
+    let mut decision = header("GS.lena-1-N-1", Kind::ReviewDecision);
+    decision.refers_to = Some("FR-1-N-1".parse().unwrap());
+    let refused = pb::JournalFacts { verdict: pb::ReviewVerdict::Refused.into(), ..about("") };
+    entries.push(arrived(1, &decision, refused));
+    assert_eq!(the_case(&built(&entries)).state(), pb::CaseState::Refused);
+}
+
+#[test]
+fn what_officers_did_is_kept_in_order_and_once() {
+    let mut entries = case();
+    let marked = entries.last().unwrap().clone();
+    entries.push(marked);
+    let views = built(&entries);
+    let mark = |actioned| Mark { lane: Lane::Urgent, number: 3, actioned };
+    assert_eq!(views.inbox.marks(), [mark(false), mark(true)]);
+    assert_eq!((views.inbox.all().len(), views.inbox.unopened()), (5, 4));
+}
+
+#[test]
+fn the_hubs_word_is_remembered() {
+    let views = built(&case());
+    assert_eq!((views.outbox.log_id.as_slice(), views.outbox.log_end_seen), (b"log".as_slice(), 12));
+    assert_eq!(views.outbox.waiting(), 0);
+    assert_eq!(views.outbox.open(10).len(), 2);
+    assert_eq!(views.key("case-7").unwrap().id.to_string(), "FR-1-N-1");
+}
+
+#[test]
+fn a_new_epoch_gives_up_what_waits_and_numbers_begin_again() {
+    let mut entries = case();
+    let waiting = header("FR-1-N-2", Kind::FreeText);
+    entries.push(accepted(&waiting, about(""), ""));
+    entries.push(sealed(&waiting));
+    let mailbox = vec![pb::MailboxEnd { lane: pb::Lane::Urgent.into(), received_up_to: 9 }];
+    let epoch = pb::JournalEpoch { epoch: 2, mailbox, ..Default::default() };
+    entries.push(entry(Event::Epoch(epoch)));
+    let views = built(&entries);
+    let given_up = &views.outbox.get(&waiting.id).unwrap().state;
+    assert!(matches!(given_up, SentState::Refused(refusal) if refusal.reason == Reason::Behind));
+    assert_eq!((views.outbox.epoch, views.outbox.lane(Lane::Normal).numbered), (2, 0));
+    assert_eq!((views.inbox.up_to(Lane::Urgent), views.inbox.lost_up_to(Lane::Urgent)), (4, 9));
+}
+
+#[test]
+fn a_notice_is_known_until_it_is_cancelled() {
+    let facts =
+        pb::JournalFacts { requester: "BR".into(), colour: pb::Colour::Red.into(), ..about("2010/8") };
+    let mut notice = header("GS.lena-1-N-2", Kind::Notice);
+    notice.refers_to = Some("BR-1-N-1".parse().unwrap());
+    let mut entries = vec![arrived(1, &notice, facts)];
+    let known = built(&entries).inbox.notice("2010/8").unwrap();
+    assert!(known.red);
+    assert_eq!((known.id, known.requester), (notice.id.clone(), "BR".parse().unwrap()));
+    let mut end = header("BR-1-N-2", Kind::Cancellation);
+    end.refers_to = Some(notice.id);
+    entries.push(arrived(2, &end, about("2010/8")));
+    assert_eq!(built(&entries).inbox.notice("2010/8"), None);
+}
+
+#[test]
+fn an_unreadable_entry_is_named() {
+    let mut views = Views::new("FR".parse().unwrap());
+    let error = views.apply(3, &pb::JournalEntry::default()).unwrap_err();
+    assert_eq!(error.to_string(), "journal entry 3 is not readable: event");
+}

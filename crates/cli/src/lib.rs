@@ -1,1 +1,74 @@
-//! cli
+//! The `i247` command: runs any node, and speaks for officers, reviewers, operators and the authority.
+//!
+//! ```text
+//!  command line ─► args ─┬─► services   a hub or a bureau, until it is asked to stop
+//!                        ├─► session ─► desk, review, monitor, directory ─► render ─► standard output
+//!                        └─► authority, ledger, contexts: files of this machine
+//! ```
+//!
+//! It decides nothing: what is sent is composed here, checked by the desk, decided by the hub. What is printed is made
+//! by pure functions (`render`); data goes to standard output, talk to standard error. The outside (clock, dice,
+//! network, disk) is put together here and nowhere else.
+
+mod args;
+mod authority;
+mod compose;
+mod context;
+mod fail;
+mod forms;
+mod ledger;
+mod message;
+mod officer;
+mod operator;
+mod out;
+mod reflect;
+mod render;
+mod review;
+mod services;
+mod session;
+
+use std::process::ExitCode;
+
+pub use args::Cli;
+use args::Command;
+use fail::Fail;
+use session::Session;
+
+/// Does what the command line asks and returns the exit code. It must be called within a tokio runtime.
+///
+/// # Cancel safety
+/// Dropped, it ends as an interrupted command does: what was asked of the network may have happened.
+pub async fn run(cli: Cli) -> ExitCode {
+    match perform(cli).await {
+        Ok(code) => code,
+        Err(fail) => {
+            out::talk(fail.render().trim_end());
+            fail.code()
+        }
+    }
+}
+
+async fn perform(cli: Cli) -> Result<ExitCode, Fail> {
+    let session = Session::new(cli.global);
+    match cli.command {
+        Command::Hub(args) => services::hub(args, &session).await?,
+        Command::Bureau(args) => Box::pin(services::bureau(args, &session)).await?,
+        Command::Authority(command) => Box::pin(authority::run(command, &session)).await?,
+        Command::Context(command) => context::run(command, &session)?,
+        Command::Ledger(command) => return ledger::run(command, &session).await,
+        Command::Message(message) => officer::send(&message, &session).await?,
+        Command::Explain { message } => officer::explain(&message, &session).await?,
+        Command::Inbox(args) => officer::inbox(&args, &session).await?,
+        Command::Outbox(args) => officer::outbox(&args, &session).await?,
+        Command::Show { id } => officer::show(&id, &session).await?,
+        Command::Done { id } => officer::done(&id, &session).await?,
+        Command::Status { id } => officer::status(id.as_deref(), &session).await?,
+        Command::Attachment(args) => officer::attachment(&args, &session).await?,
+        Command::Cases { operation } => officer::cases(&operation, &session).await?,
+        Command::Review(command) => review::run(command, &session).await?,
+        Command::Operation(command) => return operator::operation(command, &session).await,
+        Command::Trace { id } => operator::trace(&id, &session).await?,
+        Command::Network => operator::network(&session).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

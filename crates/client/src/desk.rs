@@ -76,7 +76,9 @@ impl Desk {
     /// Dropped, the message may have been taken; the same draft with the same key gets its id again.
     pub async fn send(&self, draft: pb::Draft) -> Result<MessageId, ClientError> {
         let asked = request(pb::SendRequest { draft: Some(draft) }, self.within);
-        let sent = answer(self.within, self.service.clone().send(asked)).await?;
+        // Drafts are large; the future that carries one must not be.
+        let mut service = self.service.clone();
+        let sent = answer(self.within, Box::pin(async move { service.send(asked).await })).await?;
         sent.id.parse().map_err(|_| ClientError::unexpected("a message id that is none"))
     }
 
@@ -86,7 +88,8 @@ impl Desk {
     /// Refused as the draft itself would be.
     pub async fn explain(&self, draft: pb::Draft) -> Result<pb::ExplainResponse, ClientError> {
         let asked = request(pb::DeskServiceExplainRequest { draft: Some(draft) }, self.within);
-        let explained = answer(self.within, self.service.clone().explain(asked)).await?;
+        let mut service = self.service.clone();
+        let explained = answer(self.within, Box::pin(async move { service.explain(asked).await })).await?;
         explained.explanation.ok_or_else(|| ClientError::unexpected("no explanation"))
     }
 

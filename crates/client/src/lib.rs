@@ -13,6 +13,7 @@
 //! reviewer signs is made here because her key never leaves her machine.
 
 mod call;
+mod connection;
 mod contexts;
 mod desk;
 mod directory;
@@ -21,6 +22,7 @@ mod monitor;
 mod publication;
 mod review;
 
+pub use connection::{Connection, ConnectionError, channel};
 pub use contexts::{Context, Contexts, ContextsError};
 pub use desk::{Desk, Event, InboxFilter, OutboxFilter, Watch};
 pub use directory::Directory;

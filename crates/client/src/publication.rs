@@ -367,9 +367,8 @@ mod tests {
     fn numbers_go_on_lane_by_lane_and_groups_hold_at_most_64() {
         let mut numbers = fresh();
         numbers.lanes.insert(Lane::Urgent, (41, Some(Hash([9; 32]))));
-        let messages: Vec<Unnumbered> = (1..=40)
-            .flat_map(|number| approval(&examined(&format!("FR-1-U-{number}"), &[], None)))
-            .collect();
+        let messages: Vec<Unnumbered> =
+            (1..=40).flat_map(|number| approval(&examined(&format!("FR-1-U-{number}"), &[], None))).collect();
         let (_, groups) = signed(messages, &mut numbers);
         assert_eq!(groups.iter().map(Vec::len).sum::<usize>(), 80);
         assert!(groups.iter().all(|group| group.len() <= 64));

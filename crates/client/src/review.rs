@@ -110,7 +110,9 @@ impl Reviewer {
             let after = pending.last().map_or_else(String::new, |last| last.request_id.clone());
             let asked = request(pb::ListPendingRequest { limit: PAGE, after_request_id: after }, CALL);
             let page = answer(CALL, self.service.clone().list_pending(asked)).await?.pending;
-            if page.is_empty() {
+            // A list that begins again has lost our place in it: what there is, we have.
+            let again = pending.first().is_some_and(|first| page.contains(first));
+            if page.is_empty() || again {
                 return Ok(pending);
             }
             pending.extend(page);

@@ -90,6 +90,7 @@ fn http2_builder(limits: &Limits, tasks: Tasks) -> http2::Builder<Tasks> {
         .initial_connection_window_size(limits.connection_window_bytes)
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(limits.header_bytes)
+        .max_send_buf_size(limits.send_buffer_bytes)
         .max_local_error_reset_streams(limits.local_resets)
         .max_pending_accept_reset_streams(limits.pending_resets)
         .keep_alive_interval(limits.ping_interval)

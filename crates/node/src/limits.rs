@@ -45,6 +45,8 @@ pub struct Limits {
     pub stream_window_bytes: u32,
     /// Bytes that a peer may send ahead on one connection.
     pub connection_window_bytes: u32,
+    /// Bytes of answers that wait on one stream for a peer that does not read.
+    pub send_buffer_bytes: usize,
     /// Streams that a peer may make us reset before its connection ends (`MadeYouReset`).
     pub local_resets: usize,
     /// Streams that a peer may reset before they were accepted (rapid reset).
@@ -72,6 +74,7 @@ impl Default for Limits {
             header_bytes: 8192,
             stream_window_bytes: 65_535,
             connection_window_bytes: 1024 * 1024,
+            send_buffer_bytes: 256 * 1024,
             local_resets: 64,
             pending_resets: 20,
         }

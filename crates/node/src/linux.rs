@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal};
 
 /// Asks the kernel to kill this process when its parent dies, even by `kill -9`. `parent` is the process that should
 /// be the parent; if it is gone already, that is the error.
@@ -20,6 +20,12 @@ pub fn die_with_parent(parent: u32) -> io::Result<()> {
         io::ErrorKind::NotFound,
         format!("process {} was to end with process {parent}, which is gone", getpid().as_raw_pid()),
     ))
+}
+
+/// Asks another process to stop, as a service manager does.
+pub fn terminate(process: u32) -> io::Result<()> {
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
+    Ok(kill_process(pid, Signal::TERM)?)
 }
 
 #[cfg(test)]

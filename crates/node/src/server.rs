@@ -155,9 +155,11 @@ impl Door {
     }
 
     async fn connection(self: Arc<Self>, stream: BoxedStream, from: SocketAddr, place: Place) {
-        let (stream, peer, entry) = match self.enter(stream, from).await {
-            Ok(entered) => entered,
-            Err(why) => return self.refuse(why, from),
+        // Who is not in yet when the process stops is not waited for.
+        let (stream, peer, entry) = match self.stop.run_until_cancelled(self.enter(stream, from)).await {
+            Some(Ok(entered)) => entered,
+            Some(Err(why)) => return self.refuse(why, from),
+            None => return,
         };
         drop(place);
         self.open.add(1, &[]);

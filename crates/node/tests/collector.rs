@@ -8,10 +8,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_absent_collector_blocks_nothing_and_what_is_lost_is_counted() {
-    // A port that was free a moment ago: nobody takes spans there.
-    let free = TcpNetwork.listen("127.0.0.1:0").await.unwrap().address();
+    // A port that is taken and where nobody listens.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let deaf = taken.local_addr().unwrap();
     let config = TelemetryConfig {
-        otlp: Some(format!("http://{free}")),
+        otlp: Some(format!("http://{deaf}")),
         level: "off".into(),
         metrics: Some("127.0.0.1:0".into()),
         ..TelemetryConfig::default()

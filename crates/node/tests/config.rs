@@ -1,4 +1,5 @@
 //! Configuration as its user meets it: layers, misspelt keys, wrong values.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has failed")]
 
 use std::path::PathBuf;
 use std::time::Duration;

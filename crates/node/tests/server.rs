@@ -16,18 +16,23 @@ use i247_trust::{
 use i247_wire::pb;
 use i247_wire::pb::exchange_service_client::ExchangeServiceClient;
 use opentelemetry::metrics::MeterProvider as _;
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tower_service::Service as _;
 
 const SUBMIT: &str = "/i247.v1.ExchangeService/Submit";
 const PATIENCE: Duration = Duration::from_secs(10);
+const DAY: Duration = Duration::from_secs(86_400);
 
 fn identity(path: &str) -> Identity {
     format!("spiffe://i247.test/{path}").parse().unwrap()
@@ -61,9 +66,9 @@ struct Hub {
 impl Hub {
     async fn with(limits: Limits) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let authority = Authority::new(year(&*clock), TlsKey::P256).unwrap();
+        let authority = Authority::new(Validity::lasting(clock.now(), 2 * DAY), TlsKey::P256).unwrap();
         let hub =
-            authority.enrol(&identity("gs/hub/lyon"), &["localhost"], year(&*clock), TlsKey::P256).unwrap();
+            authority.enrol(&identity("gs/hub/lyon"), &["localhost"], day(&*clock), TlsKey::P256).unwrap();
         let barred = Arc::new(Barred::default());
         let presented = Presented::new(&hub).unwrap();
         let time = Arc::new(TlsClock(clock.clone()));
@@ -100,7 +105,7 @@ impl Hub {
     }
 
     fn channel(&self, path: &str) -> Channel {
-        let tls = self.tls_of(&self.enrol(path, year(&*self.clock)));
+        let tls = self.tls_of(&self.enrol(path, day(&*self.clock)));
         connect(Arc::new(TcpNetwork), &self.address.to_string(), tls, &ChannelLimits::default()).unwrap()
     }
 
@@ -111,8 +116,9 @@ impl Hub {
     }
 }
 
-fn year(clock: &dyn Clock) -> Validity {
-    Validity::lasting(clock.now(), Duration::from_secs(365 * 86_400))
+/// Shorter than the authority's own, which began earlier.
+fn day(clock: &dyn Clock) -> Validity {
+    Validity::lasting(clock.now(), DAY)
 }
 
 fn asked() -> HealthCheckRequest {
@@ -151,6 +157,28 @@ async fn a_peer_with_a_certificate_is_served_and_health_says_what_it_was_told() 
 }
 
 #[tokio::test]
+async fn an_authenticated_peer_can_ask_which_services_there_are() {
+    let hub = Hub::with(Limits::default()).await;
+    let ask = ServerReflectionRequest {
+        message_request: Some(MessageRequest::ListServices(String::new())),
+        ..ServerReflectionRequest::default()
+    };
+    let asks = tokio_stream::once(ask);
+    let mut answers = ServerReflectionClient::new(hub.channel("ncb/fr"))
+        .server_reflection_info(asks)
+        .await
+        .unwrap()
+        .into_inner();
+    let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
+    let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
+    let mut names: Vec<String> = list.service.into_iter().map(|service| service.name).collect();
+    names.sort();
+    let expected =
+        ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "i247.v1.ExchangeService"];
+    assert_eq!(names, expected);
+}
+
+#[tokio::test]
 async fn a_half_open_handshake_is_closed_at_its_deadline() {
     let hub = Hub::with(Limits { handshake: Duration::from_millis(100), ..Limits::default() }).await;
     closed(TcpStream::connect(hub.address).await.unwrap()).await;
@@ -159,7 +187,7 @@ async fn a_half_open_handshake_is_closed_at_its_deadline() {
 #[tokio::test]
 async fn a_connection_that_stays_silent_after_the_handshake_is_closed() {
     let hub = Hub::with(Limits { first_frame: Duration::from_millis(100), ..Limits::default() }).await;
-    let tls = hub.tls_of(&hub.enrol("ncb/fr", year(&*hub.clock)));
+    let tls = hub.tls_of(&hub.enrol("ncb/fr", day(&*hub.clock)));
     let stream = TcpStream::connect(hub.address).await.unwrap();
     let name = "localhost".try_into().unwrap();
     closed(tokio_rustls::TlsConnector::from(tls).connect(name, stream).await.unwrap()).await;
@@ -231,7 +259,7 @@ async fn who_has_no_certificate_of_the_network_gets_a_tls_error() {
     let stranger = Hub::with(Limits::default()).await;
     let tls = {
         // It trusts the hub, but its own certificate is another authority's.
-        let credentials = stranger.enrol("ncb/fr", year(&*hub.clock));
+        let credentials = stranger.enrol("ncb/fr", day(&*hub.clock));
         let time = Arc::new(TlsClock(hub.clock.clone()));
         client_config(Presented::new(&credentials).unwrap(), hub.authority.root(), time, |_| true).unwrap()
     };
@@ -246,20 +274,22 @@ async fn who_has_no_certificate_of_the_network_gets_a_tls_error() {
 #[tokio::test]
 async fn a_call_says_why_there_is_no_connection() {
     let hub = Hub::with(Limits::default()).await;
-    let tls = hub.tls_of(&hub.enrol("ncb/fr", year(&*hub.clock)));
-    // A port that was free a moment ago.
-    let free = TcpNetwork.listen("127.0.0.1:0").await.unwrap().address().to_string();
+    let tls = hub.tls_of(&hub.enrol("ncb/fr", day(&*hub.clock)));
+    // A port that is taken and where nobody listens.
+    let taken = TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let deaf = taken.local_addr().unwrap().to_string();
     let fails = async |address: &str, tls: Arc<rustls::ClientConfig>| {
         let channel = connect(Arc::new(TcpNetwork), address, tls, &ChannelLimits::default()).unwrap();
         let status = HealthClient::new(channel).check(asked()).await.unwrap_err();
         assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
         ConnectError::of(&status).cloned().unwrap_or_else(|| panic!("{status:?} has a cause"))
     };
-    assert_eq!(fails(&free, tls.clone()).await, ConnectError::Refused { address: free });
+    assert_eq!(fails(&deaf, tls.clone()).await, ConnectError::Refused { address: deaf });
     let nowhere = "no-such-host.invalid:1";
     assert_eq!(fails(nowhere, tls).await, ConnectError::NoSuchHost { address: nowhere.into() });
     let time = Arc::new(TlsClock(hub.clock.clone()));
-    let presented = Presented::new(&hub.enrol("ncb/fr", year(&*hub.clock))).unwrap();
+    let presented = Presented::new(&hub.enrol("ncb/fr", day(&*hub.clock))).unwrap();
     let pickier = client_config(presented, hub.authority.root(), time, |_| false).unwrap();
     assert!(matches!(fails(&hub.address.to_string(), pickier).await, ConnectError::Tls { .. }));
 }
@@ -267,7 +297,7 @@ async fn a_call_says_why_there_is_no_connection() {
 #[tokio::test]
 async fn what_is_no_address_is_refused_before_anything_is_tried() {
     let hub = Hub::with(Limits::default()).await;
-    let tls = hub.tls_of(&hub.enrol("ncb/fr", year(&*hub.clock)));
+    let tls = hub.tls_of(&hub.enrol("ncb/fr", day(&*hub.clock)));
     for address in ["", "hub", "hub:", "http://hub:1", "hub:1/path", "hub:99999", "a b:1", ":1"] {
         let channel = connect(Arc::new(TcpNetwork), address, tls.clone(), &ChannelLimits::default());
         assert_eq!(channel.unwrap_err(), ConnectError::Address { address: address.into() });
@@ -350,6 +380,44 @@ impl http_body::Body for Slow {
         let reading = tokio::io::AsyncRead::poll_read(std::pin::Pin::new(&mut self.0), context, &mut buffer);
         reading.map(|_| None)
     }
+}
+
+#[tokio::test]
+async fn a_peer_that_makes_the_server_reset_its_streams_is_sent_away() {
+    const HEADERS: u8 = 1;
+    const WINDOW_UPDATE: u8 = 8;
+    const GOAWAY: u8 = 7;
+    const ENHANCE_YOUR_CALM: u8 = 11;
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let mut frame = vec![0, 0, u8::try_from(payload.len()).unwrap(), kind, flags];
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        frame
+    };
+    let hub = Hub::with(Limits::default()).await;
+    let tls = hub.tls_of(&hub.enrol("ncb/fr", day(&*hub.clock)));
+    let stream = TcpStream::connect(hub.address).await.unwrap();
+    let name = "localhost".try_into().unwrap();
+    let mut stream = tokio_rustls::TlsConnector::from(tls).connect(name, stream).await.unwrap();
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(4, 0, 0, &[]));
+    for number in (1..).step_by(2).take(90) {
+        // A request, and a window that overflows: the server must reset the stream.
+        bytes.extend(frame(HEADERS, 4, number, &[0x83, 0x86, 0x84]));
+        bytes.extend(frame(WINDOW_UPDATE, 0, number, &[0x7f, 0xff, 0xff, 0xff]));
+    }
+    stream.write_all(&bytes).await.unwrap();
+    let mut answer = Vec::new();
+    let reading = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    reading.expect("the connection is closed").ok();
+    let mut rest = &answer[..];
+    let mut calm = false;
+    while let [_, high, low, kind, _, _, _, _, _, after @ ..] = rest {
+        let (payload, next) = after.split_at(usize::from(*high) << 8 | usize::from(*low));
+        calm |= *kind == GOAWAY && payload[7] == ENHANCE_YOUR_CALM;
+        rest = next;
+    }
+    assert!(calm, "{answer:?}");
 }
 
 #[tokio::test]

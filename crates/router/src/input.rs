@@ -18,7 +18,8 @@ pub struct Stamp {
 /// Per mailbox and lane, the highest number handed to a live stream and not yet acknowledged.
 ///
 /// What is under way cannot be taken back any more, and only the hub knows it. Mailboxes without
-/// a stream are left out.
+/// a stream are left out. A stream must not hand out more between this being read and the decision
+/// being applied: otherwise it could hand out what the decision has just taken back.
 pub type UnderWay = BTreeMap<(Party, Lane), u64>;
 
 /// One input of the log.

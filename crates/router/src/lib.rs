@@ -17,8 +17,9 @@
 //!   decision. An `Err` enters nothing and spends no number; [`Decision::Void`] is entered and spends one.
 //! - [`State::apply`] is total, never decides, and is all that replay does.
 //! - Nobody outside the sequencer may see a state whose entry is not durable.
-//! - Whatever an [`Effect`] says can be read from the state again; effects may be repeated. The one
-//!   exception is [`Effect::Closed`], with which a message leaves the state for history.
+//! - Effects may be repeated, and a replay gives them again. What they say of open messages can always
+//!   be read from the state; with [`Effect::Closed`] a message leaves it for history, whose owner hands
+//!   it back in [`Submission::referred`] when it is referred to.
 //! - The state is bounded by what is open: queues, open messages, notices asked for or in force, and
 //!   [`ANSWERS_KEPT`] answers per sender and lane.
 //! - The states of a message's recipients always add up to its frozen audience.

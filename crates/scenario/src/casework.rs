@@ -255,7 +255,10 @@ mod tests {
     }
 
     fn decision(on: &str) -> Event {
-        Event::Arrived(pb::InboxItem { id: "GS.lena-1-U-1".into(), ..arrived(pb::Kind::ReviewDecision, "GS.lena", on) })
+        Event::Arrived(pb::InboxItem {
+            id: "GS.lena-1-U-1".into(),
+            ..arrived(pb::Kind::ReviewDecision, "GS.lena", on)
+        })
     }
 
     fn asked_first(script: &Script) -> (Casework<'_>, usize) {
@@ -293,7 +296,8 @@ mod tests {
         let script = script();
         let (mut work, case) = asked_first(&script);
         let first = *script.cases[case].asked[0].first().unwrap();
-        let (task, _) = work.heard(script.cases[case].owner, &reply(first, "FR-1-U-2", pb::ReplyStage::Final));
+        let (task, _) =
+            work.heard(script.cases[case].owner, &reply(first, "FR-1-U-2", pb::ReplyStage::Final));
         assert_eq!(task, None);
         let task = work.asked(case, 0, &id("FR-1-U-2"));
         assert_eq!(task, Some(Task::Ask { case, nth: 1, notice_id: "2010/1".into() }));

@@ -240,7 +240,9 @@ mod tests {
         let mut all = 0;
         for case in &script.cases {
             keys.insert(notice_request(&script, case, Hash([7; 32])).idempotency_key);
-            keys.extend((0..case.asked.len()).map(|nth| request(&script, case, nth, "2010/1", NOW).idempotency_key));
+            keys.extend(
+                (0..case.asked.len()).map(|nth| request(&script, case, nth, "2010/1", NOW).idempotency_key),
+            );
             all += 1 + case.asked.len();
         }
         let rehearsal = &script.rehearsal;

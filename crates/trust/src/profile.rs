@@ -57,7 +57,6 @@ pub(crate) fn of_leaf(
     let names = if purpose == Use::Tls { names } else { &[] };
     let mut params = of(identity, names, validity)?;
     params.is_ca = IsCa::ExplicitNoCa;
-    params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = match purpose {
         Use::Tls => vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
@@ -84,6 +83,8 @@ fn of(identity: &Identity, names: &[&str], validity: Validity) -> Result<Certifi
     let mut params = CertificateParams::new(names)?;
     params.subject_alt_names.insert(0, uri(identity)?);
     params.distinguished_name = distinguished_name(identity);
+    // Strict verifiers, OpenSSL's and Python's among them, ask for it.
+    params.use_authority_key_identifier_extension = true;
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     let seconds = |time: Timestamp| Duration::from_secs((time.as_millis() / 1000).min(LAST_SECOND));
     params.not_before = epoch + seconds(validity.not_before);

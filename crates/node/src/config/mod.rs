@@ -96,9 +96,8 @@ pub fn load<T>(file: Option<&Path>, env_prefix: &str, flags: Table) -> Result<T,
 where
     T: DeserializeOwned + Serialize + Default,
 {
-    // A variable that is no text cannot be one of ours.
-    let variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
     load_from(file, env_prefix, variables, flags)
 }
 

@@ -2,9 +2,13 @@
 //!
 //! `I247_SEED=n` repeats one history; `I247_SEEDS=n` runs the first n.
 
+#![expect(clippy::unwrap_used, reason = "a simulation that cannot go on has failed")]
+
 mod acts;
+mod bureau;
 mod dice;
 mod record;
+mod submit;
 mod world;
 
 use std::collections::BTreeMap;

@@ -54,6 +54,9 @@ pub(crate) struct Notice {
     pub(crate) approved: BTreeSet<MessageId>,
 }
 
+/// Request, addressee, first or second.
+pub(crate) type Reminder = (MessageId, Party, u8);
+
 /// What each live stream has been handed, per lane.
 pub(crate) type Handed = BTreeMap<Party, [u64; 4]>;
 
@@ -249,12 +252,12 @@ impl Record {
         }
     }
 
-    /// What a tick must do: reminders as (request, addressee, nth), and escalations with the silent.
+    /// What a tick must do: reminders, and escalations with the silent.
     pub(crate) fn tick(
         &mut self,
         now: Timestamp,
         handed: &Handed,
-    ) -> (Vec<(MessageId, Party, u8)>, BTreeMap<MessageId, BTreeSet<Party>>) {
+    ) -> (Vec<Reminder>, BTreeMap<MessageId, BTreeSet<Party>>) {
         let mut due = BTreeSet::new();
         for (id, sent) in &self.sent {
             due.extend(sent.expiry.filter(|at| *at <= now).map(|at| (at, sent.at, None, id.clone())));

@@ -4,23 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use i247_model::{
-    CountryCode, Hash, Identity, Kind, Lane, LaneReceipt, MessageId, NumberRange, Party, Reason, Receipts,
-    RecipientState, ReplyStage, Sender, Timestamp,
+    CountryCode, Hash, Identity, Kind, Lane, MessageId, Party, Reason, RecipientState, ReplyStage, Sender,
+    Timestamp,
 };
 use i247_router::{
-    Answer, Cursor, Decision, DirectoryAction, DirectoryChange, Effect, Fired, Input, Message, Question,
-    STARVATION_BOUND, Stamp, Standing, State, Submission, UnderWay, decide, explain,
+    Decision, DirectoryAction, DirectoryChange, Effect, Fired, Input, Message, Stamp, Standing, State,
+    Submission, UnderWay, decide,
 };
 
+use crate::bureau::Stream;
 use crate::dice::Dice;
-use crate::record::{Fate, Handed, Notice, Record, Sent};
-
-/// A bureau's end of a stream, as the bureau sees it.
-struct Stream {
-    cursor: Cursor,
-    handed: [u64; 4],
-    passed: [u32; 4],
-}
+use crate::record::{Fate, Handed, Record, Sent};
 
 pub(crate) struct World {
     pub(crate) dice: Dice,
@@ -28,14 +22,14 @@ pub(crate) struct World {
     pub(crate) record: Record,
     pub(crate) now: Timestamp,
     pub(crate) countries: Vec<CountryCode>,
-    log: Vec<(Stamp, Input, Decision)>,
+    pub(crate) log: Vec<(Stamp, Input, Decision)>,
     snapshot: (usize, Vec<u8>),
-    history: BTreeMap<MessageId, Message>,
-    streams: BTreeMap<Party, Stream>,
+    pub(crate) history: BTreeMap<MessageId, Message>,
+    pub(crate) streams: BTreeMap<Party, Stream>,
     /// What each bureau has in its journal, per lane.
-    journal: BTreeMap<Party, [u64; 4]>,
+    pub(crate) journal: BTreeMap<Party, [u64; 4]>,
     /// First answers, to be given again.
-    answered: Vec<(Submission, Result<u32, Reason>)>,
+    pub(crate) answered: Vec<(Submission, Result<u32, Reason>)>,
     /// Sealed, in the order of numbers, and not yet answered.
     pub(crate) outbox: BTreeMap<(Sender, Lane), Vec<Submission>>,
     sequences: BTreeMap<Identity, u64>,
@@ -74,7 +68,7 @@ impl World {
     }
 
     /// Decides, enters and applies, as the hub does.
-    fn input(&mut self, input: Input) -> Result<Decision, Reason> {
+    pub(crate) fn input(&mut self, input: Input) -> Result<Decision, Reason> {
         let stamp = Stamp { position: self.log.len() as u64 + 1, at: self.now };
         let decision = decide(&self.state, stamp, &input).map_err(|refusal| refusal.reason)?;
         if decision.is_entry() {
@@ -108,7 +102,7 @@ impl World {
         Ok(decision)
     }
 
-    fn see(&mut self, what: &'static str) {
+    pub(crate) fn see(&mut self, what: &'static str) {
         *self.seen.entry(what).or_default() += 1;
     }
 
@@ -139,243 +133,16 @@ impl World {
         }
     }
 
-    fn handed(&self) -> Handed {
+    pub(crate) fn handed(&self) -> Handed {
         self.streams.iter().map(|(party, stream)| (*party, stream.handed)).collect()
     }
 
-    fn under_way(&self) -> UnderWay {
+    pub(crate) fn under_way(&self) -> UnderWay {
         let mut under_way = UnderWay::new();
         for stream in self.streams.values() {
             self.state.add_under_way(&stream.cursor, &mut under_way);
         }
         under_way
-    }
-
-    /// One envelope of an outbox arrives: usually the first, sometimes a later one.
-    pub(crate) fn arrive(&mut self) {
-        let keys: Vec<(Sender, Lane)> = self
-            .outbox
-            .iter()
-            .filter(|(_, waiting)| !waiting.is_empty())
-            .map(|(key, _)| key.clone())
-            .collect();
-        let Some(key) = self.dice.pick(&keys).cloned() else { return };
-        let waiting = self.outbox[&key].len() as u64;
-        let at = if self.dice.once_in(5) { self.dice.below(waiting) as usize } else { 0 };
-        let submission = self.outbox[&key][at].clone();
-        if self.submit(submission) {
-            self.outbox.get_mut(&key).unwrap().remove(at);
-        }
-    }
-
-    /// An envelope comes once more, or its number with other bytes.
-    pub(crate) fn repeat(&mut self) {
-        let Some((mut submission, first)) = self.dice.pick(&self.answered).cloned() else { return };
-        let sender = &submission.header.id.sender;
-        if !self.record.is_active(sender.party()) {
-            return;
-        }
-        let older = submission.header.id.epoch < self.record.epochs.get(sender).copied().unwrap_or(1);
-        let lie = self.dice.once_in(4);
-        if lie {
-            submission.header_hash = self.hash();
-        }
-        let end = self.log.len();
-        match self.input(Input::Submission(Box::new(submission))) {
-            Ok(Decision::Older) if older => {}
-            Ok(Decision::Answered(Answer { outcome, .. })) if !lie => {
-                assert_eq!(outcome.map_err(|refusal| refusal.reason), first, "the first answer again");
-            }
-            Ok(Decision::Equivocation { .. }) if lie => assert_eq!(self.log.len(), end + 1),
-            Err(Reason::NumberReused) if lie => {}
-            other => panic!("a repetition got {other:?}"),
-        }
-    }
-
-    /// Submits, and checks the decision against the record. Says whether it was answered for good.
-    fn submit(&mut self, mut submission: Submission) -> bool {
-        let header = submission.header.clone();
-        let id = header.id.clone();
-        submission.referred =
-            header.refers_to.as_ref().and_then(|id| self.history.get(id)).cloned().map(Box::new);
-        submission.under_way = self.under_way();
-        let handed = self.handed();
-        let expected = header
-            .refers_to
-            .as_ref()
-            .is_none_or(|id| self.record.sent.contains_key(id))
-            .then(|| self.record.audience(&submission, &handed));
-        let explained = explain(&self.state, &question(&submission));
-        let key = (id.sender.clone(), id.epoch, id.lane);
-        let next = self.record.numbers.get(&key).map_or(0, Vec::len) as u64 + 1;
-        let in_turn =
-            id.number == next && id.epoch == self.record.epochs.get(&id.sender).copied().unwrap_or(1);
-        let active = self.record.is_active(id.sender.party());
-        let decision = match self.input(Input::Submission(Box::new(submission.clone()))) {
-            Ok(decision) => decision,
-            Err(Reason::OutOfOrder) => {
-                assert!(!in_turn, "{id} is in its turn");
-                return false;
-            }
-            Err(Reason::Suspended | Reason::Revoked) => {
-                assert!(!active);
-                return false;
-            }
-            Err(reason @ (Reason::FutureDated | Reason::ReferenceAhead)) => {
-                self.see(reason.as_str());
-                return false;
-            }
-            Err(other) => panic!("{id} got {other}"),
-        };
-        assert!(active && (in_turn || header.kind == Kind::NewEpoch), "{id} is out of turn");
-        if header.kind == Kind::NewEpoch && matches!(decision, Decision::Accepted(_)) {
-            self.record.epochs.insert(id.sender.clone(), id.epoch);
-        }
-        self.record.numbers.entry(key).or_default().push(submission.header_hash);
-        let outcome = match &decision {
-            Decision::Accepted(accepted) => {
-                let expected = expected.expect("what it refers to exists");
-                let places: BTreeSet<Party> = accepted.places.iter().map(|place| place.party).collect();
-                assert_eq!(places, expected, "the audience of {id}, {}", header.kind);
-                let admitted = explained.unwrap().into_iter().filter(|(_, rule)| rule.admits());
-                assert_eq!(admitted.map(|(party, _)| party).collect::<BTreeSet<_>>(), places, "explain");
-                self.check_allowed(&submission);
-                self.note_accepted(&submission, accepted.notice_id, places, &handed);
-                self.see(header.kind.as_str());
-                accepted.taken_back.iter().for_each(|_| self.see("taken back"));
-                let waits = accepted.places.iter().filter(|place| place.after.is_some()).count();
-                (0..waits).for_each(|_| self.see("waits for what it refers to"));
-                Ok(accepted.places.len() as u32)
-            }
-            Decision::Void(refusal) => {
-                assert!(!self.is_sound(&submission, expected.as_ref()), "{id} got {refusal}");
-                self.see(refusal.reason.as_str());
-                Err(refusal.reason)
-            }
-            other => panic!("{id} got {other:?}"),
-        };
-        self.answered.push((submission, outcome));
-        true
-    }
-
-    /// What must never be accepted.
-    fn check_allowed(&self, submission: &Submission) {
-        let header = &submission.header;
-        let party = header.id.sender.party();
-        let Some(id) = &header.refers_to else { return };
-        assert!(self.record.knows(party, id), "{} refers to what {party} does not know", header.id);
-        let sent = &self.record.sent[id];
-        match header.kind {
-            Kind::Withdrawal => assert!(sent.from == party && !sent.withdrawn),
-            Kind::Reply => assert!(sent.copies.contains_key(&party)),
-            Kind::PersonLocated => assert!(sent.kind == Kind::Notice && sent.copies.contains_key(&party)),
-            Kind::Notice => {
-                let notice = &self.record.notices[&sent.notice.unwrap()];
-                assert!(notice.published.is_empty() && notice.approved.contains(id));
-            }
-            Kind::Addendum | Kind::Cancellation => {
-                assert!(self.record.notices.contains_key(&sent.notice.unwrap()))
-            }
-            _ => {}
-        }
-    }
-
-    /// Free text to somebody, from a sender in good standing, has no reason to be refused.
-    fn is_sound(&self, submission: &Submission, expected: Option<&BTreeSet<Party>>) -> bool {
-        let header = &submission.header;
-        let id = &header.id;
-        let decided = &self.record.numbers[&(id.sender.clone(), id.epoch, id.lane)];
-        let last = decided.len().checked_sub(2).map(|at| decided[at]);
-        let mut named = header.audience.countries.clone();
-        named.extend(header.audience.copies.iter().filter_map(|party| party.country()));
-        header.kind == Kind::FreeText
-            && header.refers_to.is_none()
-            && header.expires_at.is_none_or(|at| at > self.now)
-            && submission.lifted.missing.is_empty()
-            && header.previous == last
-            && named.iter().all(|country| self.record.is_member(*country))
-            && named.is_disjoint(&header.audience.except)
-            && expected.is_some_and(|expected| !expected.is_empty())
-    }
-
-    fn note_accepted(
-        &mut self,
-        submission: &Submission,
-        notice: Option<i247_model::NoticeId>,
-        places: BTreeSet<Party>,
-        handed: &Handed,
-    ) {
-        let header = &submission.header;
-        let party = header.id.sender.party();
-        let referred = header.refers_to.as_ref();
-        let ended: Vec<MessageId> = match (header.kind, referred) {
-            (Kind::Withdrawal, Some(id)) => vec![id.clone()],
-            (Kind::Cancellation, _) => self.record.notices[&notice.unwrap()].published.clone(),
-            _ => Vec::new(),
-        };
-        for id in &ended {
-            self.record.take_back(id, handed);
-            self.record.sent.get_mut(id).unwrap().withdrawn = true;
-        }
-        let by = header.reply_by.filter(|_| header.kind == Kind::Request);
-        let sent = Sent {
-            kind: header.kind,
-            from: party,
-            lane: header.id.lane,
-            at: (self.log.len() as u64, 0),
-            copies: BTreeMap::new(),
-            interval: by.map_or(Duration::ZERO, |by| by.since(self.now).max(Duration::from_secs(1))),
-            expiry: header.expires_at,
-            withdrawn: false,
-            notice,
-            refers_to: header.refers_to.clone(),
-            reply_to_all: header.reply_to_all,
-        };
-        let named = &header.audience.countries;
-        let copies: BTreeSet<Party> = header
-            .audience
-            .copies
-            .iter()
-            .copied()
-            .filter(|copy| copy.country().is_none_or(|country| !named.contains(&country)))
-            .filter(|copy| *copy != Party::Secretariat || !header.audience.secretariat)
-            .collect();
-        self.record.enter(&header.id, sent, places, by, &copies);
-        match (header.kind, referred) {
-            (Kind::Restriction, _) => {
-                self.record.barred.insert(party.country().unwrap(), submission.lifted.except.clone());
-            }
-            (Kind::Reply, Some(id)) => self.record.answered(id, party, header.reply_stage.unwrap(), self.now),
-            (Kind::NoticeRequest, None) => {
-                let file = Notice {
-                    owner: party.country().unwrap(),
-                    except: submission.lifted.except.clone(),
-                    published: Vec::new(),
-                    approved: BTreeSet::new(),
-                };
-                assert!(self.record.notices.insert(notice.unwrap(), file).is_none(), "a number given twice");
-            }
-            (Kind::NoticeRequest, Some(_)) => {
-                let file = self.record.notices.get_mut(&notice.unwrap()).unwrap();
-                file.except.extend(submission.lifted.except.iter().copied());
-            }
-            (Kind::ReviewDecision, Some(id)) => self.note_review(submission, id, notice.unwrap()),
-            (Kind::Notice | Kind::Addendum, _) => {
-                self.record.notices.get_mut(&notice.unwrap()).unwrap().published.push(header.id.clone());
-            }
-            (Kind::Cancellation, _) => {
-                self.record.notices.remove(&notice.unwrap());
-            }
-            _ => {}
-        }
-    }
-
-    fn note_review(&mut self, submission: &Submission, request: &MessageId, notice: i247_model::NoticeId) {
-        if submission.lifted.approved == Some(true) {
-            self.record.notices.get_mut(&notice).unwrap().approved.insert(request.clone());
-        } else if self.record.sent[request].refers_to.is_none() {
-            self.record.notices.remove(&notice);
-        }
     }
 
     /// Time passes, and the hub looks at its deadlines.
@@ -420,96 +187,6 @@ impl World {
         }
         assert_eq!(reminded, reminders, "who is reminded");
         assert!(escalations.is_empty(), "escalations missing: {escalations:?}");
-    }
-
-    pub(crate) fn connect(&mut self, country: CountryCode) {
-        let party = Party::Bureau(country);
-        if self.record.is_active(party) {
-            let handed = self.journal.get(&party).copied().unwrap_or_default();
-            let stream = Stream { cursor: self.state.cursor(party), handed, passed: [0; 4] };
-            self.streams.insert(party, stream);
-        }
-    }
-
-    /// The line goes down: what was not acknowledged is forgotten.
-    pub(crate) fn cut(&mut self, country: CountryCode) {
-        self.streams.remove(&country.into());
-    }
-
-    /// The hub hands one number to a bureau, which checks it.
-    pub(crate) fn hand(&mut self, country: CountryCode) -> bool {
-        let party = Party::Bureau(country);
-        let Some(stream) = self.streams.get_mut(&party) else { return false };
-        let ready = Lane::ALL.map(|lane| is_ready(&self.record, party, lane, &stream.handed));
-        let Some(delivery) = self.state.next_delivery(&mut stream.cursor) else {
-            assert_eq!(ready, [false; 4], "{party} waits for ever");
-            return false;
-        };
-        let lane = delivery.lane.index();
-        stream.handed[lane] += 1;
-        assert_eq!(delivery.number, stream.handed[lane], "the mailbox of {party} has a hole");
-        assert!(ready[lane], "{party} got something before what it refers to");
-        for lower in lane + 1..4 {
-            stream.passed[lower] += u32::from(ready[lower]);
-            assert!(stream.passed[lower] <= STARVATION_BOUND, "{party} starves");
-        }
-        stream.passed[lane] = 0;
-        let id = &self.record.mail[&(party, delivery.lane)][delivery.number as usize - 1];
-        let sent = &self.record.sent[id];
-        assert_eq!((delivery.message.position, u64::from(delivery.message.n)), sent.at, "another message");
-        let copy = sent.copies.get(&party).expect("nobody else ever gets it");
-        assert_ne!(copy.fate, Fate::Delivered, "{id} was delivered twice");
-        assert_eq!(delivery.gap.is_some(), copy.fate == Fate::Gone, "{id} at {party}");
-        let starved = stream.passed.contains(&STARVATION_BOUND);
-        self.see(if delivery.gap.is_some() { "gap" } else { "delivery" });
-        if starved {
-            self.see("starvation bound reached");
-        }
-        true
-    }
-
-    /// A bureau writes what it got to its journal and signs for it, sometimes for less, sometimes twice.
-    pub(crate) fn acknowledge(&mut self, country: CountryCode) {
-        let party = Party::Bureau(country);
-        let Some(stream) = self.streams.get(&party) else { return };
-        let handed = stream.handed;
-        let journal = self.journal.entry(party).or_default();
-        let mut lanes = Vec::new();
-        for lane in Lane::ALL {
-            let (from, to) = (journal[lane.index()], handed[lane.index()]);
-            let up_to = if self.dice.once_in(4) { from + self.dice.below(to - from + 1) } else { to };
-            journal[lane.index()] = up_to;
-            let range = (up_to > 0).then(|| {
-                let first = 1 + self.dice.below(up_to);
-                NumberRange { first, last: first + self.dice.below(up_to - first + 1) }
-            });
-            let opened = range.into_iter().filter(|_| self.dice.once_in(2)).collect();
-            let actioned = range.into_iter().filter(|_| self.dice.once_in(3)).collect();
-            // An old receipt that comes late takes nothing back.
-            let stale = self.dice.once_in(6) && range.is_none();
-            lanes.push(LaneReceipt {
-                lane,
-                delivered_up_to: if stale { 0 } else { up_to },
-                opened,
-                actioned,
-            });
-        }
-        let journal = *journal;
-        let receipts = Receipts { party, lanes, signed_at: self.now };
-        let mut wild = receipts.clone();
-        wild.lanes[0].delivered_up_to =
-            self.record.mail.get(&(party, Lane::VeryUrgent)).map_or(0, Vec::len) as u64 + 1;
-        assert_eq!(self.input(Input::Receipts(wild)), Err(Reason::WrongField));
-        assert_eq!(self.input(Input::Receipts(receipts)), Ok(Decision::Noted));
-        for lane in Lane::ALL {
-            let Some(mail) = self.record.mail.get(&(party, lane)) else { continue };
-            for id in &mail[..journal[lane.index()] as usize] {
-                let copy = self.record.sent.get_mut(id).unwrap().copies.get_mut(&party).unwrap();
-                if copy.fate == Fate::Waiting {
-                    copy.fate = Fate::Delivered;
-                }
-            }
-        }
     }
 
     /// The hub stops and starts: from its snapshot, or from nothing, it must arrive at the same state.
@@ -592,31 +269,8 @@ impl World {
         assert!(self.state.next_deadline().is_none());
     }
 
-    fn journal_of(&self, country: CountryCode) -> [u64; 4] {
-        self.journal.get(&country.into()).copied().unwrap_or_default()
-    }
-
     /// The stage is a number so that acts stay short.
     pub(crate) fn stage(&mut self) -> ReplyStage {
         [ReplyStage::Interim, ReplyStage::Final, ReplyStage::Refusal][self.dice.below(3) as usize]
-    }
-}
-
-fn is_ready(record: &Record, party: Party, lane: Lane, handed: &[u64; 4]) -> bool {
-    let mail = record.mail.get(&(party, lane));
-    let Some(id) = mail.and_then(|mail| mail.get(handed[lane.index()] as usize)) else { return false };
-    let copy = &record.sent[id].copies[&party];
-    copy.fate == Fate::Gone || copy.waits_for.is_none_or(|(lane, number)| handed[lane.index()] >= number)
-}
-
-fn question(submission: &Submission) -> Question<'_> {
-    Question {
-        sender: &submission.header.id.sender,
-        kind: submission.header.kind,
-        audience: &submission.header.audience,
-        except: &submission.lifted.except,
-        refers_to: submission.header.refers_to.as_ref(),
-        referred: submission.referred.as_deref(),
-        under_way: &submission.under_way,
     }
 }

@@ -213,6 +213,18 @@ fn certificates_for_repeatable_runs_have_one_length() {
 }
 
 #[test]
+fn every_certificate_says_which_key_issued_it_as_strict_verifiers_ask() {
+    let authority = authority();
+    let national = authority.issue_national("FR".parse().unwrap(), until(50), TlsKey::P256).unwrap();
+    let post = national.enrol(&identity("ncb/fr/post/cdg"), &[], until(30), TlsKey::P256).unwrap();
+    assert_eq!(post.tls_chain.len(), 2);
+    // The OID 2.5.29.35.
+    let names_issuer = |der: &[u8]| der.windows(5).any(|five| five == [0x06, 0x03, 0x55, 0x1d, 0x23]);
+    let signing = post.signing_chain.iter().map(|der| der.as_ref());
+    assert!(signing.chain(post.tls_chain.iter().map(AsRef::as_ref)).all(names_issuer));
+}
+
+#[test]
 fn a_certificate_of_a_moment_begins_five_minutes_earlier() {
     let validity = Validity::lasting(NOW, std::time::Duration::from_secs(3600));
     let authority = Authority::new(validity, TlsKey::P256).unwrap();

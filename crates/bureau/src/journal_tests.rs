@@ -1,0 +1,114 @@
+//! The writer over a ledger in memory.
+
+use i247_ledger::Memory;
+use i247_model::Timestamp;
+
+use super::*;
+use crate::story::{about, accepted, case, header};
+
+#[derive(Debug)]
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1000)
+    }
+
+    fn monotonic(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+}
+
+fn numberless(key: &str, officer: &str) -> Numberless {
+    let header = header("FR-1-N-1", i247_model::Kind::FreeText);
+    let Some(Event::Accepted(mut accepted)) = accepted(&header, about(""), key).event else {
+        panic!("a draft")
+    };
+    accepted.officer = officer.into();
+    Numberless { accepted, lane: Lane::Normal, body: Bytes::from_static(b"carried") }
+}
+
+async fn journal(ledger: &Arc<Memory>) -> (Journal, tokio::task::JoinHandle<()>, CancellationToken) {
+    let france = "FR".parse().unwrap();
+    let (journal, writer) = open(france, ledger.clone(), Arc::new(Still)).await.unwrap();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(writer.run(stop.clone()));
+    (journal, running, stop)
+}
+
+#[tokio::test]
+async fn numbers_are_given_in_order_and_survive_a_restart() {
+    let ledger = Arc::new(Memory::new());
+    let (first, running, stop) = journal(&ledger).await;
+    for number in 1..=3 {
+        let id = first.number(numberless("", "a")).await.unwrap();
+        assert_eq!(id.to_string(), format!("FR-1-N-{number}"));
+    }
+    let digest = first.views().digest();
+    stop.cancel();
+    running.await.unwrap();
+    assert!(matches!(first.number(numberless("", "a")).await, Err(JournalError::Stopped)));
+
+    let (second, _running, _stop) = journal(&ledger).await;
+    assert_eq!(second.views().digest(), digest);
+    assert_eq!(second.number(numberless("", "a")).await.unwrap().to_string(), "FR-1-N-4");
+}
+
+#[tokio::test]
+async fn the_same_key_gets_the_same_id_also_at_the_same_time_and_after_a_restart() {
+    let ledger = Arc::new(Memory::new());
+    let (first, running, stop) = journal(&ledger).await;
+    let (one, two) = tokio::join!(first.number(numberless("key", "a")), first.number(numberless("key", "a")));
+    assert_eq!((one.unwrap().number, two.unwrap().number), (1, 1));
+    stop.cancel();
+    running.await.unwrap();
+    let (second, _running, _stop) = journal(&ledger).await;
+    assert_eq!(second.number(numberless("key", "a")).await.unwrap().number, 1);
+    let others = second.number(numberless("key", "b")).await.unwrap_err();
+    assert!(matches!(others, JournalError::Refused(refusal) if refusal.fields == ["draft.idempotency_key"]));
+    assert_eq!(second.number(numberless("", "b")).await.unwrap().number, 2);
+}
+
+#[tokio::test]
+async fn what_waits_is_written_before_the_writer_ends() {
+    let ledger = Arc::new(Memory::new());
+    let france = "FR".parse().unwrap();
+    let (journal, writer) = open(france, ledger.clone(), Arc::new(Still)).await.unwrap();
+    let stop = CancellationToken::new();
+    stop.cancel();
+    // Handed in before the writer first looks: both are polled once before it runs.
+    let (one, two, ()) = tokio::join!(
+        journal.number(numberless("", "a")),
+        journal.number(numberless("", "a")),
+        writer.run(stop),
+    );
+    assert_eq!((one.unwrap().number, two.unwrap().number), (1, 2));
+    assert_eq!(ledger.end(), Position(2));
+}
+
+#[tokio::test]
+async fn a_new_epoch_stands_in_a_group_of_its_own() {
+    let ledger = Arc::new(Memory::new());
+    let (journal, _running, _stop) = journal(&ledger).await;
+    let epoch = Event::Epoch(pb::JournalEpoch { epoch: 2, ..Default::default() });
+    let (before, began, after) = tokio::join!(
+        journal.number(numberless("", "a")),
+        journal.write(vec![epoch.into()]),
+        journal.number(numberless("", "a")),
+    );
+    began.unwrap();
+    assert_eq!(before.unwrap().to_string(), "FR-1-N-1");
+    assert_eq!(after.unwrap().to_string(), "FR-2-N-1");
+}
+
+#[tokio::test]
+async fn a_reader_finds_every_entry_where_the_views_say() {
+    let ledger = Arc::new(Memory::new());
+    let (journal, _running, _stop) = journal(&ledger).await;
+    let notes = case().into_iter().filter_map(|entry| entry.event).map(Note::from).collect();
+    journal.write(notes).await.unwrap();
+    let at = journal.views().inbox.get(&"BR-1-U-4".parse().unwrap()).unwrap().at_entry;
+    let (entry, body) = journal.read(at).await.unwrap();
+    assert!(matches!(entry.event, Some(Event::Arrived(arrived)) if arrived.number == 4));
+    assert_eq!(body, Body::None);
+}

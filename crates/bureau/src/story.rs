@@ -1,0 +1,128 @@
+//! Journal entries for tests: what a bureau in France lives through, written by hand.
+
+use bytes::Bytes;
+use i247_model::{Audience, Hash, Header, Kind, MessageId, ReplyStage, Timestamp};
+use i247_wire::pb;
+use i247_wire::pb::journal_entry::Event;
+
+pub(crate) fn header(id: &str, kind: Kind) -> Header {
+    Header {
+        id: id.parse().unwrap(),
+        key_id: Hash([1; 32]),
+        previous: id.parse::<MessageId>().ok().filter(|id| id.number > 1).map(|_| Hash([2; 32])),
+        kind,
+        refers_to: None,
+        conversation: None,
+        audience: Audience::countries(["BR".parse().unwrap(), "JP".parse().unwrap()]),
+        signed_at: Timestamp::from_millis(5),
+        expires_at: None,
+        reply_by: (kind == Kind::Request).then_some(Timestamp::from_millis(99)),
+        reply_stage: (kind == Kind::Reply).then_some(ReplyStage::Final),
+        reply_to_all: false,
+        operation: Some("op-1".into()),
+        seat: Some("duty".parse().unwrap()),
+        service: None,
+        traceparent: None,
+        seen: None,
+        body_hash: Hash([3; 32]),
+        commitment: Hash([4; 32]),
+        wraps_root: None,
+        attachments: Vec::new(),
+    }
+}
+
+pub(crate) fn entry(event: Event) -> pb::JournalEntry {
+    pb::JournalEntry { at_ms: 1000, event: Some(event) }
+}
+
+pub(crate) fn about(notice_id: &str) -> pb::JournalFacts {
+    pb::JournalFacts { notice_id: notice_id.into(), our_ref: "PA-1".into(), ..Default::default() }
+}
+
+pub(crate) fn accepted(header: &Header, facts: pb::JournalFacts, key: &str) -> pb::JournalEntry {
+    entry(Event::Accepted(pb::JournalAccepted {
+        header: Some(pb::Header::from(header)),
+        facts: Some(facts),
+        officer: "spiffe://i247.test/ncb/fr/officer/duty".into(),
+        idempotency_key: key.into(),
+    }))
+}
+
+pub(crate) fn sealed(header: &Header) -> pb::JournalEntry {
+    entry(Event::Sealed(pb::JournalSealed {
+        id: header.id.to_string(),
+        header: i247_wire::encode_header(header),
+        signature: None,
+    }))
+}
+
+pub(crate) fn accepted_by_hub(header: &Header, position: u64) -> pb::JournalEntry {
+    use prost::Message as _;
+    let acceptance = pb::Acceptance {
+        id: header.id.to_string(),
+        log_id: Bytes::from_static(b"log"),
+        position,
+        ..Default::default()
+    };
+    let signed = pb::Signed { payload: acceptance.encode_to_vec().into(), ..Default::default() };
+    let result = pb::SubmitResult {
+        id: header.id.to_string(),
+        result: Some(pb::submit_result::Result::Acceptance(signed)),
+    };
+    entry(Event::Answered(pb::JournalAnswered { result: Some(result) }))
+}
+
+pub(crate) fn arrived(number: u64, header: &Header, facts: pb::JournalFacts) -> pb::JournalEntry {
+    let signed_by = match header.kind {
+        Kind::Notice | Kind::ReviewDecision => "spiffe://i247.test/gs/reviewer/lena",
+        _ => "spiffe://i247.test/ncb/br",
+    };
+    entry(Event::Arrived(pb::JournalArrived {
+        lane: pb::Lane::from(header.id.lane).into(),
+        number,
+        position: 40 + number,
+        accepted_at_ms: 900,
+        header: i247_wire::encode_header(header),
+        signature: None,
+        signed_by: signed_by.into(),
+        facts: Some(facts),
+    }))
+}
+
+/// A case from its notice request to an arrest: two requests out, an interim and two final replies in.
+pub(crate) fn case() -> Vec<pb::JournalEntry> {
+    let red = Header { audience: Audience::secretariat(), ..header("FR-1-N-1", Kind::NoticeRequest) };
+    let decision = Header {
+        refers_to: Some(red.id.clone()),
+        audience: Audience::countries(["FR".parse().unwrap()]),
+        ..header("GS.lena-1-N-1", Kind::ReviewDecision)
+    };
+    let approved = pb::JournalFacts { verdict: pb::ReviewVerdict::Approved.into(), ..about("2010/7") };
+    let ask = header("FR-1-U-1", Kind::Request);
+    let reply = |id: &str, stage| Header {
+        refers_to: Some("FR-1-U-1".parse().unwrap()),
+        reply_stage: Some(stage),
+        ..header(id, Kind::Reply)
+    };
+    let report =
+        |id: &str, kind| Header { refers_to: Some("GS.lena-1-N-2".parse().unwrap()), ..header(id, kind) };
+    let certain = pb::JournalFacts { certainty: pb::Certainty::Positive.into(), ..about("2010/7") };
+    vec![
+        accepted(&red, about(""), "case-7"),
+        sealed(&red),
+        accepted_by_hub(&red, 11),
+        arrived(1, &decision, approved),
+        accepted(&ask, about("2010/7"), ""),
+        sealed(&ask),
+        accepted_by_hub(&ask, 12),
+        arrived(1, &reply("BR-1-U-1", ReplyStage::Interim), about("")),
+        arrived(2, &reply("BR-1-U-2", ReplyStage::Final), about("")),
+        arrived(3, &report("BR-1-U-3", Kind::PersonLocated), certain),
+        arrived(4, &report("BR-1-U-4", Kind::ArrestReport), about("2010/7")),
+        entry(Event::Marked(pb::JournalMarked {
+            id: "BR-1-U-3".into(),
+            actioned: true,
+            officer: "spiffe://i247.test/ncb/fr/officer/duty".into(),
+        })),
+    ]
+}

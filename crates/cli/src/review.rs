@@ -1,0 +1,109 @@
+//! `i247 review`: what waits for the secretariat, and what a reviewer decides. She checks the country's signature and
+//! signs her decision on her own machine.
+
+use clap::{Subcommand, ValueEnum};
+use i247_client::pb;
+use serde_json::json;
+
+use crate::fail::Fail;
+use crate::out;
+use crate::reflect::to_json;
+use crate::render;
+use crate::session::Session;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReviewCommand {
+    /// List the requests that wait for a decision, the most urgent first
+    List,
+    /// Show a request, whole, after checking the country's signature
+    Show {
+        /// The request, or a prefix that only it has
+        id: String,
+    },
+    /// Approve requests and publish their notices
+    Approve {
+        /// The requests, or prefixes that only they have
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Refuse a request and tell the country why
+    Refuse {
+        /// The request, or a prefix that only it has
+        id: String,
+        /// On which ground
+        #[arg(long)]
+        ground: Ground,
+        /// What the country is told
+        #[arg(long)]
+        remark: String,
+    },
+}
+
+/// Why a notice may not be published.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Ground {
+    /// Constitution, article 2: human rights, fair trial, refugee status
+    Article2,
+    /// Constitution, article 3: political, military, religious or racial
+    Article3,
+    /// Anything else, said in the remark
+    Other,
+}
+
+impl Ground {
+    fn wire(self) -> pb::RefusalGround {
+        match self {
+            Self::Article2 => pb::RefusalGround::Article2,
+            Self::Article3 => pb::RefusalGround::Article3,
+            Self::Other => pb::RefusalGround::Other,
+        }
+    }
+}
+
+pub(crate) async fn run(command: ReviewCommand, session: &Session) -> Result<(), Fail> {
+    let mut reviewer = session.reviewer()?;
+    match command {
+        ReviewCommand::List => {
+            let pending = reviewer.pending().await?;
+            if session.global.json {
+                out::json(&pending.iter().map(|one| to_json("PendingNotice", one)).collect());
+            } else if pending.is_empty() {
+                out::talk("Nothing waits for a decision.");
+            } else {
+                out::data(&render::pending(&pending));
+            }
+        }
+        ReviewCommand::Show { id } => {
+            let examined = reviewer.examine(&id).await?;
+            if session.global.json {
+                out::json(&json!({
+                    "id": examined.header.id.to_string(),
+                    "requester": examined.requester.as_str(),
+                    "notice_id": examined.notice_id,
+                    "edition": examined.edition,
+                    "body": to_json("Body", &examined.body),
+                }));
+            } else {
+                out::data(&render::examined(&examined));
+                out::talk("The country's signature holds. `i247 review approve` or `i247 review refuse` decides.");
+            }
+        }
+        ReviewCommand::Approve { ids } => {
+            let mut examined = Vec::with_capacity(ids.len());
+            for id in &ids {
+                examined.push(reviewer.examine(id).await?);
+            }
+            for published in reviewer.approve(&examined).await? {
+                out::data(&format!("{} {}", published.notice_id, published.publication));
+                out::talk(&format!("{} is approved and published", published.request));
+            }
+        }
+        ReviewCommand::Refuse { id, ground, remark } => {
+            let examined = reviewer.examine(&id).await?;
+            let decision = reviewer.refuse(&examined, ground.wire(), &remark).await?;
+            out::data(&decision.to_string());
+            out::talk(&format!("{} is refused; {} is told why", examined.header.id, examined.requester));
+        }
+    }
+    Ok(())
+}

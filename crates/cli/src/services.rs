@@ -1,0 +1,327 @@
+//! Runs a hub or a bureau: configuration, credentials, one line about where it listens, and an orderly stop.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use i247_ledger::OnThreads;
+use i247_model::CountryCode;
+use i247_node::config::{self, ConfigError};
+use tokio_util::sync::CancellationToken;
+use toml::{Table, Value};
+
+use crate::args::country;
+use crate::fail::{Fail, causes};
+use crate::out;
+use crate::session::{Session, credentials};
+
+const AFTER_HUB: &str = "\
+Settings come from the file, then from variables (I247_HUB_LISTEN, I247_HUB_TELEMETRY__LEVEL), then from flags.
+
+Examples:
+  i247 hub --print-config > hub.toml
+  i247 hub --config hub.toml --listen 0.0.0.0:7247";
+
+const AFTER_BUREAU: &str = "\
+Settings come from the file, then from variables (I247_BUREAU_HUB, I247_BUREAU_POLICY__RED_NOTICE), then from flags.
+
+Examples:
+  i247 bureau FR --print-config > bureau.toml
+  i247 bureau FR --config bureau.toml --hub hub.example:7247
+  i247 bureau FR recover --reason \"disk restored from Monday's copy\"";
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HUB)]
+pub(crate) struct HubArgs {
+    #[command(flatten)]
+    common: Common,
+    /// The site that the certificate must name: lyon for gs/hub/lyon
+    #[arg(long)]
+    site: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_BUREAU, args_conflicts_with_subcommands = false)]
+pub(crate) struct BureauArgs {
+    /// Whose bureau it is
+    #[arg(value_name = "COUNTRY", value_parser = country)]
+    country: CountryCode,
+    #[command(flatten)]
+    common: Common,
+    /// Address of the hub
+    #[arg(long, value_name = "HOST:PORT")]
+    hub: Option<String>,
+    /// The site that the hub's certificate must name: lyon for gs/hub/lyon
+    #[arg(long)]
+    site: Option<String>,
+    /// The national register, JSON Lines
+    #[arg(long, value_name = "FILE")]
+    register: Option<PathBuf>,
+    /// Whether requests and Red Notices are answered by policy, without an officer
+    #[arg(long, value_name = "true|false")]
+    automatic: Option<String>,
+    /// What a Red Notice means here: ARREST_BASIS, WARRANT_FIRST, LOCATE_ONLY or IMMIGRATION_ONLY
+    #[arg(long, value_name = "POLICY")]
+    policy_red_notice: Option<String>,
+    #[command(subcommand)]
+    action: Option<BureauAction>,
+}
+
+#[derive(Debug, Subcommand)]
+enum BureauAction {
+    /// Begin a new epoch at a running bureau that was restored from an older copy of its data
+    Recover {
+        /// Why; every member can read it
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// What both services understand.
+#[derive(Debug, Args)]
+struct Common {
+    /// The configuration, TOML; unknown keys are refused by name
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the configuration in force, as a file, and end
+    #[arg(long)]
+    print_config: bool,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Directory of the data
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Directory of the certificates and keys
+    #[arg(long, value_name = "DIR")]
+    credentials: Option<PathBuf>,
+    /// What is logged: info, debug, or directives such as info,i247_hub=debug
+    #[arg(long, value_name = "LEVEL")]
+    telemetry_level: Option<String>,
+    /// How logs are written: text or json
+    #[arg(long, value_name = "FORMAT")]
+    telemetry_format: Option<String>,
+    /// The collector that takes spans and metrics, such as http://127.0.0.1:4317
+    #[arg(long, value_name = "URL")]
+    telemetry_otlp: Option<String>,
+    /// Where Prometheus may ask, such as 127.0.0.1:9247
+    #[arg(long, value_name = "HOST:PORT")]
+    telemetry_metrics: Option<String>,
+    /// A file that is written, whole, with the address once it listens
+    #[arg(long, value_name = "FILE", hide = true)]
+    ready_file: Option<PathBuf>,
+    /// End when this process ends, which must be the parent
+    #[arg(long, value_name = "PID", hide = true)]
+    die_with_parent: Option<u32>,
+}
+
+impl Common {
+    /// The flags that were given, by the keys of the configuration.
+    fn flags(&self) -> Table {
+        let text = |path: &PathBuf| path.display().to_string();
+        let mut flags = Table::new();
+        put(&mut flags, "listen", self.listen.clone());
+        put(&mut flags, "data", self.data.as_ref().map(text));
+        put(&mut flags, "credentials", self.credentials.as_ref().map(text));
+        let mut telemetry = Table::new();
+        put(&mut telemetry, "level", self.telemetry_level.clone());
+        put(&mut telemetry, "format", self.telemetry_format.clone());
+        put(&mut telemetry, "otlp", self.telemetry_otlp.clone());
+        put(&mut telemetry, "metrics", self.telemetry_metrics.clone());
+        if !telemetry.is_empty() {
+            flags.insert("telemetry".into(), telemetry.into());
+        }
+        flags
+    }
+
+    /// Ties the process to its parent before it does anything else.
+    fn tie(&self) -> Result<(), Fail> {
+        let Some(parent) = self.die_with_parent else { return Ok(()) };
+        i247_node::linux::die_with_parent(parent)
+            .map_err(|error| Fail::because("no parent", &error, "start it from the process that it names"))
+    }
+}
+
+fn put(table: &mut Table, key: &str, value: Option<String>) {
+    if let Some(value) = value {
+        table.insert(key.into(), Value::String(value));
+    }
+}
+
+/// `i247 hub`.
+pub(crate) async fn hub(args: HubArgs, session: &Session) -> Result<(), Fail> {
+    args.common.tie()?;
+    let mut flags = args.common.flags();
+    put(&mut flags, "site", args.site.clone());
+    let config: i247_hub::Config =
+        config::load(args.common.config.as_deref(), "I247_HUB_", flags).map_err(|error| misconfigured(&error))?;
+    if args.common.print_config {
+        out::data(&config::print(&config).map_err(|error| misconfigured(&error))?);
+        return Ok(());
+    }
+    let own = credentials(&config.credentials)?;
+    let seams = i247_hub::Seams {
+        clock: session.clock.clone(),
+        dice: session.dice.clone(),
+        network: session.network.clone(),
+        disk: session.disk.clone(),
+        blocking: Arc::new(OnThreads),
+    };
+    let site = config.site.clone();
+    let hub = Box::pin(i247_hub::Hub::build(config, own, seams)).await.map_err(|error| {
+        Fail::because("the hub does not start", &error, next_of_start(&causes(&error)))
+    })?;
+    announce(&format!("hub {site}"), hub.local_addr(), args.common.ready_file.as_deref())?;
+    let stop = stop_when_asked();
+    Box::pin(hub.serve(stop)).await.map_err(|error| {
+        Fail::because("the hub stopped", &error, "make room or mend the disk, then start it again: it recovers")
+    })
+}
+
+/// `i247 bureau FR`.
+pub(crate) async fn bureau(args: BureauArgs, session: &Session) -> Result<(), Fail> {
+    if let Some(BureauAction::Recover { reason }) = &args.action {
+        return recover(args.country, reason, session).await;
+    }
+    args.common.tie()?;
+    let config = bureau_config(&args).map_err(|error| misconfigured(&error))?;
+    if args.common.print_config {
+        out::data(&config::print(&config).map_err(|error| misconfigured(&error))?);
+        return Ok(());
+    }
+    let own = credentials(&config.credentials)?;
+    let seams = i247_bureau::Seams {
+        clock: session.clock.clone(),
+        dice: session.dice.clone(),
+        network: session.network.clone(),
+        disk: session.disk.clone(),
+        blocking: Arc::new(OnThreads),
+    };
+    let bureau = Box::pin(i247_bureau::Bureau::build(config, own, seams)).await.map_err(|error| {
+        Fail::because("the bureau does not start", &error, next_of_start(&causes(&error)))
+    })?;
+    announce(&format!("bureau {}", args.country), bureau.local_addr(), args.common.ready_file.as_deref())?;
+    let stop = stop_when_asked();
+    Box::pin(bureau.serve(stop)).await.map_err(|error| {
+        Fail::because("the bureau stopped", &error, "make room or mend the disk, then start it again: it recovers")
+    })
+}
+
+fn bureau_config(args: &BureauArgs) -> Result<i247_bureau::Config, ConfigError> {
+    let mut flags = args.common.flags();
+    put(&mut flags, "country", Some(args.country.to_string()));
+    put(&mut flags, "hub", args.hub.clone());
+    put(&mut flags, "site", args.site.clone());
+    put(&mut flags, "register", args.register.as_ref().map(|path| path.display().to_string()));
+    put(&mut flags, "automatic", args.automatic.clone());
+    if let Some(policy) = &args.policy_red_notice {
+        let policy = Table::from_iter([("red_notice".to_owned(), Value::String(policy.to_uppercase()))]);
+        flags.insert("policy".into(), policy.into());
+    }
+    config::load(args.common.config.as_deref(), "I247_BUREAU_", flags)
+}
+
+async fn recover(country: CountryCode, reason: &str, session: &Session) -> Result<(), Fail> {
+    let contexts = Session::contexts()?;
+    let desk = session.open_desk(contexts.as_country(country)?)?;
+    let epoch = desk.recover(reason).await?;
+    out::talk(&format!("{country} sends and acknowledges again, in epoch {epoch}"));
+    Ok(())
+}
+
+/// Says where the service listens: to people on standard error, to programs in a file.
+fn announce(who: &str, address: SocketAddr, ready_file: Option<&Path>) -> Result<(), Fail> {
+    out::talk(&format!("{who} listens at {address}"));
+    let Some(path) = ready_file else { return Ok(()) };
+    let beside = path.with_extension(format!("{}.new", process::id()));
+    let written = std::fs::write(&beside, format!("{address}\n")).and_then(|()| std::fs::rename(&beside, path));
+    written.map_err(|error| {
+        Fail::because(path.display().to_string(), &error, "name a file in a directory that can be written")
+    })
+}
+
+/// Cancelled by SIGTERM or SIGINT; at once where signals cannot be waited for.
+fn stop_when_asked() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    // It ends with the process: nothing else needs its handle.
+    drop(tokio::spawn(async move {
+        match i247_node::stop_signal().await {
+            Ok(signal) => out::talk(&format!("stopping ({signal})")),
+            Err(error) => out::talk(&format!("stopping: signals cannot be waited for: {error}")),
+        }
+        asked.cancel();
+    }));
+    stop
+}
+
+fn misconfigured(error: &ConfigError) -> Fail {
+    let mut fail =
+        Fail::because("the configuration does not hold", error, "--print-config shows every key and its value");
+    fail.exit = crate::fail::Exit::Usage;
+    fail
+}
+
+/// What to do when a service does not start, by what its causes say.
+fn next_of_start(causes: &str) -> &'static str {
+    if causes.contains("in use by another process") {
+        "stop the other process on this data directory, or name another with --data"
+    } else if causes.contains("damaged") {
+        "`i247 ledger check DIR` says what is wrong where; restore the data from a copy"
+    } else if causes.contains("listen") {
+        "name another address with --listen; port 0 takes a free one"
+    } else if causes.contains("certificate") || causes.contains("credentials") {
+        "name the directory of this service's own certificates with --credentials"
+    } else {
+        "see that the directories in `--print-config` are there and can be written"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        bureau: BureauArgs,
+    }
+
+    fn bureau_of(line: &str) -> BureauArgs {
+        Line::try_parse_from(line.split_whitespace()).unwrap().bureau
+    }
+
+    #[test]
+    fn flags_become_keys() {
+        let args = bureau_of(
+            "i247 br --listen 127.0.0.1:0 --telemetry-level debug --automatic false --policy-red-notice locate_only",
+        );
+        let config = bureau_config(&args).unwrap();
+        assert_eq!(config.country.as_str(), "BR");
+        assert_eq!(config.listen, "127.0.0.1:0");
+        assert_eq!(config.telemetry.level, "debug");
+        assert!(!config.automatic);
+        assert_eq!(config.policy.red_notice, i247_bureau::policy::Measure::LocateOnly);
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_flag() {
+        let error = bureau_config(&bureau_of("i247 FR --automatic perhaps")).unwrap_err();
+        let fail = misconfigured(&error);
+        assert!(fail.what.contains("flag --automatic"), "{}", fail.what);
+        assert_eq!(fail.exit, crate::fail::Exit::Usage);
+    }
+
+    #[test]
+    fn the_ready_file_holds_the_address_and_nothing_is_left_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ready");
+        announce("hub lyon", "127.0.0.1:4711".parse().unwrap(), Some(&path)).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "127.0.0.1:4711\n");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

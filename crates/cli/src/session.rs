@@ -1,0 +1,157 @@
+//! Who acts and on which network: contexts, credentials, connections. It asks the network nothing by itself.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use i247_client::{Context, Contexts, Desk, Monitor, Reviewer, ReviewerParts};
+use i247_ledger::disk::{Disk, OsDisk};
+use i247_model::Identity;
+use i247_node::{ChannelLimits, Clock, Dice, Network, SystemClock, SystemDice, TcpNetwork, TlsClock, connect};
+use i247_trust::{Credentials, Presented};
+use tonic::transport::Channel;
+
+use crate::args::Global;
+use crate::fail::Fail;
+
+/// What a verb works with.
+pub(crate) struct Session {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) dice: Arc<dyn Dice>,
+    pub(crate) network: Arc<dyn Network>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) global: Global,
+}
+
+impl Session {
+    pub(crate) fn new(global: Global) -> Self {
+        Self {
+            clock: Arc::new(SystemClock::new()),
+            dice: Arc::new(SystemDice::new()),
+            network: Arc::new(TcpNetwork),
+            disk: Arc::new(OsDisk),
+            global,
+        }
+    }
+
+    /// Sixteen random bytes in hexadecimal: the key of a draft.
+    pub(crate) fn key(&self) -> String {
+        let mut bytes = [0; 16];
+        self.dice.fill(&mut bytes);
+        crate::reflect::hexadecimal(&bytes)
+    }
+
+    pub(crate) fn contexts_path() -> Result<PathBuf, Fail> {
+        Ok(Contexts::path(|name| std::env::var_os(name))?)
+    }
+
+    pub(crate) fn contexts() -> Result<Contexts, Fail> {
+        Ok(Contexts::load(&Self::contexts_path()?)?)
+    }
+
+    /// The desk that is meant.
+    pub(crate) fn desk(&self) -> Result<Desk, Fail> {
+        let contexts = Self::contexts()?;
+        let context = self.chosen_desk(&contexts)?;
+        self.open_desk(context)
+    }
+
+    fn chosen_desk<'a>(&self, contexts: &'a Contexts) -> Result<&'a Context, Fail> {
+        let context = match (&self.global.context, self.global.country) {
+            (Some(name), _) => contexts.named(name)?,
+            (None, Some(country)) => contexts.as_country(country)?,
+            (None, None) => contexts.current()?,
+        };
+        if context.country().is_none() {
+            let what = format!("the context leads to {}, which has no desk", context.server);
+            return Err(Fail::usage(what, "name a country with --as, or choose a context that leads to a bureau"));
+        }
+        Ok(context)
+    }
+
+    /// The desk that a context leads to.
+    pub(crate) fn open_desk(&self, context: &Context) -> Result<Desk, Fail> {
+        let credentials = credentials(&context.credentials)?;
+        let server = context.server.clone();
+        let channel = self.channel(&context.address, &credentials, move |found| *found == server)?;
+        Ok(Desk::new(channel))
+    }
+
+    /// The hub, as a reviewer.
+    pub(crate) fn reviewer(&self) -> Result<Reviewer, Fail> {
+        let (credentials, channel) = self.hub("reviewer", |own| matches!(own, Identity::Reviewer(_)))?;
+        let Identity::Reviewer(name) = credentials.identity else {
+            return Err(nobody("reviewer"));
+        };
+        Ok(Reviewer::new(ReviewerParts {
+            channel,
+            name,
+            key: credentials.signing_key,
+            root: credentials.root,
+            clock: self.clock.clone(),
+            dice: self.dice.clone(),
+        }))
+    }
+
+    /// The hub, as an operator.
+    pub(crate) fn monitor(&self) -> Result<Monitor, Fail> {
+        let (_, channel) = self.hub("operator", |own| matches!(own, Identity::Operator(_)))?;
+        Ok(Monitor::new(channel))
+    }
+
+    /// The hub, under the first identity that fits: that of the context that was named, else of the chosen one, else of
+    /// any.
+    fn hub(&self, role: &str, fits: impl Fn(&Identity) -> bool) -> Result<(Credentials, Channel), Fail> {
+        if self.global.country.is_some() {
+            let what = format!("--as names a country's desk, but this is for {role}s at the hub");
+            return Err(Fail::usage(what, "leave --as out, or name a context with --context"));
+        }
+        let contexts = Self::contexts()?;
+        let candidates: Vec<&Context> = match &self.global.context {
+            Some(name) => vec![contexts.named(name)?],
+            None => contexts.current().into_iter().chain(contexts.list().values()).collect(),
+        };
+        for context in candidates {
+            if !matches!(context.server, Identity::Hub(_)) {
+                continue;
+            }
+            let own = credentials(&context.credentials)?;
+            if fits(&own.identity) {
+                let server = context.server.clone();
+                let channel = self.channel(&context.address, &own, move |found| *found == server)?;
+                return Ok((own, channel));
+            }
+        }
+        Err(nobody(role))
+    }
+
+    /// A connection under these credentials to a server that `expected` knows. It is made at the first call.
+    pub(crate) fn channel(
+        &self,
+        address: &str,
+        credentials: &Credentials,
+        expected: impl Fn(&Identity) -> bool + Send + Sync + 'static,
+    ) -> Result<Channel, Fail> {
+        let next = "have the certificates issued anew with `i247 authority issue`";
+        let unusable = |error| Fail::because("the certificates cannot be used", &error, next);
+        let presented = Presented::new(credentials).map_err(unusable)?;
+        let time = Arc::new(TlsClock(self.clock.clone()));
+        let tls = i247_trust::client_config(presented, &credentials.root, time, expected).map_err(unusable)?;
+        connect(self.network.clone(), address, tls, &ChannelLimits::default())
+            .map_err(|error| Fail::usage(error.to_string(), "give the address as HOST:PORT"))
+    }
+}
+
+/// The credentials in a directory.
+pub(crate) fn credentials(dir: &Path) -> Result<Credentials, Fail> {
+    Credentials::load(dir).map_err(|error| {
+        let next = "keys come from `i247 authority request`, certificates from `i247 authority issue`";
+        Fail::because(format!("{}: no credentials", dir.display()), &error, next)
+    })
+}
+
+fn nobody(role: &str) -> Fail {
+    Fail::usage(
+        format!("no context leads to the hub as {role}"),
+        "add one: i247 context add NAME --address HOST:PORT --server gs/hub/SITE --credentials DIR",
+    )
+}

@@ -1,0 +1,8 @@
+//! The rules one by one: each test starts from something accepted and changes one thing.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod delivery;
+mod kit;
+mod notices;
+mod refusals;
+mod requests;

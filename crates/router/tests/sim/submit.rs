@@ -1,0 +1,251 @@
+//! Submissions in the simulation: each decision is checked against the record, and entered into it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use i247_model::{Kind, Lane, MessageId, NoticeId, Party, Reason, Sender};
+use i247_router::{Answer, Decision, Input, Question, Submission, explain};
+
+use crate::record::{Handed, Notice, Sent};
+use crate::world::World;
+
+impl World {
+    /// One envelope of an outbox arrives: usually the first, sometimes a later one.
+    pub(crate) fn arrive(&mut self) {
+        let keys: Vec<(Sender, Lane)> = self
+            .outbox
+            .iter()
+            .filter(|(_, waiting)| !waiting.is_empty())
+            .map(|(key, _)| key.clone())
+            .collect();
+        let Some(key) = self.dice.pick(&keys).cloned() else { return };
+        let waiting = self.outbox[&key].len() as u64;
+        let at = if self.dice.once_in(5) { self.dice.below(waiting) as usize } else { 0 };
+        let submission = self.outbox[&key][at].clone();
+        if self.submit(submission) {
+            self.outbox.get_mut(&key).unwrap().remove(at);
+        }
+    }
+
+    /// An envelope comes once more, or its number with other bytes.
+    pub(crate) fn repeat(&mut self) {
+        let Some((mut submission, first)) = self.dice.pick(&self.answered).cloned() else { return };
+        let sender = &submission.header.id.sender;
+        if !self.record.is_active(sender.party()) {
+            return;
+        }
+        let older = submission.header.id.epoch < self.record.epochs.get(sender).copied().unwrap_or(1);
+        let lie = self.dice.once_in(4);
+        if lie {
+            submission.header_hash = self.hash();
+        }
+        let end = self.log.len();
+        match self.input(Input::Submission(Box::new(submission))) {
+            Ok(Decision::Older) if older => {}
+            Ok(Decision::Answered(Answer { outcome, .. })) if !lie => {
+                assert_eq!(outcome.map_err(|refusal| refusal.reason), first, "the first answer again");
+            }
+            Ok(Decision::Equivocation { .. }) if lie => assert_eq!(self.log.len(), end + 1),
+            Err(Reason::NumberReused) if lie => {}
+            other => panic!("a repetition got {other:?}"),
+        }
+    }
+
+    /// Submits, and checks the decision against the record. Says whether it was answered for good.
+    fn submit(&mut self, mut submission: Submission) -> bool {
+        let header = submission.header.clone();
+        let id = header.id.clone();
+        submission.referred =
+            header.refers_to.as_ref().and_then(|id| self.history.get(id)).cloned().map(Box::new);
+        submission.under_way = self.under_way();
+        let handed = self.handed();
+        let expected = header
+            .refers_to
+            .as_ref()
+            .is_none_or(|id| self.record.sent.contains_key(id))
+            .then(|| self.record.audience(&submission, &handed));
+        let explained = explain(&self.state, &question(&submission));
+        let key = (id.sender.clone(), id.epoch, id.lane);
+        let next = self.record.numbers.get(&key).map_or(0, Vec::len) as u64 + 1;
+        let in_turn =
+            id.number == next && id.epoch == self.record.epochs.get(&id.sender).copied().unwrap_or(1);
+        let active = self.record.is_active(id.sender.party());
+        let decision = match self.input(Input::Submission(Box::new(submission.clone()))) {
+            Ok(decision) => decision,
+            Err(Reason::OutOfOrder) => {
+                assert!(!in_turn, "{id} is in its turn");
+                return false;
+            }
+            Err(Reason::Suspended | Reason::Revoked) => {
+                assert!(!active);
+                return false;
+            }
+            Err(reason @ (Reason::FutureDated | Reason::ReferenceAhead)) => {
+                self.see(reason.as_str());
+                return false;
+            }
+            Err(other) => panic!("{id} got {other}"),
+        };
+        assert!(active && (in_turn || header.kind == Kind::NewEpoch), "{id} is out of turn");
+        if header.kind == Kind::NewEpoch && matches!(decision, Decision::Accepted(_)) {
+            self.record.epochs.insert(id.sender.clone(), id.epoch);
+        }
+        self.record.numbers.entry(key).or_default().push(submission.header_hash);
+        let outcome = match &decision {
+            Decision::Accepted(accepted) => {
+                let expected = expected.expect("what it refers to exists");
+                let places: BTreeSet<Party> = accepted.places.iter().map(|place| place.party).collect();
+                assert_eq!(places, expected, "the audience of {id}, {}", header.kind);
+                let admitted = explained.unwrap().into_iter().filter(|(_, rule)| rule.admits());
+                assert_eq!(admitted.map(|(party, _)| party).collect::<BTreeSet<_>>(), places, "explain");
+                self.check_allowed(&submission);
+                self.note_accepted(&submission, accepted.notice_id, places, &handed);
+                self.see(header.kind.as_str());
+                accepted.taken_back.iter().for_each(|_| self.see("taken back"));
+                let waits = accepted.places.iter().filter(|place| place.after.is_some()).count();
+                (0..waits).for_each(|_| self.see("waits for what it refers to"));
+                Ok(accepted.places.len() as u32)
+            }
+            Decision::Void(refusal) => {
+                assert!(!self.is_sound(&submission, expected.as_ref()), "{id} got {refusal}");
+                self.see(refusal.reason.as_str());
+                Err(refusal.reason)
+            }
+            other => panic!("{id} got {other:?}"),
+        };
+        self.answered.push((submission, outcome));
+        true
+    }
+
+    /// What must never be accepted.
+    fn check_allowed(&self, submission: &Submission) {
+        let header = &submission.header;
+        let party = header.id.sender.party();
+        let Some(id) = &header.refers_to else { return };
+        assert!(self.record.knows(party, id), "{} refers to what {party} does not know", header.id);
+        let sent = &self.record.sent[id];
+        match header.kind {
+            Kind::Withdrawal => assert!(sent.from == party && !sent.withdrawn),
+            Kind::Reply => assert!(sent.copies.contains_key(&party)),
+            Kind::PersonLocated => assert!(sent.kind == Kind::Notice && sent.copies.contains_key(&party)),
+            Kind::Notice => {
+                let notice = &self.record.notices[&sent.notice.unwrap()];
+                assert!(notice.published.is_empty() && notice.approved.contains(id));
+            }
+            Kind::Addendum | Kind::Cancellation => {
+                assert!(self.record.notices.contains_key(&sent.notice.unwrap()))
+            }
+            _ => {}
+        }
+    }
+
+    /// Free text to somebody, from a sender in good standing, has no reason to be refused.
+    fn is_sound(&self, submission: &Submission, expected: Option<&BTreeSet<Party>>) -> bool {
+        let header = &submission.header;
+        let id = &header.id;
+        let decided = &self.record.numbers[&(id.sender.clone(), id.epoch, id.lane)];
+        let last = decided.len().checked_sub(2).map(|at| decided[at]);
+        let mut named = header.audience.countries.clone();
+        named.extend(header.audience.copies.iter().filter_map(|party| party.country()));
+        header.kind == Kind::FreeText
+            && header.refers_to.is_none()
+            && header.expires_at.is_none_or(|at| at > self.now)
+            && submission.lifted.missing.is_empty()
+            && header.previous == last
+            && named.iter().all(|country| self.record.is_member(*country))
+            && named.is_disjoint(&header.audience.except)
+            && expected.is_some_and(|expected| !expected.is_empty())
+    }
+
+    fn note_accepted(
+        &mut self,
+        submission: &Submission,
+        notice: Option<NoticeId>,
+        places: BTreeSet<Party>,
+        handed: &Handed,
+    ) {
+        let header = &submission.header;
+        let party = header.id.sender.party();
+        let referred = header.refers_to.as_ref();
+        let ended: Vec<MessageId> = match (header.kind, referred) {
+            (Kind::Withdrawal, Some(id)) => vec![id.clone()],
+            (Kind::Cancellation, _) => self.record.notices[&notice.unwrap()].published.clone(),
+            _ => Vec::new(),
+        };
+        for id in &ended {
+            self.record.take_back(id, handed);
+            self.record.sent.get_mut(id).unwrap().withdrawn = true;
+        }
+        let by = header.reply_by.filter(|_| header.kind == Kind::Request);
+        let sent = Sent {
+            kind: header.kind,
+            from: party,
+            lane: header.id.lane,
+            at: (self.log.len() as u64, 0),
+            copies: BTreeMap::new(),
+            interval: by.map_or(Duration::ZERO, |by| by.since(self.now).max(Duration::from_secs(1))),
+            expiry: header.expires_at,
+            withdrawn: false,
+            notice,
+            refers_to: header.refers_to.clone(),
+            reply_to_all: header.reply_to_all,
+        };
+        let named = &header.audience.countries;
+        let copies: BTreeSet<Party> = header
+            .audience
+            .copies
+            .iter()
+            .copied()
+            .filter(|copy| copy.country().is_none_or(|country| !named.contains(&country)))
+            .filter(|copy| *copy != Party::Secretariat || !header.audience.secretariat)
+            .collect();
+        self.record.enter(&header.id, sent, places, by, &copies);
+        match (header.kind, referred) {
+            (Kind::Restriction, _) => {
+                self.record.barred.insert(party.country().unwrap(), submission.lifted.except.clone());
+            }
+            (Kind::Reply, Some(id)) => self.record.answered(id, party, header.reply_stage.unwrap(), self.now),
+            (Kind::NoticeRequest, None) => {
+                let file = Notice {
+                    owner: party.country().unwrap(),
+                    except: submission.lifted.except.clone(),
+                    published: Vec::new(),
+                    approved: BTreeSet::new(),
+                };
+                assert!(self.record.notices.insert(notice.unwrap(), file).is_none(), "a number given twice");
+            }
+            (Kind::NoticeRequest, Some(_)) => {
+                let file = self.record.notices.get_mut(&notice.unwrap()).unwrap();
+                file.except.extend(submission.lifted.except.iter().copied());
+            }
+            (Kind::ReviewDecision, Some(id)) => self.note_review(submission, id, notice.unwrap()),
+            (Kind::Notice | Kind::Addendum, _) => {
+                self.record.notices.get_mut(&notice.unwrap()).unwrap().published.push(header.id.clone());
+            }
+            (Kind::Cancellation, _) => {
+                self.record.notices.remove(&notice.unwrap());
+            }
+            _ => {}
+        }
+    }
+
+    fn note_review(&mut self, submission: &Submission, request: &MessageId, notice: NoticeId) {
+        if submission.lifted.approved == Some(true) {
+            self.record.notices.get_mut(&notice).unwrap().approved.insert(request.clone());
+        } else if self.record.sent[request].refers_to.is_none() {
+            self.record.notices.remove(&notice);
+        }
+    }
+}
+
+fn question(submission: &Submission) -> Question<'_> {
+    Question {
+        sender: &submission.header.id.sender,
+        kind: submission.header.kind,
+        audience: &submission.header.audience,
+        except: &submission.lifted.except,
+        refers_to: submission.header.refers_to.as_ref(),
+        referred: submission.referred.as_deref(),
+        under_way: &submission.under_way,
+    }
+}

@@ -1,0 +1,116 @@
+//! A hub of paper: the reviewer's list and the operator's counts.
+
+use std::sync::Arc;
+
+use i247_client::pb;
+use i247_client::pb::monitor_service_server::{MonitorService, MonitorServiceServer};
+use i247_client::pb::review_service_server::{ReviewService, ReviewServiceServer};
+use i247_model::{CountryCode, Kind};
+use i247_trust::open_carried;
+use tonic::{Request, Response, Status};
+
+use super::Shared;
+
+pub async fn serve(shared: Arc<Shared>) -> String {
+    let router = super::server()
+        .add_service(ReviewServiceServer::new(Hub(shared.clone())))
+        .add_service(MonitorServiceServer::new(Hub(shared)));
+    super::listen(router).await
+}
+
+struct Hub(Arc<Shared>);
+
+#[tonic::async_trait]
+impl ReviewService for Hub {
+    async fn list_pending(
+        &self,
+        request: Request<pb::ListPendingRequest>,
+    ) -> Result<Response<pb::ListPendingResponse>, Status> {
+        let asked = request.into_inner();
+        let world = self.0.world.lock().unwrap();
+        let from = world.pending.iter().position(|(one, _)| one.request_id == asked.after_request_id);
+        let rest = world.pending.iter().skip(from.map_or(0, |at| at + 1)).take(asked.limit as usize);
+        let pending = rest.map(|(one, _)| one.clone()).collect();
+        Ok(Response::new(pb::ListPendingResponse { pending }))
+    }
+
+    async fn show_pending(
+        &self,
+        request: Request<pb::ShowPendingRequest>,
+    ) -> Result<Response<pb::ShowPendingResponse>, Status> {
+        let id = request.into_inner().request_id;
+        let world = self.0.world.lock().unwrap();
+        let found = world.pending.iter().find(|(one, _)| one.request_id == id);
+        let (pending, envelope) = found.cloned().ok_or_else(|| Status::not_found("no such request"))?;
+        let requester: CountryCode = pending.requester.parse().unwrap();
+        let certificates = world.keys[&requester].signing_chain.clone();
+        Ok(Response::new(pb::ShowPendingResponse {
+            pending: Some(pending),
+            envelope: Some(envelope),
+            certificates,
+        }))
+    }
+
+    async fn resume(&self, _: Request<pb::ResumeRequest>) -> Result<Response<pb::ResumeResponse>, Status> {
+        Ok(Response::new(pb::ResumeResponse::default()))
+    }
+
+    async fn decide(
+        &self,
+        request: Request<pb::DecideRequest>,
+    ) -> Result<Response<pb::DecideResponse>, Status> {
+        let mut world = self.0.world.lock().unwrap();
+        let mut results = Vec::new();
+        for envelope in request.into_inner().envelopes {
+            let header = i247_wire::decode_canonical_header(&envelope.header).unwrap();
+            world.reviewed += 1;
+            assert_eq!(header.id.number, world.reviewed, "numbers without holes");
+            let body = open_carried(&envelope.body, &header).unwrap();
+            let request_id = header.refers_to.clone().unwrap().to_string();
+            if header.kind == Kind::Notice {
+                world.pending.retain(|(one, _)| one.request_id != request_id);
+            }
+            if let Some(pb::body::Form::ReviewDecision(decision)) = &body.form {
+                let owner = *header.audience.countries.first().unwrap();
+                let case = world.cases.get_mut(&owner).unwrap();
+                let case = case.iter_mut().find(|case| case.request_id == request_id).unwrap();
+                case.notice_id = decision.notice_id.clone();
+                case.state = pb::CaseState::Worked.into();
+                let item = pb::InboxItem {
+                    id: header.id.to_string(),
+                    kind: pb::Kind::ReviewDecision.into(),
+                    sender: header.id.sender.to_string(),
+                    refers_to: request_id,
+                    operation: header.operation.clone().unwrap_or_default(),
+                    ..Default::default()
+                };
+                world.deliver(owner, item, body);
+            }
+            let taken = pb::submit_result::Result::Acceptance(pb::Signed::default());
+            results.push(pb::SubmitResult { id: header.id.to_string(), result: Some(taken) });
+        }
+        drop(world);
+        self.0.changed.send_modify(|count| *count += 1);
+        Ok(Response::new(pb::DecideResponse { results }))
+    }
+}
+
+#[tonic::async_trait]
+impl MonitorService for Hub {
+    async fn summary(&self, _: Request<pb::SummaryRequest>) -> Result<Response<pb::SummaryResponse>, Status> {
+        Ok(Response::new(pb::SummaryResponse::default()))
+    }
+
+    async fn operation_tally(
+        &self,
+        _: Request<pb::OperationTallyRequest>,
+    ) -> Result<Response<pb::OperationTallyResponse>, Status> {
+        Ok(Response::new(pb::OperationTallyResponse::default()))
+    }
+
+    async fn trace(&self, request: Request<pb::TraceRequest>) -> Result<Response<pb::TraceResponse>, Status> {
+        let status = pb::MessageStatus { id: request.into_inner().id, ..Default::default() };
+        let events = vec![pb::TraceEvent { event: "accepted".into(), ..Default::default() }];
+        Ok(Response::new(pb::TraceResponse { status: Some(status), events, ..Default::default() }))
+    }
+}
