@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let proto = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    let proto = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     println!("cargo:rerun-if-changed={}", proto.join("i247").display());
     let mut files: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(proto.join("i247/v1"))? {

@@ -213,7 +213,10 @@ impl Bureau {
         let linking = shutdown.stage("link to the hub", grace);
         let writing = shutdown.stage("journal", grace);
         let (state, states) = watch::channel(State::default());
-        let _gauges = gauges(&self.telemetry.meter(), &self.journal, states.clone());
+        let told = &self.config.telemetry;
+        // Without a reader the instruments would only complain that nobody reads them.
+        let read = told.metrics.is_some() || told.otlp.is_some();
+        let _gauges = read.then(|| gauges(&self.telemetry.meter(), &self.journal, states.clone()));
         let desk = Desk::new(Parts {
             me,
             journal: self.journal.clone(),
@@ -240,7 +243,13 @@ impl Bureau {
         };
         linking.spawn_vital("link to the hub", uplink.run(linking.stop()));
         if self.config.automatic {
-            let national = National { me, desk, register: self.register, policy: self.config.policy.clone() };
+            let national = National {
+                me,
+                desk,
+                register: self.register,
+                policy: self.config.policy.clone(),
+                left_to_officers: self.config.left_to_officers.clone(),
+            };
             answering.spawn_vital("national system", national.run(answering.stop()));
         }
         let server = Server {

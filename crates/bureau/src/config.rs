@@ -1,5 +1,6 @@
 //! All that can be set at a bureau, with defaults and units. It reads nothing itself.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub register: Option<PathBuf>,
     /// Whether requests and Red Notices are answered by policy, without an officer.
     pub automatic: bool,
+    /// Operations whose requests are left to officers all the same.
+    pub left_to_officers: BTreeSet<String>,
     /// Size of a segment of the journal; taken on the disk at once.
     pub segment: Size,
     /// How long each stage may take to stop.
@@ -51,6 +54,7 @@ impl Default for Config {
             credentials: "/etc/i247/bureau".into(),
             register: None,
             automatic: true,
+            left_to_officers: BTreeSet::new(),
             segment: Size(16 * 1024 * 1024),
             grace: Period(Duration::from_secs(5)),
             policy: Policy { red_notice: Measure::WarrantFirst, objection: None },

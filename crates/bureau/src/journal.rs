@@ -410,4 +410,4 @@ fn change(event: &Event) -> Option<Change> {
 
 #[cfg(test)]
 #[path = "journal_tests.rs"]
-mod tests;
+pub(crate) mod tests;

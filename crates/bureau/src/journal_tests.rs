@@ -6,8 +6,9 @@ use i247_model::Timestamp;
 use super::*;
 use crate::story::{about, accepted, case, header};
 
+/// A clock that stands still.
 #[derive(Debug)]
-struct Still;
+pub(crate) struct Still;
 
 impl Clock for Still {
     fn now(&self) -> Timestamp {

@@ -4,6 +4,7 @@
 //! that it answers, so that handling a message twice (after a crash, or when a notice arrives after a request about
 //! it) sends nothing twice. It must not decide what the law says; that is `policy`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub(crate) struct National {
     pub(crate) desk: Desk,
     pub(crate) register: Arc<Register>,
     pub(crate) policy: Policy,
+    /// Operations whose requests an officer answers.
+    pub(crate) left_to_officers: BTreeSet<String>,
 }
 
 /// Why an arrival could not be handled now.
@@ -121,6 +124,9 @@ impl National {
     }
 
     async fn answer(&self, received: &Received) -> Result<(), Later> {
+        if self.left_to_officers.contains(&received.operation) {
+            return Ok(());
+        }
         let read = self.desk.journal.read(received.at_entry).await;
         let (entry, body) = read.map_err(|error| {
             tracing::error!(%error, "the journal cannot be read");
@@ -182,3 +188,7 @@ fn later(error: &JournalError) -> Later {
         JournalError::Full | JournalError::Refused(_) => Later::Again,
     }
 }
+
+#[cfg(test)]
+#[path = "national_tests.rs"]
+mod tests;

@@ -113,6 +113,7 @@ impl Uplink {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = sleep(back_off / 2 + Duration::from_millis(jitter)) => {}
+                () = self.new_epoch() => {}
             }
             back_off = (back_off * 2).min(MAX_BACK_OFF);
         }
@@ -123,7 +124,24 @@ impl Uplink {
         if self.state.borrow().halted != halt.text() {
             tracing::error!(why = halt.text(), "halted: neither sending nor acknowledging");
         }
-        self.state.send_modify(|state| state.halted = halt.text().to_owned());
+        self.state.send_modify(|state| {
+            state.halted = halt.text().to_owned();
+            if !matches!(halt, Halt::BureauBehind(_)) {
+                state.behind = None;
+            }
+        });
+    }
+
+    /// Returns when a new epoch has begun: there is no reason to wait any longer.
+    async fn new_epoch(&self) {
+        let mut applied = self.journal.applied();
+        let before = self.journal.views().outbox.epoch;
+        while applied.changed().await.is_ok() {
+            if self.journal.views().outbox.epoch != before {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
     }
 
     /// The hub holds other bytes under a number of this bureau, and said so before its Welcome.
@@ -219,7 +237,7 @@ impl Session<'_> {
     async fn run(&mut self) -> Result<Broken, Broken> {
         put(&self.frames, Up::Credit(pb::Credit { deliveries: CREDIT }))?;
         let mut batch = Batch::default();
-        self.ask_statuses(&mut batch).await;
+        self.ask_statuses(&mut batch).await?;
         let mut applied = self.uplink.journal.applied();
         loop {
             let wait = self.turn(&mut batch).await?;
@@ -287,7 +305,8 @@ impl Session<'_> {
             written.map_err(|error| Broken::Stream(error.to_string()))?;
         }
         self.acknowledge(&batch)?;
-        for envelope in burst.envelopes {
+        for (id, envelope) in next.messages.iter().zip(burst.envelopes) {
+            tracing::debug!(message_id = %id, country = %self.uplink.me, "sent to the hub");
             put(&self.frames, Up::Envelope(envelope))?;
         }
         let more = next.messages.len() == i247_trust::MAX_BURST || !self.new_marks().is_empty();
@@ -347,7 +366,7 @@ impl Session<'_> {
     }
 
     /// Asks where the open messages stand; what is missed here comes with the next change or the next stream.
-    async fn ask_statuses(&self, batch: &mut Batch) {
+    async fn ask_statuses(&mut self, batch: &mut Batch) -> Result<(), Broken> {
         let open = self.uplink.journal.views().outbox.open(MAX_STATUSES);
         let ids: Vec<String> = open.iter().map(ToString::to_string).collect();
         for ids in ids.chunks(STATUSES_AT_ONCE) {
@@ -362,10 +381,13 @@ impl Session<'_> {
                 }
                 Err(status) => {
                     tracing::warn!(code = ?status.code(), "the hub did not say where messages stand");
-                    return;
+                    return Ok(());
                 }
             }
+            // Written one answer at a time: a journal group has its limits.
+            self.turn(batch).await?;
         }
+        Ok(())
     }
 
     fn begin_upload(&mut self, next: &Next) {

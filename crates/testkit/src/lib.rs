@@ -29,6 +29,7 @@ mod acts;
 mod bureau;
 mod error;
 mod invariants;
+pub mod operation;
 pub mod pki;
 mod proxy;
 mod running;

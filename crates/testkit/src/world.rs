@@ -577,6 +577,7 @@ impl World {
             credentials: dir.clone(),
             register: Some(register),
             automatic: self.builder.automatic,
+            left_to_officers: self.builder.left_to_officers.get(&code).cloned().unwrap_or_default(),
             segment: Size(SEGMENT_BYTES),
             grace: Period(Duration::from_secs(2)),
             policy: Policy { red_notice, objection: None },

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hub::{Hub, delivery, envelope};
 use i247_bureau::{Bureau, Config, ServeError};
-use i247_model::{Audience, Hash, Header, Kind, Timestamp};
+use i247_model::{Audience, Hash, Header, Kind, MessageId, Timestamp};
 use i247_node::{ChannelLimits, Clock as _, Seams, SystemClock, TcpNetwork, TlsClock};
 use i247_trust::{Authority, Credentials, Presented, TlsKey, Validity};
 use i247_wire::pb;
@@ -158,10 +158,11 @@ impl Running {
 }
 
 fn header(id: &str, kind: Kind) -> Header {
+    let id: MessageId = id.parse().unwrap();
     Header {
-        id: id.parse().unwrap(),
+        previous: (id.number > 1).then_some(Hash([1; 32])),
+        id,
         key_id: Hash([0; 32]),
-        previous: None,
         kind,
         refers_to: None,
         conversation: None,

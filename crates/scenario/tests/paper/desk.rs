@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Shared, World};
 
-pub async fn serve(me: CountryCode, shared: Arc<Shared>) -> String {
+pub(crate) async fn serve(me: CountryCode, shared: Arc<Shared>) -> String {
     let desk = Desk { me, shared };
     super::listen(super::server().add_service(DeskServiceServer::new(desk))).await
 }
@@ -38,7 +38,7 @@ impl World {
         MessageId { sender: Sender::Bureau(sender), epoch: 1, lane: Lane::Urgent, number: *number }
     }
 
-    pub fn deliver(&mut self, to: CountryCode, mut item: pb::InboxItem, body: pb::Body) {
+    pub(crate) fn deliver(&mut self, to: CountryCode, mut item: pb::InboxItem, body: pb::Body) {
         if item.id.is_empty() {
             item.id = self.next_id(item.sender.parse().unwrap()).to_string();
         }
@@ -97,7 +97,7 @@ impl World {
         }
     }
 
-    pub fn case_of(&mut self, owner: CountryCode, notice_id: &str) -> Option<&mut pb::Case> {
+    pub(crate) fn case_of(&mut self, owner: CountryCode, notice_id: &str) -> Option<&mut pb::Case> {
         self.cases.get_mut(&owner)?.iter_mut().find(|case| case.notice_id == notice_id)
     }
 
@@ -115,8 +115,8 @@ impl World {
             state: pb::OutboxState::Accepted.into(),
             refers_to: draft.refers_to.clone(),
             operation: draft.operation.clone(),
-            // Desks of paper do not know who calls; the reference says whose case it is.
-            seat: format!("desk{}", message_id.number % 2 + 1),
+            // A desk of paper does not know who calls: officers take turns, the bureau itself has no seat.
+            seat: format!("desk{}", message_id.number % self.seats[&me] + 1),
             ..Default::default()
         });
         match draft.kind() {

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 
 use super::Shared;
 
-pub async fn serve(shared: Arc<Shared>) -> String {
+pub(crate) async fn serve(shared: Arc<Shared>) -> String {
     let router = super::server()
         .add_service(ReviewServiceServer::new(Hub(shared.clone())))
         .add_service(MonitorServiceServer::new(Hub(shared)));

@@ -20,31 +20,32 @@ use tonic::transport::{Channel, Endpoint, Server};
 
 /// Everything that the network holds.
 #[derive(Default)]
-pub struct World {
-    pub registers: BTreeMap<CountryCode, Vec<RegisterEntry>>,
-    pub policies: BTreeMap<CountryCode, Policy>,
-    pub left: BTreeMap<CountryCode, BTreeSet<String>>,
-    pub silent: BTreeSet<CountryCode>,
-    pub keys: BTreeMap<CountryCode, Credentials>,
-    pub by_key: BTreeMap<String, String>,
-    pub numbers: BTreeMap<CountryCode, u64>,
-    pub outboxes: BTreeMap<CountryCode, Vec<pb::OutboxItem>>,
-    pub inboxes: BTreeMap<CountryCode, Vec<pb::InboxItem>>,
-    pub bodies: BTreeMap<String, pb::Body>,
-    pub pending: Vec<(pb::PendingNotice, pb::Envelope)>,
-    pub cases: BTreeMap<CountryCode, Vec<pb::Case>>,
-    pub owed: BTreeMap<String, BTreeSet<String>>,
-    pub reviewed: u64,
+pub(crate) struct World {
+    pub(crate) registers: BTreeMap<CountryCode, Vec<RegisterEntry>>,
+    pub(crate) policies: BTreeMap<CountryCode, Policy>,
+    pub(crate) left: BTreeMap<CountryCode, BTreeSet<String>>,
+    pub(crate) silent: BTreeSet<CountryCode>,
+    pub(crate) seats: BTreeMap<CountryCode, u64>,
+    pub(crate) keys: BTreeMap<CountryCode, Credentials>,
+    pub(crate) by_key: BTreeMap<String, String>,
+    pub(crate) numbers: BTreeMap<CountryCode, u64>,
+    pub(crate) outboxes: BTreeMap<CountryCode, Vec<pb::OutboxItem>>,
+    pub(crate) inboxes: BTreeMap<CountryCode, Vec<pb::InboxItem>>,
+    pub(crate) bodies: BTreeMap<String, pb::Body>,
+    pub(crate) pending: Vec<(pb::PendingNotice, pb::Envelope)>,
+    pub(crate) cases: BTreeMap<CountryCode, Vec<pb::Case>>,
+    pub(crate) owed: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) reviewed: u64,
 }
 
 /// The world, and how it tells that it changed.
-pub struct Shared {
-    pub world: Mutex<World>,
-    pub changed: watch::Sender<u64>,
+pub(crate) struct Shared {
+    pub(crate) world: Mutex<World>,
+    pub(crate) changed: watch::Sender<u64>,
 }
 
 /// The network.
-pub struct Paper {
+pub(crate) struct Paper {
     shared: Arc<Shared>,
     desks: BTreeMap<CountryCode, String>,
     hub: String,
@@ -53,7 +54,7 @@ pub struct Paper {
 }
 
 impl Paper {
-    pub async fn start(plan: &Plan) -> Self {
+    pub(crate) async fn start(plan: &Plan) -> Self {
         let validity = Validity::lasting(SystemClock::new().now(), Duration::from_secs(86_400));
         let authority = Authority::new(validity, TlsKey::P256).unwrap();
         let enrol = |path: &str| {
@@ -65,6 +66,7 @@ impl Paper {
             registers: plan.registers.clone(),
             policies: plan.policies.clone(),
             left: plan.left_to_officers.clone(),
+            seats: plan.script.seats.iter().map(|(code, seats)| (*code, seats.len() as u64)).collect(),
             keys: keys.collect(),
             ..World::default()
         };
@@ -79,11 +81,11 @@ impl Paper {
     }
 
     /// This country answers nothing any more.
-    pub fn silence(&self, country: CountryCode) {
+    pub(crate) fn silence(&self, country: CountryCode) {
         self.shared.world.lock().unwrap().silent.insert(country);
     }
 
-    pub async fn desks(&self) -> BTreeMap<CountryCode, Desk> {
+    pub(crate) async fn desks(&self) -> BTreeMap<CountryCode, Desk> {
         let mut desks = BTreeMap::new();
         for (code, address) in &self.desks {
             desks.insert(*code, Desk::new(channel(address).await));
@@ -91,11 +93,11 @@ impl Paper {
         desks
     }
 
-    pub async fn monitor(&self) -> Monitor {
+    pub(crate) async fn monitor(&self) -> Monitor {
         Monitor::new(channel(&self.hub).await)
     }
 
-    pub async fn actors(&self) -> Actors {
+    pub(crate) async fn actors(&self) -> Actors {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let desks = self.desks().await;
         let seats =
@@ -122,13 +124,13 @@ async fn channel(address: &str) -> Channel {
 }
 
 /// Serves on a free port for as long as the test runs.
-pub async fn listen(router: tonic::transport::server::Router) -> String {
+pub(crate) async fn listen(router: tonic::transport::server::Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
     address
 }
 
-pub fn server() -> Server {
+pub(crate) fn server() -> Server {
     Server::builder()
 }
