@@ -213,21 +213,8 @@ impl Bureau {
         let linking = shutdown.stage("link to the hub", grace);
         let writing = shutdown.stage("journal", grace);
         let (state, states) = watch::channel(State::default());
-        let told = &self.config.telemetry;
-        // Without a reader the instruments would only complain that nobody reads them.
-        let read = told.metrics.is_some() || told.otlp.is_some();
-        let _gauges = read.then(|| gauges(&self.telemetry.meter(), &self.journal, states.clone()));
-        let desk = Desk::new(Parts {
-            me,
-            journal: self.journal.clone(),
-            link: Link { state: states.clone(), exchange: self.exchange.clone() },
-            attachments: self.attachments.clone(),
-            clock: Arc::clone(&self.seams.clock),
-            dice: Arc::clone(&self.seams.dice),
-            measure: self.config.policy.red_notice,
-            register_entries: self.register.len() as u64,
-            stop: listening.stop(),
-        });
+        let _gauges = self.gauges(&states);
+        let desk = self.desk(&states, listening.stop());
         let (health, routes) = routes(&desk).await;
         writing.spawn_vital("journal", self.writer.run(writing.stop()));
         let uplink = Uplink {
@@ -277,6 +264,27 @@ impl Bureau {
         tracing::info!(country = %me, clean = closed.is_ok(), "the bureau has stopped");
         self.telemetry.stop().await;
         closed
+    }
+
+    fn desk(&self, states: &watch::Receiver<State>, stop: CancellationToken) -> Desk {
+        Desk::new(Parts {
+            me: self.config.country,
+            journal: self.journal.clone(),
+            link: Link { state: states.clone(), exchange: self.exchange.clone() },
+            attachments: self.attachments.clone(),
+            clock: Arc::clone(&self.seams.clock),
+            dice: Arc::clone(&self.seams.dice),
+            measure: self.config.policy.red_notice,
+            register_entries: self.register.len() as u64,
+            stop,
+        })
+    }
+
+    /// Without a reader the instruments would only complain that nobody reads them.
+    fn gauges(&self, states: &watch::Receiver<State>) -> Option<[ObservableGauge<u64>; 4]> {
+        let told = &self.config.telemetry;
+        let read = told.metrics.is_some() || told.otlp.is_some();
+        read.then(|| gauges(&self.telemetry.meter(), &self.journal, states.clone()))
     }
 }
 

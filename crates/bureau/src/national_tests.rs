@@ -69,6 +69,7 @@ async fn open(ledger: &Arc<Memory>, dir: &std::path::Path) -> (National, Journal
         desk,
         register: Arc::new(Register::parse(REGISTER).unwrap()),
         policy: Policy { red_notice: Measure::ArrestBasis, objection: None },
+        left_to_officers: ["by-hand".to_owned()].into(),
     };
     (national, journal, stop)
 }
@@ -143,4 +144,16 @@ async fn what_follows_from_one_request_is_in_order() {
         sent(&journal),
         [Kind::Reply, Kind::Reply, Kind::NationalDecision, Kind::PersonLocated, Kind::ArrestReport]
     );
+}
+
+#[tokio::test]
+async fn what_is_left_to_officers_is_not_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Arc::new(Memory::new());
+    let (national, journal, _stop) = open(&ledger, dir.path()).await;
+    let asked = Header { operation: Some("by-hand".into()), ..header("BR-1-U-1", Kind::Request) };
+    journal.write(vec![arrival(1, asked, &request())]).await.unwrap();
+    national.catch_up().await.map_err(|error| error.to_string()).unwrap();
+    assert_eq!(sent(&journal), []);
+    assert_eq!(journal.views().inbox.handled, 1);
 }

@@ -19,6 +19,11 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 const SERVICE: &str = "i247.v1.MonitorService";
+const CALLS: [&str; 3] = [
+    "/i247.v1.MonitorService/Summary",
+    "/i247.v1.MonitorService/OperationTally",
+    "/i247.v1.MonitorService/Trace",
+];
 
 /// Everybody is admitted.
 #[derive(Debug)]
@@ -76,8 +81,7 @@ impl Scene {
         let time = Arc::new(TlsClock(clock.clone()));
         let tls =
             server_config(Presented::new(&hub).unwrap(), authority.root(), time, Arc::new(Open)).unwrap();
-        let calls = ["Summary", "OperationTally", "Trace"].map(|call| format!("/{SERVICE}/{call}"));
-        let rules = calls.iter().map(|call| (&*Box::leak(call.clone().into_boxed_str()), OPERATORS));
+        let rules = CALLS.map(|call| (call, Rule::Roles(&[Role::Operator])));
         let server = Server {
             tls,
             admission: Arc::new(Open),
@@ -110,8 +114,6 @@ impl Scene {
         Monitor::new(connection.channel)
     }
 }
-
-const OPERATORS: Rule = Rule::Roles(&[Role::Operator]);
 
 #[tokio::test]
 async fn an_operator_is_answered_and_a_refusal_arrives_as_the_noun() {

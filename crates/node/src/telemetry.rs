@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry::metrics::{Meter, MeterProvider as _, ObservableCounter};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{
@@ -109,8 +110,10 @@ pub struct Telemetry {
     /// Only with the node that set up the process's logs, and only when spans are exported.
     tracers: Option<SdkTracerProvider>,
     metrics_address: Option<SocketAddr>,
+    /// Whether anybody reads the instruments.
+    measured: bool,
     _page: Option<DropGuard>,
-    _lost: ObservableCounter<u64>,
+    _lost: Option<ObservableCounter<u64>>,
 }
 
 /// How long one export may take.
@@ -171,18 +174,20 @@ impl Telemetry {
             page = Some(stop.drop_guard());
         }
         let meters = meters.build();
-        let counted = lost;
-        let lost = meters
-            .meter(OURS)
-            .u64_observable_counter("i247.telemetry.spans_lost")
-            .with_callback(move |observer| observer.observe(counted.load(Ordering::Relaxed), &[]))
-            .build();
-        Ok(Self { meters, tracers, metrics_address, _page: page, _lost: lost })
+        let measured = config.otlp.is_some() || config.metrics.is_some();
+        let lost = measured.then(|| {
+            meters
+                .meter(OURS)
+                .u64_observable_counter("i247.telemetry.spans_lost")
+                .with_callback(move |observer| observer.observe(lost.load(Ordering::Relaxed), &[]))
+                .build()
+        });
+        Ok(Self { meters, tracers, metrics_address, measured, _page: page, _lost: lost })
     }
 
-    /// Where this node's instruments come from. Without export and page they cost next to nothing.
+    /// Where this node's instruments come from. Without export and page they do nothing.
     pub fn meter(&self) -> Meter {
-        self.meters.meter(OURS)
+        if self.measured { self.meters.meter(OURS) } else { NoopMeterProvider::new().meter(OURS) }
     }
 
     /// Where the metrics page is, if it is served.

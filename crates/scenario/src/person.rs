@@ -127,6 +127,8 @@ mod tests {
             names.extend((0..200).map(|nth| decoy(draw, country, nth).family_name));
         }
         assert_eq!(names.len(), 1_600);
+        let all: BTreeSet<String> = (0..63_997).map(|number| family_name(draw, number)).collect();
+        assert_eq!(all.len(), 63_997);
         // The last decoy of the last member still has a number of its own.
         assert!(u64::from(FIRST_DECOY + 196 * DECOYS_EACH) < NAMES);
     }

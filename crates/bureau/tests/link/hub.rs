@@ -25,28 +25,28 @@ const LOG_ID: &[u8] = b"a scripted log";
 
 /// What the hub has seen so far.
 #[derive(Clone, Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// Accepted messages, in order.
-    pub messages: Vec<(Header, pb::Body)>,
+    pub(crate) messages: Vec<(Header, pb::Body)>,
     /// Signed for, per lane.
-    pub delivered: BTreeMap<i32, u64>,
+    pub(crate) delivered: BTreeMap<i32, u64>,
     /// Mailbox numbers that an officer opened.
-    pub opened: Vec<u64>,
+    pub(crate) opened: Vec<u64>,
     /// Streams that were greeted.
-    pub streams: usize,
+    pub(crate) streams: usize,
     hashes: BTreeMap<String, (Hash, u64)>,
 }
 
 /// The hub and its script.
 #[derive(Clone)]
-pub struct Hub {
+pub(crate) struct Hub {
     credentials: Arc<Credentials>,
     clock: Arc<dyn Clock>,
     bureau: Arc<Signer>,
     seen: Arc<watch::Sender<Seen>>,
     script: Arc<watch::Sender<Vec<Down>>>,
     /// Claims another mailbox than it has: a bureau restored from an older copy.
-    pub claims_delivered: u64,
+    pub(crate) claims_delivered: u64,
 }
 
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Admission for Anybody {
 
 impl Hub {
     /// A hub that knows one bureau.
-    pub fn new(credentials: Credentials, bureau: &Credentials) -> Self {
+    pub(crate) fn new(credentials: Credentials, bureau: &Credentials) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let bureau = i247_trust::introduce(&bureau.signing_chain, &credentials.root, clock.now()).unwrap();
         Self {
@@ -74,7 +74,7 @@ impl Hub {
     }
 
     /// Serves on a free port until `stop`.
-    pub async fn serve(&self, stop: CancellationToken) -> SocketAddr {
+    pub(crate) async fn serve(&self, stop: CancellationToken) -> SocketAddr {
         let listener = TcpNetwork.listen("127.0.0.1:0").await.unwrap();
         let address = listener.address();
         let presented = Presented::new(&self.credentials).unwrap();
@@ -109,12 +109,12 @@ impl Hub {
     }
 
     /// Delivers a frame on the stream, and again on every later one.
-    pub fn deliver(&self, frame: Down) {
+    pub(crate) fn deliver(&self, frame: Down) {
         self.script.send_modify(|script| script.push(frame));
     }
 
     /// Waits until what was seen is as wanted.
-    pub async fn seen(&self, wanted: impl Fn(&Seen) -> bool) -> Seen {
+    pub(crate) async fn seen(&self, wanted: impl Fn(&Seen) -> bool) -> Seen {
         let mut seen = self.seen.subscribe();
         let waited =
             tokio::time::timeout(std::time::Duration::from_secs(20), seen.wait_for(|seen| wanted(seen)));
@@ -297,7 +297,7 @@ impl ExchangeService for Hub {
 }
 
 /// An envelope of somebody else, signed.
-pub fn envelope(by: &Credentials, mut header: Header, body: &pb::Body) -> pb::Envelope {
+pub(crate) fn envelope(by: &Credentials, mut header: Header, body: &pb::Body) -> pb::Envelope {
     let carried = i247_trust::carry(body, [5; 16]);
     header.key_id = by.signing_key.key_id();
     header.body_hash = carried.body_hash;
@@ -308,7 +308,7 @@ pub fn envelope(by: &Credentials, mut header: Header, body: &pb::Body) -> pb::En
 }
 
 /// A mailbox number of the normal lane.
-pub fn delivery(number: u64, now: Timestamp, envelope: pb::Envelope) -> Down {
+pub(crate) fn delivery(number: u64, now: Timestamp, envelope: pb::Envelope) -> Down {
     Down::Delivery(pb::Delivery {
         lane: pb::Lane::Normal.into(),
         number,

@@ -1,0 +1,129 @@
+//! What the demonstration shows while it runs: a line that moves on a terminal, plain lines elsewhere. All of it is
+//! talk, on standard error.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use i247_client::pb;
+use i247_node::{Clock as _, SystemClock};
+use i247_scenario::{Phase, Plan, Progress, trace_lines};
+use i247_testkit::World;
+
+use crate::out;
+
+/// How often a line is said where there is no terminal.
+const PLAIN_EVERY: Duration = Duration::from_secs(2);
+
+/// How often the moving line moves.
+const MOVING_EVERY: Duration = Duration::from_millis(80);
+
+/// Shows how far the demonstration is.
+pub(crate) struct Show {
+    clock: SystemClock,
+    terminal: bool,
+    phase: Option<Phase>,
+    began: Duration,
+    said: Duration,
+    done: Vec<Phase>,
+}
+
+impl Show {
+    pub(crate) fn new() -> Self {
+        Self {
+            clock: SystemClock::new(),
+            terminal: std::io::stderr().is_terminal(),
+            phase: None,
+            began: Duration::ZERO,
+            said: Duration::ZERO,
+            done: Vec::new(),
+        }
+    }
+
+    pub(crate) fn opening(&self, plan: &Plan, processes: bool) {
+        let script = &plan.script;
+        let seats: usize = script.seats.values().map(Vec::len).sum();
+        out::talk(&format!(
+            "{}: {} cases, {} countries, {seats} officers, seed {}. A simulation; every person is invented.",
+            script.name,
+            script.cases.len(),
+            plan.policies.len(),
+            script.seed
+        ));
+        let how = if processes { "each as a process of its own" } else { "all in this process" };
+        out::talk(&format!("Starting one hub and {} bureaus, {how}: keys, certificates, mutual TLS.", plan.policies.len()));
+    }
+
+    pub(crate) fn started(&self, world: &World, processes: bool, took: Duration) {
+        let what = if processes { "processes run" } else { "nodes run" };
+        out::talk(&format!("  {} {what}, data in {} ({})", world.countries().len() + 1, world.dir().display(), seconds(took)));
+    }
+
+    pub(crate) fn counting(&mut self) {
+        self.clear();
+        out::talk("Counting from the ledger, the outboxes and the inboxes:\n");
+    }
+
+    fn clear(&self) {
+        if self.terminal {
+            drop(write!(anstream::stderr().lock(), "\r\x1b[2K"));
+        }
+    }
+
+    fn moving(&self, text: &str) {
+        let mut stderr = anstream::stderr().lock();
+        drop(write!(stderr, "\r\x1b[2K{text}"));
+        drop(stderr.flush());
+    }
+}
+
+impl Progress for Show {
+    fn reached(&mut self, phase: Phase, done: usize, of: usize) {
+        let now = self.clock.monotonic();
+        if self.phase != Some(phase) {
+            self.phase = Some(phase);
+            self.began = now;
+            self.said = now;
+        }
+        let took = now.saturating_sub(self.began);
+        if done >= of {
+            // Settling comes twice; once is enough to read.
+            if !self.done.contains(&phase) {
+                self.done.push(phase);
+                self.clear();
+                out::talk(&format!("  {done:>5} {phase} ({})", seconds(took)));
+            }
+            return;
+        }
+        let every = if self.terminal { MOVING_EVERY } else { PLAIN_EVERY };
+        if now.saturating_sub(self.said) >= every {
+            self.said = now;
+            if self.terminal {
+                self.moving(&format!("  {done:>5} of {of} {phase}"));
+            } else {
+                out::talk(&format!("  {done:>5} of {of} {phase} …"));
+            }
+        }
+    }
+
+    fn followed(&mut self, trace: &pb::TraceResponse) {
+        self.clear();
+        out::talk(&format!("\nOne message, followed from submission to the last receipt:\n{}\n", trace_lines(trace).join("\n")));
+    }
+}
+
+/// What was real and what was not, in words.
+pub(crate) fn simulated(plan: &Plan, processes: bool) -> String {
+    let how = if processes { "processes of their own" } else { "one process" };
+    format!(
+        "\nWhat was simulated. Real: the hub and {} bureaus ran in {how}, spoke gRPC over mutual TLS, signed every \
+         message, and wrote each to its log before it was acknowledged. Every outcome was reported by a bureau that \
+         searched its own register under its own law. Invented: all persons, cases and registers; which countries took \
+         part is not recorded, these were chosen. Played: officers and the reviewer are programs that use the same \
+         services as people, and three months are pressed into seconds. Not affiliated with INTERPOL.",
+        plan.policies.len()
+    )
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
