@@ -3,3 +3,4 @@
 
 mod operation;
 mod question;
+mod tidy;

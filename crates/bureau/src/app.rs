@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use i247_ledger::attachments::AttachmentError;
 use i247_ledger::disk::{Disk, read_whole};
 use i247_ledger::{CloseError, Ledger, Opened, Options, Segments};
 use i247_model::{CountryCode, Hash, Identity, Reason, Refusal};
@@ -56,6 +57,9 @@ pub enum BuildError {
     /// The journal's entries cannot be read.
     #[error("the journal cannot be read")]
     Journal(#[from] OpenError),
+    /// The attachments cannot be used.
+    #[error("the attachments cannot be used")]
+    Attachments(#[from] AttachmentError),
     /// A file or directory is not accessible.
     #[error("{}: not accessible", path.display())]
     File {
@@ -143,9 +147,7 @@ impl Bureau {
         let ledger: Arc<dyn Ledger> = Arc::new(segments.clone());
         let (journal, writer) = journal::open(me, ledger, Arc::clone(&seams.clock)).await?;
         let dir = config.data.join("attachments");
-        let attachments =
-            Attachments::open(Arc::clone(&seams.disk), Arc::clone(&seams.blocking), dir.clone())
-                .map_err(|source| BuildError::File { path: dir, source })?;
+        let attachments = Attachments::open(Arc::clone(&seams.disk), Arc::clone(&seams.blocking), dir)?;
         let register = Arc::new(read_register(&config, &*seams.disk)?);
         let presented = Presented::new(&credentials)?;
         let time = Arc::new(TlsClock(Arc::clone(&seams.clock)));
@@ -213,7 +215,7 @@ impl Bureau {
         let linking = shutdown.stage("link to the hub", grace);
         let writing = shutdown.stage("journal", grace);
         let (state, states) = watch::channel(State::default());
-        let _gauges = self.gauges(&states);
+        let _gauges = gauges(&self.telemetry.meter(), &self.journal, states.clone());
         let desk = self.desk(&states, listening.stop());
         let (health, routes) = routes(&desk).await;
         writing.spawn_vital("journal", self.writer.run(writing.stop()));
@@ -278,13 +280,6 @@ impl Bureau {
             register_entries: self.register.len() as u64,
             stop,
         })
-    }
-
-    /// Without a reader the instruments would only complain that nobody reads them.
-    fn gauges(&self, states: &watch::Receiver<State>) -> Option<[ObservableGauge<u64>; 4]> {
-        let told = &self.config.telemetry;
-        let read = told.metrics.is_some() || told.otlp.is_some();
-        read.then(|| gauges(&self.telemetry.meter(), &self.journal, states.clone()))
     }
 }
 
@@ -366,9 +361,11 @@ async fn keep_health(
     mut states: watch::Receiver<State>,
     stop: CancellationToken,
 ) {
+    let mut writable = journal.writable();
     loop {
         let ready = !journal.stopped().is_cancelled()
             && !stop.is_cancelled()
+            && *writable.borrow_and_update()
             && states.borrow_and_update().halted.is_empty();
         for service in [DESK_SERVICE, ""] {
             health.set_ready(service, ready).await;
@@ -376,11 +373,12 @@ async fn keep_health(
         if stop.is_cancelled() || journal.stopped().is_cancelled() {
             return;
         }
-        // All three are only wake-ups.
+        // All of them are only wake-ups.
         tokio::select! {
             () = stop.cancelled() => {}
             () = journal.stopped().cancelled() => {}
             changed = states.changed() => if changed.is_err() { return },
+            changed = writable.changed() => if changed.is_err() { return },
         }
     }
 }

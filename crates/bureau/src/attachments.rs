@@ -1,42 +1,41 @@
-//! Attachments as files: content-addressed, in chunks that are verified one by one.
+//! Attachments: what officers store here and what is fetched from the hub, in chunks that are verified one by one.
 //!
-//! ```text
-//!  attachments/<commitment>            the content
-//!  attachments/<commitment>.note       what it is called here (local uploads only)
-//!  attachments/<commitment>.manifest   the list of chunks; its SHA-256 is the commitment; written last
-//! ```
-//!
-//! It must not know who may have an attachment. Disk work runs through the seam.
+//! The content lies with the ledger's attachments, under its commitment; beside it, in `notes`, what officers call
+//! it. It must not know who may have an attachment.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use i247_ledger::Blocking;
-use i247_ledger::disk::{Disk, read_whole, replace_whole};
+use i247_ledger::attachments::{self as files, AttachmentError, Layout};
+use i247_ledger::disk::{Disk, is_full, read_whole, replace_whole};
 use i247_model::{Hash, Reason, Refusal};
 use i247_trust::sha256;
 use i247_wire::pb;
 use prost::Message as _;
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit, oneshot};
 
 /// Largest attachment, in bytes.
-pub const MAX_ATTACHMENT_BYTES: usize = 25 * 1024 * 1024;
+pub const MAX_ATTACHMENT_BYTES: usize = files::MAX_ATTACHMENT_BYTES as usize;
 /// A chunk, in bytes; the last one may be shorter.
-pub const CHUNK_BYTES: usize = 64 * 1024;
-/// Largest manifest or note, in bytes.
-const MAX_SIDE_BYTES: u64 = 64 * 1024;
+pub const CHUNK_BYTES: usize = files::CHUNK_BYTES as usize;
+/// Largest note, in bytes.
+const MAX_NOTE_BYTES: u64 = 4 * 1024;
 /// How many attachments may be in memory at once.
 const AT_ONCE: usize = 4;
 
 /// The attachments of this bureau.
 #[derive(Clone, Debug)]
 pub(crate) struct Attachments {
+    files: files::Attachments,
     disk: Arc<dyn Disk>,
     blocking: Arc<dyn Blocking>,
-    dir: PathBuf,
+    notes: PathBuf,
     room: Arc<Semaphore>,
+    /// Two that store the same attachment must not write the same file.
+    storing: Arc<Mutex<()>>,
 }
 
 /// Content with its manifest, checked against each other.
@@ -52,7 +51,7 @@ impl Whole {
         let chunks = content.chunks(CHUNK_BYTES).map(hash_bytes);
         let manifest = pb::AttachmentManifest {
             size_bytes: content.len() as u64,
-            chunk_bytes: CHUNK_BYTES as u32,
+            chunk_bytes: files::CHUNK_BYTES,
             chunks: chunks.collect(),
             salt: Bytes::copy_from_slice(&salt),
         };
@@ -123,9 +122,17 @@ impl Collected {
 
 impl Attachments {
     /// The attachments under this directory, which is made when it is not there. Blocks.
-    pub(crate) fn open(disk: Arc<dyn Disk>, blocking: Arc<dyn Blocking>, dir: PathBuf) -> io::Result<Self> {
-        disk.create_dir(&dir)?;
-        Ok(Self { disk, blocking, dir, room: Arc::new(Semaphore::new(AT_ONCE)) })
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        blocking: Arc<dyn Blocking>,
+        dir: PathBuf,
+    ) -> Result<Self, AttachmentError> {
+        let notes = dir.join("notes");
+        let refused = |source| AttachmentError::Io { dir: notes.clone(), source };
+        let files = files::Attachments::open(Arc::clone(&disk), dir, Arc::clone(&blocking))?;
+        disk.create_dir(&notes).map_err(refused)?;
+        let room = Arc::new(Semaphore::new(AT_ONCE));
+        Ok(Self { files, disk, blocking, notes, room, storing: Arc::default() })
     }
 
     /// Room in memory for one attachment; waits until there is some.
@@ -133,74 +140,97 @@ impl Attachments {
         self.room.acquire().await.expect("the semaphore is never closed")
     }
 
-    /// Stores an attachment durably.
+    /// Stores an attachment durably; what is there already stays.
     ///
     /// # Cancel safety
-    /// Once begun it goes on to its end; half of it is never taken for the whole.
-    pub(crate) async fn store(&self, whole: Whole, note: Option<pb::AttachmentNote>) -> io::Result<Hash> {
+    /// Half of it is never taken for the whole; storing it again goes on from there.
+    pub(crate) async fn store(
+        &self,
+        whole: &Whole,
+        note: Option<pb::AttachmentNote>,
+    ) -> Result<Hash, AttachmentError> {
+        let _one = self.storing.lock().await;
         let commitment = whole.commitment();
-        let (disk, dir, name) = (Arc::clone(&self.disk), self.dir.clone(), commitment.to_string());
-        self.run(move || {
-            replace_whole(&*disk, &dir, &name, &whole.content)?;
-            if let Some(note) = note {
-                replace_whole(&*disk, &dir, &format!("{name}.note"), &note.encode_to_vec())?;
-            }
-            replace_whole(&*disk, &dir, &format!("{name}.manifest"), &whole.manifest.encode_to_vec())
-        })
-        .await?;
+        if let Some(note) = note {
+            let (disk, dir, name) = (Arc::clone(&self.disk), self.notes.clone(), commitment.to_string());
+            self.run(move || replace_whole(&*disk, &dir, &name, &note.encode_to_vec())).await?;
+        }
+        if self.files.complete(*commitment.as_bytes()).await? {
+            return Ok(commitment);
+        }
+        let mut upload = self.files.begin(layout(&whole.manifest)?).await?;
+        let first = upload.chunks();
+        for (index, chunk) in (first..).zip(whole.chunks().skip(first as usize)) {
+            upload = self.files.put(upload, index, chunk).await?;
+        }
+        self.files.finish(upload).await?;
         Ok(commitment)
     }
 
-    /// The attachment, if it is here and whole. What is damaged reads as not there, and is said in the log.
-    pub(crate) async fn load(&self, commitment: Hash) -> io::Result<Option<Whole>> {
-        let (disk, path) = (Arc::clone(&self.disk), self.dir.join(commitment.to_string()));
-        let read = self.run(move || {
-            let manifest = read_whole(&*disk, &path.with_extension("manifest"), MAX_SIDE_BYTES)?;
-            let content = read_whole(&*disk, &path, MAX_ATTACHMENT_BYTES as u64)?;
-            Ok((manifest, content))
-        });
-        let (manifest, content) = match read.await {
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let whole = checked(&manifest, content.into(), commitment);
-        if whole.is_none() {
-            tracing::error!(%commitment, "a stored attachment is damaged; it is not served");
+    /// The attachment, if it is here and whole. What is damaged is not served, and said in the log.
+    pub(crate) async fn load(&self, commitment: Hash) -> Result<Option<Whole>, AttachmentError> {
+        if !self.files.complete(*commitment.as_bytes()).await? {
+            return Ok(None);
         }
-        Ok(whole)
+        match self.read(commitment).await {
+            Ok(whole) => Ok(Some(whole)),
+            Err(AttachmentError::Absent | AttachmentError::Chunk(_) | AttachmentError::Manifest(_)) => {
+                tracing::error!(%commitment, "a stored attachment is damaged; it is not served");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// What an attachment was called when it was stored here; none when it is not here.
-    pub(crate) async fn note(&self, commitment: Hash) -> io::Result<Option<pb::AttachmentNote>> {
-        let (disk, path) = (Arc::clone(&self.disk), self.dir.join(commitment.to_string()));
-        let read = self.run(move || {
-            read_whole(&*disk, &path.with_extension("manifest"), MAX_SIDE_BYTES)?;
-            read_whole(&*disk, &path.with_extension("note"), MAX_SIDE_BYTES)
-        });
-        match read.await {
-            Ok(bytes) => Ok(pb::AttachmentNote::decode(bytes.as_slice()).ok()),
+    pub(crate) async fn note(&self, commitment: Hash) -> Result<Option<pb::AttachmentNote>, AttachmentError> {
+        if !self.files.complete(*commitment.as_bytes()).await? {
+            return Ok(None);
+        }
+        let (disk, path) = (Arc::clone(&self.disk), self.notes.join(commitment.to_string()));
+        let read = self.run(move || match read_whole(&*disk, &path, MAX_NOTE_BYTES) {
+            Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
+        });
+        Ok(read.await?.and_then(|bytes| pb::AttachmentNote::decode(bytes.as_slice()).ok()))
+    }
+
+    async fn read(&self, commitment: Hash) -> Result<Whole, AttachmentError> {
+        let bytes = self.files.manifest(*commitment.as_bytes()).await?;
+        let manifest = pb::AttachmentManifest::decode(bytes)
+            .map_err(|_| AttachmentError::Manifest("it cannot be decoded"))?;
+        let layout = layout(&manifest)?;
+        let mut content = BytesMut::new();
+        for index in 0..layout.chunks.len() {
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            content.extend_from_slice(&self.files.chunk(layout.clone(), index).await?);
         }
+        Ok(Whole { manifest, content: content.freeze() })
     }
 
     async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
+    ) -> Result<T, AttachmentError> {
         let (done, result) = oneshot::channel();
         // Whoever asked may be gone by then.
         self.blocking.run(Box::new(move || drop(done.send(job()))));
-        result.await.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()))
+        let result = result.await.map_err(|_| AttachmentError::Cancelled)?;
+        result.map_err(|source| match is_full(&source) {
+            true => AttachmentError::Full,
+            false => AttachmentError::Io { dir: self.notes.clone(), source },
+        })
     }
 }
 
-fn checked(manifest: &[u8], content: Bytes, expected: Hash) -> Option<Whole> {
-    let manifest = pb::AttachmentManifest::decode(manifest).ok()?;
-    let salt: [u8; 16] = manifest.salt.as_ref().try_into().ok()?;
-    let whole = Whole::new(content, salt);
-    (whole.manifest == manifest && whole.commitment() == expected).then_some(whole)
+fn layout(manifest: &pb::AttachmentManifest) -> Result<Layout, AttachmentError> {
+    let hash = |chunk: &Bytes| {
+        <[u8; 32]>::try_from(chunk.as_ref())
+            .map_err(|_| AttachmentError::Manifest("a chunk hash has not 32 bytes"))
+    };
+    let chunks: Vec<[u8; 32]> = manifest.chunks.iter().map(hash).collect::<Result<_, _>>()?;
+    Layout::new(manifest.encode_to_vec().into(), manifest.size_bytes, manifest.chunk_bytes, chunks)
 }
 
 fn commitment(manifest: &pb::AttachmentManifest) -> Hash {
@@ -264,5 +294,21 @@ mod tests {
         let other = Whole::new(one.content.clone(), [8; 16]);
         assert_ne!(one.commitment(), other.commitment());
         assert!(Collected::new(other.manifest, one.commitment()).is_err());
+    }
+    #[tokio::test]
+    async fn what_is_stored_comes_back_with_its_note_and_only_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || {
+            let disk = Arc::new(i247_ledger::disk::OsDisk);
+            Attachments::open(disk, Arc::new(i247_ledger::Inline), dir.path().to_owned()).unwrap()
+        };
+        let (whole, note) =
+            (whole(CHUNK_BYTES + 5), pb::AttachmentNote { name: "a".into(), ..Default::default() });
+        let commitment = open().store(&whole, Some(note.clone())).await.unwrap();
+        assert_eq!(open().store(&whole, Some(note.clone())).await.unwrap(), commitment);
+        assert_eq!(open().load(commitment).await.unwrap(), Some(whole));
+        assert_eq!(open().note(commitment).await.unwrap(), Some(note));
+        assert_eq!(open().load(Hash([1; 32])).await.unwrap(), None);
+        assert_eq!(open().note(Hash([1; 32])).await.unwrap(), None);
     }
 }

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::Stream;
+use i247_ledger::attachments::AttachmentError;
 use i247_model::{CountryCode, Identity, Reason, Refusal};
 use i247_node::{Clock, Dice, Peer, Role, Rule};
 use i247_wire::pb;
@@ -188,7 +189,13 @@ impl Desk {
     fn state(&self) -> pb::ReportResponse {
         let link = self.link.state.borrow().clone();
         let views = self.journal.views();
-        let stopped = self.journal.stopped().is_cancelled();
+        let halted = if self.journal.stopped().is_cancelled() {
+            "the journal has stopped".into()
+        } else if !*self.journal.writable().borrow() {
+            "there is no room for the journal".into()
+        } else {
+            link.halted
+        };
         pb::ReportResponse {
             country: self.me.to_string(),
             connected: link.connected,
@@ -198,7 +205,7 @@ impl Desk {
             epoch: views.outbox.epoch,
             policy: self.measure.to_pb().into(),
             register_entries: self.register_entries,
-            halted: if stopped { "the journal has stopped".into() } else { link.halted },
+            halted,
         }
     }
 }
@@ -221,7 +228,7 @@ pub(crate) enum DeskError {
     Journal(#[from] JournalError),
     /// An attachment could not be looked up.
     #[error("the disk did not answer")]
-    Disk(#[source] std::io::Error),
+    Disk(#[source] AttachmentError),
 }
 
 /// The one table of the desk's errors.
@@ -230,7 +237,7 @@ pub(crate) fn status(error: &DeskError) -> Status {
         DeskError::Refused(refusal) | DeskError::Journal(JournalError::Refused(refusal)) => {
             i247_wire::status(refusal)
         }
-        DeskError::Journal(JournalError::Full) => later(
+        DeskError::Journal(JournalError::Full) | DeskError::Disk(AttachmentError::Full) => later(
             Reason::ReadOnly,
             "the bureau's disk is full: nothing was written; try again when there is room",
         ),

@@ -175,7 +175,7 @@ impl Desk {
             Some(whole) => whole,
             None => {
                 let whole = self.link.fetch(id.to_string(), commitment).await?;
-                let stored = self.attachments.store(whole.clone(), None).await;
+                let stored = self.attachments.store(&whole, None).await;
                 stored.map_err(|error| status(&DeskError::Disk(error)))?;
                 whole
             }

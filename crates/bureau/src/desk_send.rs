@@ -99,10 +99,13 @@ impl Desk {
             }
             content.extend_from_slice(&data);
         }
+        if content.is_empty() {
+            return Err(i247_wire::status(&Refusal::of(Reason::MissingData, "data")));
+        }
         let size_bytes = content.len() as u64;
         note.size_bytes = size_bytes;
         let whole = Whole::new(content.freeze(), self.salt());
-        let stored = self.attachments.store(whole, Some(note)).await;
+        let stored = self.attachments.store(&whole, Some(note)).await;
         let commitment = stored.map_err(|error| status(&DeskError::Disk(error)))?;
         let commitment = Bytes::copy_from_slice(commitment.as_bytes());
         let added = pb::JournalAttachment {

@@ -47,6 +47,7 @@ pub(crate) fn hello(views: &Views) -> pb::Hello {
         sent: sent.into_iter().filter(|end| end.number > 0).collect(),
         mailbox: mailbox.into_iter().filter(|end| end.received_up_to > 0).collect(),
         program: concat!("i247 ", env!("CARGO_PKG_VERSION")).into(),
+        newest_acceptance: outbox.newest_acceptance.clone(),
     }
 }
 

@@ -93,6 +93,8 @@ struct Shared {
     /// The last entry that was applied.
     applied: watch::Sender<u64>,
     changes: broadcast::Sender<Change>,
+    /// False from a write that found no room until the next one that does.
+    writable: watch::Sender<bool>,
     stopped: CancellationToken,
 }
 
@@ -131,6 +133,7 @@ pub(crate) async fn open(
         views: RwLock::new(views),
         applied: watch::Sender::new(end.0),
         changes: broadcast::Sender::new(WAITING_CHANGES),
+        writable: watch::Sender::new(true),
         stopped: CancellationToken::new(),
     });
     let writer = Writer { commands: waiting, shared: Arc::clone(&shared), clock, end, held: None };
@@ -163,6 +166,11 @@ impl Journal {
     /// Follows what changes.
     pub(crate) fn changes(&self) -> broadcast::Receiver<Change> {
         self.shared.changes.subscribe()
+    }
+
+    /// Follows whether there is room: false from a write that found none until the next one that does.
+    pub(crate) fn writable(&self) -> watch::Receiver<bool> {
+        self.shared.writable.subscribe()
     }
 
     /// Cancelled when nothing more can be written.
@@ -335,6 +343,15 @@ impl Writer {
                 Err(JournalError::Stopped)
             }
         };
+        self.shared.writable.send_if_modified(|writable| {
+            let room = !matches!(outcome, Err(JournalError::Full));
+            let changed = *writable != room;
+            if changed && !room {
+                tracing::error!("no room for the journal: nothing is taken until there is");
+            }
+            *writable = room;
+            changed
+        });
         for (id, answer) in group.numbered {
             drop(answer.send(outcome.clone().map(|()| id)));
         }

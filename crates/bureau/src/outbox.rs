@@ -79,6 +79,8 @@ pub(crate) struct Outbox {
     pub(crate) log_id: Vec<u8>,
     /// Highest position that a receipt of the hub named.
     pub(crate) log_end_seen: u64,
+    /// That receipt: with it the bureau proves it to a hub that has forgotten.
+    pub(crate) newest_acceptance: Option<pb::Signed>,
 }
 
 impl Outbox {
@@ -93,6 +95,7 @@ impl Outbox {
             open: BTreeSet::new(),
             log_id: Vec::new(),
             log_end_seen: 0,
+            newest_acceptance: None,
         }
     }
 
@@ -161,9 +164,6 @@ impl Outbox {
         if matches!(sent.state, SentState::Accepted(_)) {
             return;
         }
-        if let SentState::Accepted(position) = state {
-            self.log_end_seen = self.log_end_seen.max(position);
-        }
         sent.state = state;
         self.waiting.remove(id);
         if sent.open() {
@@ -191,8 +191,5 @@ impl Outbox {
         }
         self.epoch = epoch;
         self.lanes = [LaneEnds::default(); 4];
-        // The hub's log is learned anew from its next receipt.
-        self.log_id.clear();
-        self.log_end_seen = 0;
     }
 }

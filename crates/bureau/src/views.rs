@@ -155,6 +155,10 @@ impl Views {
                 let acceptance = pb::Acceptance::decode(signed.payload.clone())
                     .map_err(|_| Refusal::of(Reason::Malformed, "result.acceptance"))?;
                 self.outbox.log_id = acceptance.log_id.to_vec();
+                if acceptance.position > self.outbox.log_end_seen {
+                    self.outbox.log_end_seen = acceptance.position;
+                    self.outbox.newest_acceptance = Some(signed.clone());
+                }
                 self.outbox.answered(&id, SentState::Accepted(acceptance.position));
             }
             Some(pb::submit_result::Result::Refusal(refusal)) => {

@@ -10,6 +10,7 @@ use i247_model::CountryCode;
 
 use crate::authority::AuthorityCommand;
 use crate::context::ContextCommand;
+use crate::demo::DemoArgs;
 use crate::fail::Fail;
 use crate::ledger::LedgerCommand;
 use crate::message::Message;
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     Hub(HubArgs),
     /// Run a country's bureau until it is asked to stop (SIGTERM or SIGINT)
     Bureau(BureauArgs),
+    /// Run a whole network on this machine and play Operation Infra-Red 2010 on it
+    Demo(DemoArgs),
     /// Keys, certificates, and who may be on the network
     #[command(subcommand)]
     Authority(AuthorityCommand),
@@ -193,7 +196,8 @@ impl Cli {
 
     /// Says that the machine gives no threads, and returns the exit code.
     pub fn no_runtime(error: &io::Error) -> ExitCode {
-        let fail = Fail::because("no runtime", error, "see how many threads this user may have (`ulimit -u`)");
+        let fail =
+            Fail::because("no runtime", error, "see how many threads this user may have (`ulimit -u`)");
         out::talk(fail.render().trim_end());
         fail.code()
     }

@@ -238,7 +238,8 @@ fn audience(to: &To) -> Result<pb::Audience, Fail> {
             audience.countries.push(code.to_string());
         }
     }
-    if audience.countries.is_empty() && audience.regions.is_empty() && !audience.all && !audience.secretariat {
+    if audience.countries.is_empty() && audience.regions.is_empty() && !audience.all && !audience.secretariat
+    {
         return Err(Fail::usage("no recipient is named", RECIPIENTS));
     }
     Ok(audience)

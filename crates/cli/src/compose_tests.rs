@@ -31,9 +31,28 @@ fn shown(kind: pb::Kind, form: pb::body::Form) -> Read {
 #[test]
 fn a_request_says_who_what_and_until_when() {
     let words = [
-        "ask", "br,JP,europe", "--about", "wanted for fraud", "--name", "Marlowe, Tessa", "--born", "1987-03-22",
-        "--notice", "2010/1", "--within", "12h", "--lane", "urgent", "--except", "CH", "--copy", "ipsg",
-        "--question", "record,entry-exit", "--operation", "infra-red-2010",
+        "ask",
+        "br,JP,europe",
+        "--about",
+        "wanted for fraud",
+        "--name",
+        "Marlowe, Tessa",
+        "--born",
+        "1987-03-22",
+        "--notice",
+        "2010/1",
+        "--within",
+        "12h",
+        "--lane",
+        "urgent",
+        "--except",
+        "CH",
+        "--copy",
+        "ipsg",
+        "--question",
+        "record,entry-exit",
+        "--operation",
+        "infra-red-2010",
     ];
     let draft = composed(&words, &at_now()).unwrap();
     assert_eq!(draft.kind(), pb::Kind::Request);

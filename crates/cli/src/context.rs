@@ -23,7 +23,9 @@ pub(crate) enum ContextCommand {
         name: String,
     },
     /// Add a context, or replace the one of this name
-    #[command(after_help = "Example:\n  i247 context add fr --address 127.0.0.1:7248 --server ncb/fr --credentials keys/fr/duty")]
+    #[command(
+        after_help = "Example:\n  i247 context add fr --address 127.0.0.1:7248 --server ncb/fr --credentials keys/fr/duty"
+    )]
     Add {
         /// Its name: small letters, digits and underscores
         name: String,
@@ -86,7 +88,9 @@ fn list(contexts: &Contexts, as_json: bool) {
         return out::json(&all.collect());
     }
     if contexts.list().is_empty() {
-        out::talk("There are no contexts. `i247 context add` adds one; `i247 demo --keep` makes one for each country.");
+        out::talk(
+            "There are no contexts. `i247 context add` adds one; `i247 demo --keep` makes one for each country.",
+        );
         return;
     }
     out::data(&render::contexts(contexts));

@@ -49,7 +49,8 @@ pub(crate) fn parse(text: &str, colour: Colour) -> Result<pb::NoticeForm, Fail> 
         fields: faults,
         ..unreadable(colour, "some keys are not as they should be")
     })?;
-    let form: pb::NoticeForm = message.transcode_to().map_err(|error| unreadable(colour, &error.to_string()))?;
+    let form: pb::NoticeForm =
+        message.transcode_to().map_err(|error| unreadable(colour, &error.to_string()))?;
     match form.form.as_ref().map(colour_of) {
         Some(found) if found != colour => {
             Err(unreadable(colour, &format!("it holds the form of a {found} notice, not of a {colour} one")))
@@ -102,9 +103,7 @@ pub(crate) fn template(colour: Colour) -> String {
 
 /// The keys of a message: plain ones first, since TOML wants tables last. Of a choice, only the chosen one.
 fn table(text: &mut String, known: &MessageDescriptor, path: &str, chosen: Option<&str>) {
-    let wanted = |field: &FieldDescriptor| {
-        field.containing_oneof().is_none() || chosen == Some(field.name())
-    };
+    let wanted = |field: &FieldDescriptor| field.containing_oneof().is_none() || chosen == Some(field.name());
     for field in known.fields().filter(|field| field.kind().as_message().is_none()) {
         comment(text, &comments(&field));
         if let Kind::Enum(words_of) = field.kind() {
@@ -216,10 +215,7 @@ mod tests {
     fn the_template_of_an_orange_notice() {
         let text = template(Colour::Orange);
         let end = text.find("[orange]").unwrap();
-        assert_eq!(
-            &text[end..],
-            "[orange]\nthreat = \"\"\nplace = \"\"\nmeasures = []\nimminent = false\n"
-        );
+        assert_eq!(&text[end..], "[orange]\nthreat = \"\"\nplace = \"\"\nmeasures = []\nimminent = false\n");
         assert!(text.contains("# One of WANTED, CONVICTED,"), "{text}");
         assert!(text.contains("# An extract may be made public.\npublish_extract = false\n"), "{text}");
     }

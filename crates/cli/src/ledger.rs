@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use i247_ledger::{Ledger, OnThreads, Options, Segments};
+use i247_ledger::{Ledger, Options, Segments};
 use i247_model::CountryCode;
 use i247_trust::Root;
 use serde_json::json;
@@ -25,9 +25,11 @@ pub(crate) enum LedgerCommand {
         dir: PathBuf,
     },
     /// Throw away all but the log, make everything anew, and print the digest over it
-    #[command(after_help = "While a process uses the directory, it is refused.\n\nExamples:\n  i247 ledger rebuild \
+    #[command(
+        after_help = "While a process uses the directory, it is refused.\n\nExamples:\n  i247 ledger rebuild \
                             /var/lib/i247/hub --credentials /etc/i247/hub\n  i247 ledger rebuild /var/lib/i247/bureau \
-                            --country FR")]
+                            --country FR"
+    )]
     Rebuild(RebuildArgs),
 }
 
@@ -86,7 +88,7 @@ fn log_of(dir: &Path) -> Result<(Owner, PathBuf), Fail> {
 
 fn check(dir: &Path, session: &Session) -> Result<ExitCode, Fail> {
     let (_, log) = log_of(dir)?;
-    let report = i247_ledger::check(&session.disk, &log).map_err(|error| {
+    let report = i247_ledger::check(&session.seams.disk, &log).map_err(|error| {
         Fail::because("the log cannot be checked", &error, "see that the files can be read by this user")
     })?;
     if session.global.json {
@@ -111,7 +113,7 @@ async fn hub(args: &RebuildArgs, log: &Path, session: &Session) -> Result<(Strin
         return Err(Fail::usage("a hub's log is read with the authority's certificate", next));
     };
     let root = root(dir)?;
-    let rebuilt = i247_hub::rebuild(session.disk.clone(), Arc::new(OnThreads), log, root)
+    let rebuilt = i247_hub::rebuild(session.seams.disk.clone(), session.seams.blocking.clone(), log, root)
         .await
         .map_err(|error| refused(&error))?;
     out::talk(&format!("{} snapshots thrown away, a new one stored", rebuilt.snapshots_removed));
@@ -122,11 +124,14 @@ async fn bureau(args: &RebuildArgs, log: &Path, session: &Session) -> Result<(St
     let Some(country) = args.country else {
         return Err(Fail::usage("it is not said whose journal this is", "name the country with --country"));
     };
-    let options = Options { blocking: Arc::new(OnThreads), ..Options::default() };
-    let (segments, _) = Segments::open(session.disk.clone(), log, options).map_err(|error| refused(&error))?;
+    let options = Options { blocking: session.seams.blocking.clone(), ..Options::default() };
+    let (segments, _) =
+        Segments::open(session.seams.disk.clone(), log, options).map_err(|error| refused(&error))?;
     let entries = segments.end().0;
     let ledger: Arc<dyn Ledger> = Arc::new(segments.clone());
-    let digest = i247_bureau::rebuild(country, ledger, session.clock.clone()).await.map_err(|error| refused(&error))?;
+    let digest = i247_bureau::rebuild(country, ledger, session.seams.clock.clone())
+        .await
+        .map_err(|error| refused(&error))?;
     segments.close().await.map_err(|error| refused(&error))?;
     Ok((digest.to_string(), entries))
 }

@@ -14,6 +14,7 @@ mod args;
 mod authority;
 mod compose;
 mod context;
+mod demo;
 mod fail;
 mod forms;
 mod ledger;
@@ -53,6 +54,7 @@ async fn perform(cli: Cli) -> Result<ExitCode, Fail> {
     match cli.command {
         Command::Hub(args) => services::hub(args, &session).await?,
         Command::Bureau(args) => Box::pin(services::bureau(args, &session)).await?,
+        Command::Demo(args) => return Box::pin(demo::demo(args, session.global.json)).await,
         Command::Authority(command) => Box::pin(authority::run(command, &session)).await?,
         Command::Context(command) => context::run(command, &session)?,
         Command::Ledger(command) => return ledger::run(command, &session).await,

@@ -74,7 +74,7 @@ async fn hand_in(desk: &Desk, draft: pb::Draft) -> Result<MessageId, ClientError
 
 /// Reads what the message is made of: the form, the words, the message that it refers to.
 async fn read(message: &Message, desk: &Desk, session: &Session) -> Result<Read, Fail> {
-    let mut read = Read { now: session.clock.now(), ..Read::default() };
+    let mut read = Read { now: session.seams.clock.now(), ..Read::default() };
     match message {
         Message::Notice(args) => {
             let next = "name the form with --file, or - for standard input";

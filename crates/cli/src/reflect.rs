@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Value,
+    DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor,
+    ReflectMessage as _, Value,
 };
 use serde_json::{Map, Value as Json};
 
@@ -23,7 +24,8 @@ pub(crate) fn describe(name: &str) -> Option<MessageDescriptor> {
 
 /// A message as JSON, with every field that it has.
 pub(crate) fn to_json(name: &str, message: &impl prost::Message) -> Json {
-    let described = describe(name).map(|known| DynamicMessage::decode(known, message.encode_to_vec().as_slice()));
+    let described =
+        describe(name).map(|known| DynamicMessage::decode(known, message.encode_to_vec().as_slice()));
     match described {
         Some(Ok(message)) => object(&message),
         Some(Err(_)) | None => Json::Null,
@@ -133,9 +135,10 @@ impl Reader {
             self.fault(path, "a list in square brackets is expected");
             return None;
         };
-        let values = items.iter().enumerate().map(|(n, item)| {
-            self.value(&field.kind(), item, &format!("{path}[{n}]"))
-        });
+        let values = items
+            .iter()
+            .enumerate()
+            .map(|(n, item)| self.value(&field.kind(), item, &format!("{path}[{n}]")));
         Some(Value::List(values.collect::<Vec<_>>().into_iter().flatten().collect()))
     }
 

@@ -85,7 +85,9 @@ pub(crate) async fn run(command: ReviewCommand, session: &Session) -> Result<(),
                 }));
             } else {
                 out::data(&render::examined(&examined));
-                out::talk("The country's signature holds. `i247 review approve` or `i247 review refuse` decides.");
+                out::talk(
+                    "The country's signature holds. `i247 review approve` or `i247 review refuse` decides.",
+                );
             }
         }
         ReviewCommand::Approve { ids } => {

@@ -3,10 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use i247_ledger::OnThreads;
 use i247_model::CountryCode;
 use i247_node::config::{self, ConfigError};
 use tokio_util::sync::CancellationToken;
@@ -155,28 +153,25 @@ pub(crate) async fn hub(args: HubArgs, session: &Session) -> Result<(), Fail> {
     args.common.tie()?;
     let mut flags = args.common.flags();
     put(&mut flags, "site", args.site.clone());
-    let config: i247_hub::Config =
-        config::load(args.common.config.as_deref(), "I247_HUB_", flags).map_err(|error| misconfigured(&error))?;
+    let config: i247_hub::Config = config::load(args.common.config.as_deref(), "I247_HUB_", flags)
+        .map_err(|error| misconfigured(&error))?;
     if args.common.print_config {
         out::data(&config::print(&config).map_err(|error| misconfigured(&error))?);
         return Ok(());
     }
     let own = credentials(&config.credentials)?;
-    let seams = i247_hub::Seams {
-        clock: session.clock.clone(),
-        dice: session.dice.clone(),
-        network: session.network.clone(),
-        disk: session.disk.clone(),
-        blocking: Arc::new(OnThreads),
-    };
     let site = config.site.clone();
-    let hub = Box::pin(i247_hub::Hub::build(config, own, seams)).await.map_err(|error| {
-        Fail::because("the hub does not start", &error, next_of_start(&causes(&error)))
-    })?;
+    let hub = Box::pin(i247_hub::Hub::build(config, own, session.seams.clone()))
+        .await
+        .map_err(|error| Fail::because("the hub does not start", &error, next_of_start(&causes(&error))))?;
     announce(&format!("hub {site}"), hub.local_addr(), args.common.ready_file.as_deref())?;
     let stop = stop_when_asked();
     Box::pin(hub.serve(stop)).await.map_err(|error| {
-        Fail::because("the hub stopped", &error, "make room or mend the disk, then start it again: it recovers")
+        Fail::because(
+            "the hub stopped",
+            &error,
+            "make room or mend the disk, then start it again: it recovers",
+        )
     })
 }
 
@@ -192,20 +187,18 @@ pub(crate) async fn bureau(args: BureauArgs, session: &Session) -> Result<(), Fa
         return Ok(());
     }
     let own = credentials(&config.credentials)?;
-    let seams = i247_bureau::Seams {
-        clock: session.clock.clone(),
-        dice: session.dice.clone(),
-        network: session.network.clone(),
-        disk: session.disk.clone(),
-        blocking: Arc::new(OnThreads),
-    };
-    let bureau = Box::pin(i247_bureau::Bureau::build(config, own, seams)).await.map_err(|error| {
-        Fail::because("the bureau does not start", &error, next_of_start(&causes(&error)))
-    })?;
+    let bureau =
+        Box::pin(i247_bureau::Bureau::build(config, own, session.seams.clone())).await.map_err(|error| {
+            Fail::because("the bureau does not start", &error, next_of_start(&causes(&error)))
+        })?;
     announce(&format!("bureau {}", args.country), bureau.local_addr(), args.common.ready_file.as_deref())?;
     let stop = stop_when_asked();
     Box::pin(bureau.serve(stop)).await.map_err(|error| {
-        Fail::because("the bureau stopped", &error, "make room or mend the disk, then start it again: it recovers")
+        Fail::because(
+            "the bureau stopped",
+            &error,
+            "make room or mend the disk, then start it again: it recovers",
+        )
     })
 }
 
@@ -236,7 +229,8 @@ fn announce(who: &str, address: SocketAddr, ready_file: Option<&Path>) -> Result
     out::talk(&format!("{who} listens at {address}"));
     let Some(path) = ready_file else { return Ok(()) };
     let beside = path.with_extension(format!("{}.new", process::id()));
-    let written = std::fs::write(&beside, format!("{address}\n")).and_then(|()| std::fs::rename(&beside, path));
+    let written =
+        std::fs::write(&beside, format!("{address}\n")).and_then(|()| std::fs::rename(&beside, path));
     written.map_err(|error| {
         Fail::because(path.display().to_string(), &error, "name a file in a directory that can be written")
     })
@@ -258,8 +252,11 @@ fn stop_when_asked() -> CancellationToken {
 }
 
 fn misconfigured(error: &ConfigError) -> Fail {
-    let mut fail =
-        Fail::because("the configuration does not hold", error, "--print-config shows every key and its value");
+    let mut fail = Fail::because(
+        "the configuration does not hold",
+        error,
+        "--print-config shows every key and its value",
+    );
     fail.exit = crate::fail::Exit::Usage;
     fail
 }

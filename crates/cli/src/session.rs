@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use i247_client::{Context, Contexts, Desk, Monitor, Reviewer, ReviewerParts};
-use i247_ledger::disk::{Disk, OsDisk};
 use i247_model::Identity;
-use i247_node::{ChannelLimits, Clock, Dice, Network, SystemClock, SystemDice, TcpNetwork, TlsClock, connect};
+use i247_node::{ChannelLimits, Seams, TlsClock, connect};
 use i247_trust::{Credentials, Presented};
 use tonic::transport::Channel;
 
@@ -15,28 +14,19 @@ use crate::fail::Fail;
 
 /// What a verb works with.
 pub(crate) struct Session {
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) dice: Arc<dyn Dice>,
-    pub(crate) network: Arc<dyn Network>,
-    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) seams: Seams,
     pub(crate) global: Global,
 }
 
 impl Session {
     pub(crate) fn new(global: Global) -> Self {
-        Self {
-            clock: Arc::new(SystemClock::new()),
-            dice: Arc::new(SystemDice::new()),
-            network: Arc::new(TcpNetwork),
-            disk: Arc::new(OsDisk),
-            global,
-        }
+        Self { seams: Seams::system(), global }
     }
 
     /// Sixteen random bytes in hexadecimal: the key of a draft.
     pub(crate) fn key(&self) -> String {
         let mut bytes = [0; 16];
-        self.dice.fill(&mut bytes);
+        self.seams.dice.fill(&mut bytes);
         crate::reflect::hexadecimal(&bytes)
     }
 
@@ -63,7 +53,10 @@ impl Session {
         };
         if context.country().is_none() {
             let what = format!("the context leads to {}, which has no desk", context.server);
-            return Err(Fail::usage(what, "name a country with --as, or choose a context that leads to a bureau"));
+            return Err(Fail::usage(
+                what,
+                "name a country with --as, or choose a context that leads to a bureau",
+            ));
         }
         Ok(context)
     }
@@ -87,8 +80,8 @@ impl Session {
             name,
             key: credentials.signing_key,
             root: credentials.root,
-            clock: self.clock.clone(),
-            dice: self.dice.clone(),
+            clock: self.seams.clock.clone(),
+            dice: self.seams.dice.clone(),
         }))
     }
 
@@ -134,9 +127,10 @@ impl Session {
         let next = "have the certificates issued anew with `i247 authority issue`";
         let unusable = |error| Fail::because("the certificates cannot be used", &error, next);
         let presented = Presented::new(credentials).map_err(unusable)?;
-        let time = Arc::new(TlsClock(self.clock.clone()));
-        let tls = i247_trust::client_config(presented, &credentials.root, time, expected).map_err(unusable)?;
-        connect(self.network.clone(), address, tls, &ChannelLimits::default())
+        let time = Arc::new(TlsClock(self.seams.clock.clone()));
+        let tls =
+            i247_trust::client_config(presented, &credentials.root, time, expected).map_err(unusable)?;
+        connect(self.seams.network.clone(), address, tls, &ChannelLimits::default())
             .map_err(|error| Fail::usage(error.to_string(), "give the address as HOST:PORT"))
     }
 }

@@ -269,6 +269,7 @@ impl Parts<'_> {
             verifying: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
             behind: AtomicBool::new(false),
             log_id: log_id.clone(),
+            key: *credentials.signing_key.verifying_key(),
             chain: credentials.signing_chain.clone(),
             window: config.window,
             progress_wait: config.progress_wait.0,

@@ -10,10 +10,12 @@ use i247_ledger::attachments::Attachments;
 use i247_model::{Hash, Identity, Lifted, Party, Reason, Refusal};
 use i247_node::{Clock, Stage};
 use i247_router::Standing;
-use i247_trust::{Attested, Door, Signer, open_carried, open_many};
+use i247_trust::{Attested, Door, Signer, VerifyingKey, open_carried, open_many, verify};
 use i247_wire::pb;
+use prost::Message as _;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use crate::answer::ACCEPTANCE_TYPE;
 use crate::links::Links;
 use crate::quota::Quotas;
 use crate::recent::Recent;
@@ -37,6 +39,8 @@ pub(crate) struct Core {
     /// A bureau holds a receipt from beyond the end of the log: an older copy was started.
     pub(crate) behind: AtomicBool,
     pub(crate) log_id: Bytes,
+    /// With which acceptances are signed.
+    pub(crate) key: VerifyingKey,
     /// The hub's own signing certificates, for whoever has to check what it makes.
     pub(crate) chain: Vec<Bytes>,
     pub(crate) window: u32,
@@ -62,6 +66,14 @@ impl Core {
             return Err(Refusal::of(Reason::Behind, "log_end_seen"));
         }
         Ok(())
+    }
+
+    /// Whether a bureau holds an acceptance of this hub from beyond the end of its log.
+    pub(crate) fn proves_later(&self, hello: &pb::Hello, end: u64) -> bool {
+        let Some(signed) = &hello.newest_acceptance else { return false };
+        let payload = verify(signed, ACCEPTANCE_TYPE, &self.key);
+        let acceptance = payload.ok().and_then(|payload| pb::Acceptance::decode(payload).ok());
+        acceptance.is_some_and(|acceptance| acceptance.log_id == self.log_id && acceptance.position > end)
     }
 
     /// Checks what has gathered from one member: signatures together, then bodies and attachments one by one.

@@ -48,7 +48,8 @@ pub(crate) async fn hello(frames: &mut Streaming<pb::ConnectRequest>) -> Result<
 /// Compares what both sides know.
 ///
 /// # Errors
-/// `BEHIND` when this hub is an older copy than the one that the bureau knew.
+/// `BEHIND` when this hub is an older copy than the one that the bureau knew. With the proof of it, which is an
+/// acceptance signed by this hub, nothing is accepted from anybody any more; a mere claim stops nobody else.
 pub(crate) fn welcome(
     core: &Core,
     party: Party,
@@ -57,9 +58,17 @@ pub(crate) fn welcome(
 ) -> Result<pb::Welcome, Refusal> {
     let views = core.views();
     let other_log = !hello.log_id.is_empty() && hello.log_id != core.log_id;
-    if other_log || hello.log_end_seen > views.position {
-        core.behind.store(!other_log || core.behind.load(Ordering::Relaxed), Ordering::Relaxed);
+    let received_more = |end: &pb::MailboxEnd| {
+        let last = known::<pb::Lane, Lane>(end.lane, "hello.mailbox.lane")
+            .ok()
+            .and_then(|lane| Some(views.state.mailbox(party)?.last(lane)));
+        end.received_up_to > last.unwrap_or_default()
+    };
+    if other_log || hello.log_end_seen > views.position || hello.mailbox.iter().any(received_more) {
         tracing::error!(%party, seen = hello.log_end_seen, end = views.position, other_log, "a bureau has seen more of the log than this hub");
+        if !other_log && core.proves_later(hello, views.position) {
+            core.behind.store(true, Ordering::Relaxed);
+        }
         return Err(Refusal::of(Reason::Behind, if other_log { "log_id" } else { "log_end_seen" }));
     }
     let accepted = Lane::ALL.into_iter().map(|lane| {

@@ -1,5 +1,6 @@
 //! Acting as a country: what its officers do at the desk, and what they wait for.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use i247_client::{ClientError, Desk, Event, InboxFilter, OutboxFilter, Watch};
@@ -53,7 +54,8 @@ impl<'w> Bureau<'w> {
     /// # Errors
     /// The desk's refusal, or when the bureau does not run.
     pub async fn send(&self, draft: pb::Draft) -> Result<Sent, WorldError> {
-        let id = self.desk().await?.send(draft).await?;
+        let id = self.desk().await?.send(draft.clone()).await?;
+        self.world.record().sent(id.clone(), &draft);
         Ok(Sent { id, from: self.code })
     }
 
@@ -163,6 +165,39 @@ impl<'w> Bureau<'w> {
         let mut items = self.desk().await?.inbox(&InboxFilter::default()).await?;
         items.reverse();
         Ok(items)
+    }
+
+    /// Waits until everything of `ids` has arrived.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub async fn receives_all(&self, sent: &[Sent]) -> Result<(), WorldError> {
+        let wanted: BTreeSet<String> = sent.iter().map(|sent| sent.id.to_string()).collect();
+        self.until(&format!("{} messages at {}", wanted.len(), self.code), async |desk| {
+            let items = desk.inbox(&InboxFilter::default()).await?;
+            let here = items.iter().filter(|item| wanted.contains(&item.id)).count();
+            Ok((here == wanted.len()).then_some(()))
+        })
+        .await
+    }
+
+    /// Waits until the bureau says that it neither sends nor acknowledges, and returns why.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub async fn halted(&self) -> Result<String, WorldError> {
+        self.until(&format!("{} to be halted", self.code), async |desk| {
+            Ok(Some(desk.report().await?.halted).filter(|why| !why.is_empty()))
+        })
+        .await
+    }
+
+    /// The ids of everything received, the oldest first.
+    ///
+    /// # Errors
+    /// When the bureau does not run.
+    pub async fn inbox_ids(&self) -> Result<Vec<String>, WorldError> {
+        Ok(self.inbox().await?.into_iter().map(|item| item.id).collect())
     }
 
     /// Everything sent, the oldest first.

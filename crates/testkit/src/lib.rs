@@ -26,21 +26,34 @@
 //! Nothing waits by sleeping for a fixed time: every wait is for an event and has a deadline.
 
 mod acts;
+mod builder;
 mod bureau;
+mod directory;
 mod error;
 mod invariants;
+mod nodes;
 pub mod operation;
+mod pen;
 pub mod pki;
 mod proxy;
+mod record;
 mod running;
 mod world;
 
 pub use acts::{
     Ask, Received, Sent, diffusion, free_text, notice_request, person, red_form, reply, withdrawal,
 };
+pub use builder::Builder;
 pub use bureau::Bureau;
 pub use error::WorldError;
 pub use i247_wire::pb;
 pub use invariants::Broken;
+pub use nodes::Twin;
+pub use pen::{Letter, Pen, sign};
 pub use pki::{country, name};
-pub use world::{Builder, World};
+pub use world::World;
+
+/// The example of the README, compiled and run.
+#[doc = include_str!("../../../README.md")]
+#[cfg(doctest)]
+pub struct Readme;

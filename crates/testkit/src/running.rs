@@ -114,6 +114,26 @@ impl Running {
         Ok(Self::Process { child, address })
     }
 
+    /// Starts a node of this process. Where one was crashed a moment ago, its last tasks may still hold the lock of
+    /// the data: then it is tried again.
+    pub(crate) async fn retried<F>(start: impl Fn() -> F) -> Result<Self, WorldError>
+    where
+        F: Future<Output = Result<Self, WorldError>>,
+    {
+        let trying = async {
+            loop {
+                match start().await {
+                    Err(WorldError::Node { text, .. }) if text.contains("another process") => {
+                        i247_node::sleep(LOOK).await;
+                    }
+                    ended => return ended,
+                }
+            }
+        };
+        let late = || WorldError::Node { name: "node".into(), text: "its data stays locked".into() };
+        tokio::time::timeout(WITHIN, trying).await.unwrap_or_else(|_| Err(late()))
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         match self {
             Self::Here { address, .. } | Self::Process { address, .. } => *address,
@@ -145,6 +165,21 @@ impl Running {
                 }
             }
         }
+    }
+
+    /// Waits until it has ended by itself, well or not.
+    pub(crate) async fn ended(self) -> Result<(), WorldError> {
+        let late = |_| WorldError::Node { name: "node".into(), text: "it does not end".into() };
+        match self {
+            Self::Here { task, .. } => {
+                // How it ended is the story's business.
+                drop(tokio::time::timeout(WITHIN, task).await.map_err(late)?);
+            }
+            Self::Process { mut child, .. } => {
+                drop(tokio::time::timeout(WITHIN, child.wait()).await.map_err(late)?);
+            }
+        }
+        Ok(())
     }
 
     /// Ends it without warning: its tasks are dropped, or the process is killed.

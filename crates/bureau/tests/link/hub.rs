@@ -45,6 +45,8 @@ pub(crate) struct Hub {
     bureau: Arc<Signer>,
     seen: Arc<watch::Sender<Seen>>,
     script: Arc<watch::Sender<Vec<Down>>>,
+    /// The frames that every fetch of an attachment is answered with.
+    pub(crate) attachment: Arc<watch::Sender<Vec<pb::fetch_attachment_response::Frame>>>,
     /// Claims another mailbox than it has: a bureau restored from an older copy.
     pub(crate) claims_delivered: u64,
 }
@@ -69,6 +71,7 @@ impl Hub {
             bureau: Arc::new(bureau),
             seen: Arc::new(watch::Sender::new(Seen::default())),
             script: Arc::new(watch::Sender::new(Vec::new())),
+            attachment: Arc::new(watch::Sender::new(Vec::new())),
             claims_delivered: 0,
         }
     }
@@ -292,7 +295,12 @@ impl ExchangeService for Hub {
         &self,
         _: Request<pb::FetchAttachmentRequest>,
     ) -> Result<Response<Self::FetchAttachmentStream>, Status> {
-        Err(Status::unimplemented("not in the script"))
+        let (frames, stream) = mpsc::channel(64);
+        for frame in self.attachment.borrow().iter().cloned() {
+            let response = pb::FetchAttachmentResponse { frame: Some(frame) };
+            frames.try_send(Ok(response)).map_err(|_| Status::internal("too many frames"))?;
+        }
+        Ok(Response::new(ReceiverStream::new(stream)))
     }
 }
 

@@ -324,6 +324,50 @@ async fn an_attachment_is_at_the_hub_before_the_message_that_names_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_attachment_of_a_received_message_is_fetched_verified_and_kept() {
+    use pb::fetch_attachment_response::Frame;
+    use prost::Message as _;
+    let world = World::new();
+    let hub = world.hub.serve(CancellationToken::new()).await;
+    let mut bureau = world.bureau(hub).await;
+    let picture = Bytes::from_static(b"a picture");
+    let manifest = pb::AttachmentManifest {
+        size_bytes: 9,
+        chunk_bytes: 65_536,
+        chunks: vec![Bytes::copy_from_slice(i247_trust::sha256(&[&picture]).as_bytes())],
+        salt: Bytes::from_static(&[3; 16]),
+    };
+    let chunk = |data: &Bytes| Frame::Chunk(pb::AttachmentChunk { index: 0, data: data.clone() });
+    let mut header = header("BR-1-N-1", Kind::FreeText);
+    header.attachments = vec![i247_trust::sha256(&[&manifest.encode_to_vec()])];
+    let text = body(pb::body::Form::FreeText(pb::FreeText { text: "see".into() }));
+    world.introduce(&world.brazil);
+    world.hub.deliver(delivery(1, now(), envelope(&world.brazil, header, &text)));
+    bureau.until(|event| matches!(event, pb::watch_response::Event::Arrived(_))).await;
+    let request = || pb::OpenAttachmentRequest { message_id: "BR-1-N-1".into(), index: 0 };
+
+    let forged = vec![Frame::Manifest(manifest.clone()), chunk(&Bytes::from_static(b"another p"))];
+    world.hub.attachment.send_replace(forged);
+    let refused = bureau.desk.open_attachment(request()).await.unwrap_err();
+    assert_eq!(i247_wire::refusal(&refused).unwrap().reason, i247_model::Reason::BodyMismatch);
+
+    world.hub.attachment.send_replace(vec![Frame::Manifest(manifest), chunk(&picture)]);
+    for _ in 0..2 {
+        let mut frames = bureau.desk.open_attachment(request()).await.unwrap().into_inner();
+        let mut content = Vec::new();
+        while let Some(response) = frames.message().await.unwrap() {
+            if let Some(pb::open_attachment_response::Frame::Data(data)) = response.frame {
+                content.extend_from_slice(&data);
+            }
+        }
+        assert_eq!(content, picture);
+        // The second time it comes from here.
+        world.hub.attachment.send_replace(Vec::new());
+    }
+    bureau.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bureau_from_an_older_copy_halts_says_so_and_recovers_by_a_signed_message() {
     let mut world = World::new();
     world.hub.claims_delivered = 5;

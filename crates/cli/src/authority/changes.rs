@@ -109,7 +109,7 @@ pub(super) async fn enter(all: &[Issued], target: &Target, session: &Session) ->
             tls_key: Bytes::copy_from_slice(issued.tls_key.as_bytes()),
             signing_certificates: issued.signing_certificates.clone(),
             reason: String::new(),
-            signed_at_ms: session.clock.now().as_millis(),
+            signed_at_ms: session.seams.clock.now().as_millis(),
             sequence: next_sequence(&known, &issued.identity),
         };
         let position = hub.change(signed(&authority, &change)).await?;
@@ -134,7 +134,7 @@ pub(super) async fn change(
         action: action.into(),
         identity: text,
         reason: args.reason,
-        signed_at_ms: session.clock.now().as_millis(),
+        signed_at_ms: session.seams.clock.now().as_millis(),
         sequence: next_sequence(&known, &args.identity),
         ..Default::default()
     };

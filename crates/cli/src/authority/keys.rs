@@ -27,9 +27,12 @@ const HUB_DAYS: u32 = 365;
 
 pub(super) fn init(dir: &Path, site: Option<Name>, names: &[String], session: &Session) -> Result<(), Fail> {
     let validity = lasting(session, AUTHORITY_DAYS.into());
-    let authority =
-        Authority::create(dir, validity, TlsKey::P256).map_err(|error| failed("no authority was made", &error))?;
-    out::talk(&format!("The authority is in {}. Its keys are the network's root: keep them well.", dir.display()));
+    let authority = Authority::create(dir, validity, TlsKey::P256)
+        .map_err(|error| failed("no authority was made", &error))?;
+    out::talk(&format!(
+        "The authority is in {}. Its keys are the network's root: keep them well.",
+        dir.display()
+    ));
     let Some(site) = site else { return Ok(()) };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let hub = dir.join(format!("hub_{site}"));
@@ -39,7 +42,11 @@ pub(super) fn init(dir: &Path, site: Option<Name>, names: &[String], session: &S
         .and_then(|credentials| Ok(credentials.save(&hub)?));
     made.map_err(|error| failed("no keys were made for the hub", &error))?;
     out::data(&hub.display().to_string());
-    out::talk(&format!("Keys and certificates of {}: start it with --credentials {}", short(&identity), hub.display()));
+    out::talk(&format!(
+        "Keys and certificates of {}: start it with --credentials {}",
+        short(&identity),
+        hub.display()
+    ));
     Ok(())
 }
 
@@ -74,8 +81,8 @@ pub(super) fn national(country: CountryCode, dir: &Path, own: &Own, session: &Se
 
 pub(super) async fn issue(args: IssueArgs, session: &Session) -> Result<(), Fail> {
     let authority = load(&args.own)?;
-    let request =
-        Request::from_pem(&read(&args.request)?).map_err(|error| failed("the request does not count", &error))?;
+    let request = Request::from_pem(&read(&args.request)?)
+        .map_err(|error| failed("the request does not count", &error))?;
     let identity = request.identity().clone();
     let names: Vec<&str> = args.names.iter().map(String::as_str).collect();
     let issued = authority
@@ -85,7 +92,12 @@ pub(super) async fn issue(args: IssueArgs, session: &Session) -> Result<(), Fail
     let dir = args.out.clone().or(beside.map(Path::to_owned)).unwrap_or_else(|| PathBuf::from("."));
     issued.save(&dir).map_err(|error| failed("the certificates were not written", &error))?;
     out::data(&dir.display().to_string());
-    out::talk(&format!("{} is certified for {} days; certificates in {}", short(&identity), args.days, dir.display()));
+    out::talk(&format!(
+        "{} is certified for {} days; certificates in {}",
+        short(&identity),
+        args.days,
+        dir.display()
+    ));
     if !is_admitted(&identity) {
         return Ok(());
     }
@@ -121,7 +133,7 @@ pub(super) fn load(own: &Own) -> Result<Authority, Fail> {
 
 fn lasting(session: &Session, days: u64) -> Validity {
     let days = u32::try_from(days).unwrap_or(u32::MAX);
-    Validity::lasting(Clock::now(&*session.clock), DAY.saturating_mul(days))
+    Validity::lasting(Clock::now(&*session.seams.clock), DAY.saturating_mul(days))
 }
 
 fn failed(what: &str, error: &AuthorityError) -> Fail {
@@ -136,7 +148,10 @@ fn failed(what: &str, error: &AuthorityError) -> Fail {
         }
     };
     let mut fail = Fail::because(what, error, next);
-    if matches!(error, AuthorityError::BadRequest(_) | AuthorityError::NotOurs { .. } | AuthorityError::Validity) {
+    if matches!(
+        error,
+        AuthorityError::BadRequest(_) | AuthorityError::NotOurs { .. } | AuthorityError::Validity
+    ) {
         fail.exit = Exit::Refused;
     }
     fail

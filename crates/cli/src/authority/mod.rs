@@ -160,10 +160,13 @@ pub(crate) async fn run(command: AuthorityCommand, session: &Session) -> Result<
 
 /// An identity, with or without what all identities begin with.
 pub(crate) fn identity(text: &str) -> Result<Identity, String> {
-    let path = text.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/')).map_or(text, |(_, path)| path);
+    let path =
+        text.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/')).map_or(text, |(_, path)| path);
     let full = format!("spiffe://{}/{}", i247_model::TRUST_DOMAIN, path.trim_matches('/'));
     let whole = if text.starts_with("spiffe://") { text } else { &full };
-    whole.parse().map_err(|_| "an identity is expected, such as ncb/fr, gs/hub/lyon or operator/ops".to_owned())
+    whole
+        .parse()
+        .map_err(|_| "an identity is expected, such as ncb/fr, gs/hub/lyon or operator/ops".to_owned())
 }
 
 /// An identity without what all identities begin with.

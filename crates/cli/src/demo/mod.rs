@@ -148,9 +148,9 @@ async fn finish(
     if args.keep {
         let home = keep::write_contexts(world, plan).await?;
         out::talk(&keep::invitation(&home, plan));
-        stop_signal()
-            .await
-            .map_err(|error| Fail::because("signals cannot be waited for", &error, "run it without --keep"))?;
+        stop_signal().await.map_err(|error| {
+            Fail::because("signals cannot be waited for", &error, "run it without --keep")
+        })?;
         out::talk(&format!("The data stays in {}.", world.dir().display()));
     }
     Ok(())

@@ -50,12 +50,20 @@ impl Show {
             script.seed
         ));
         let how = if processes { "each as a process of its own" } else { "all in this process" };
-        out::talk(&format!("Starting one hub and {} bureaus, {how}: keys, certificates, mutual TLS.", plan.policies.len()));
+        out::talk(&format!(
+            "Starting one hub and {} bureaus, {how}: keys, certificates, mutual TLS.",
+            plan.policies.len()
+        ));
     }
 
     pub(crate) fn started(&self, world: &World, processes: bool, took: Duration) {
         let what = if processes { "processes run" } else { "nodes run" };
-        out::talk(&format!("  {} {what}, data in {} ({})", world.countries().len() + 1, world.dir().display(), seconds(took)));
+        out::talk(&format!(
+            "  {} {what}, data in {} ({})",
+            world.countries().len() + 1,
+            world.dir().display(),
+            seconds(took)
+        ));
     }
 
     pub(crate) fn counting(&mut self) {
@@ -107,7 +115,10 @@ impl Progress for Show {
 
     fn followed(&mut self, trace: &pb::TraceResponse) {
         self.clear();
-        out::talk(&format!("\nOne message, followed from submission to the last receipt:\n{}\n", trace_lines(trace).join("\n")));
+        out::talk(&format!(
+            "\nOne message, followed from submission to the last receipt:\n{}\n",
+            trace_lines(trace).join("\n")
+        ));
     }
 }
 

@@ -1,0 +1,66 @@
+//! What lies on this machine: contexts, and what a check of a log found.
+
+use i247_client::Contexts;
+use i247_ledger::Report;
+use serde_json::{Value as Json, json};
+
+use super::table::{pairs, table};
+use crate::authority::short;
+
+/// The contexts; the chosen one has a star.
+pub(crate) fn contexts(contexts: &Contexts) -> String {
+    let rows = contexts.list().iter().map(|(name, context)| {
+        let chosen = contexts.current_name() == Some(name);
+        vec![
+            if chosen { "*" } else { "" }.to_owned(),
+            name.to_string(),
+            short(&context.server),
+            context.address.clone(),
+            context.credentials.display().to_string(),
+        ]
+    });
+    table(&["", "NAME", "SERVER", "ADDRESS", "CREDENTIALS"], rows.collect())
+}
+
+/// What a check found.
+pub(crate) fn check(report: &Report) -> String {
+    let sound =
+        if report.is_sound() { "yes".to_owned() } else { format!("NO: {} faults", report.damage.len()) };
+    let head = pairs(&[
+        ("sound", sound),
+        ("entries", report.end.to_string()),
+        ("segments", format!("{} with {} groups", report.segments, report.groups)),
+        ("bodies", format!("{} whole, {} erased", report.bodies_present, report.bodies_erased)),
+        ("snapshots", report.snapshots.to_string()),
+        ("closed", if report.clean_stop { "yes" } else { "no" }.to_owned()),
+    ]);
+    if report.is_sound() {
+        return head;
+    }
+    let faults: Vec<String> = report.damage.iter().map(ToString::to_string).collect();
+    format!("{head}\n\n{}", faults.join("\n"))
+}
+
+/// The same as JSON.
+pub(crate) fn check_json(report: &Report) -> Json {
+    let damage = report.damage.iter().map(|damage| {
+        json!({
+            "file": damage.file,
+            "offset": damage.offset,
+            "position": damage.position.0,
+            "problem": damage.kind.to_string(),
+            "fatal": damage.kind.is_fatal(),
+        })
+    });
+    json!({
+        "sound": report.is_sound(),
+        "entries": report.end.0,
+        "segments": report.segments,
+        "groups": report.groups,
+        "bodies_present": report.bodies_present,
+        "bodies_erased": report.bodies_erased,
+        "snapshots": report.snapshots,
+        "clean_stop": report.clean_stop,
+        "damage": damage.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,15 @@
+//! Values as text for people. Pure: no clock, no network, no terminal; colours are stripped where none is.
+//!
+//! What others wrote is printed without its control characters, so that no message can paint the screen.
+
+mod files;
+mod message;
+mod network;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use files::{check, check_json, contexts};
+pub(crate) use message::{cases, examined, explained, inbox, outbox, pending, shown};
+pub(crate) use network::{directory, network, report, status, trace};
+pub(crate) use table::line;

@@ -1,0 +1,348 @@
+//! The program as people run it: real processes, real files, and what they print. One network, set up by hand.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::Duration;
+
+use i247_node::{Clock as _, SystemClock};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+/// How long anything may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const RED: &str = r#"
+person_status = "CHARGED"
+legal_basis = "RPD art. 82 to 87"
+purpose = "arrest with a view to extradition"
+source_authority = "Prosecutor, Lyon"
+[red]
+facts = "Sold forged shares to forty buyers. Invented for a simulation."
+charges = ["Fraud"]
+laws = ["Penal code, invented article 901"]
+max_penalty_months = 96
+extradition_undertaking = true
+[red.identity]
+family_name = "MARLOWE"
+forename = "TESSA IRIS"
+sex = "FEMALE"
+date_of_birth = "1987-03-22"
+nationalities = ["PT"]
+description = "invented person"
+photograph = true
+[red.warrant]
+authority = "Court of Instruction, Lyon"
+reference = "INV-77/2010"
+date = "2010-05-02"
+judicial = true
+"#;
+
+/// A directory with a network's files, and its processes.
+struct Desk {
+    dir: TempDir,
+    nodes: Vec<Node>,
+}
+
+/// A running service. It is killed when dropped.
+struct Node {
+    child: Child,
+    address: String,
+    /// Held so that the service can go on writing.
+    _stderr: BufReader<ChildStderr>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), nodes: Vec::new() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_i247"));
+        command.args(line.split_whitespace().map(|word| word.replace('~', " ")));
+        command.current_dir(self.dir.path()).env_clear().env("I247_HOME", self.path("home"));
+        command
+    }
+
+    fn run(&self, line: &str) -> Output {
+        self.command(line).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// What a command prints that ends well.
+    fn done(&self, line: &str) -> String {
+        let output = self.run(line);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "i247 {line}\n{out}{err}");
+        out.trim_end().to_owned()
+    }
+
+    fn json(&self, line: &str) -> Json {
+        serde_json::from_str(&self.done(&format!("{line} --json"))).unwrap()
+    }
+
+    /// The exit code and the complaint of a command that does not.
+    fn refused(&self, line: &str) -> (i32, String) {
+        let output = self.run(line);
+        assert!(!output.status.success(), "i247 {line}\n{}", text(&output.stdout));
+        (output.status.code().unwrap_or(-1), text(&output.stderr))
+    }
+
+    /// Starts a service and waits until it listens.
+    fn start(&mut self, line: &str) -> String {
+        let ready = self.path(&format!("ready{}", self.nodes.len()));
+        let line = format!(
+            "{line} --listen 127.0.0.1:0 --telemetry-level warn --ready-file {} --die-with-parent {}",
+            ready.display(),
+            std::process::id()
+        );
+        let mut child = self.command(&line).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        while !said.contains("listens at") {
+            let before = said.len();
+            stderr.read_line(&mut said).unwrap();
+            assert!(said.len() > before, "i247 {line}\n{said}");
+        }
+        let at = said.rsplit("listens at ").next().unwrap().trim().to_owned();
+        // The file follows the line, so it is waited for.
+        let address = self.wait_for("the ready file", || std::fs::read_to_string(&ready).ok());
+        assert_eq!(address.trim_end(), at);
+        self.nodes.push(Node { child, address: at.clone(), _stderr: stderr });
+        at
+    }
+
+    /// Asks again until there is an answer.
+    fn wait_for<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+        let clock = SystemClock::new();
+        while clock.monotonic() < PATIENCE {
+            if let Some(found) = look() {
+                return found;
+            }
+        }
+        panic!("waited {PATIENCE:?} for {what} in {}", self.dir.path().display());
+    }
+
+    /// Asks a service to stop, and waits until it has.
+    fn stop(&mut self, n: usize) {
+        let node = &mut self.nodes[n];
+        let pid = Pid::from_raw(i32::try_from(node.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        let status = node.child.wait().unwrap();
+        assert!(status.success(), "node {n} at {}: {status}", node.address);
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn ids(list: &Json) -> Vec<String> {
+    let items = list["items"].as_array().unwrap();
+    items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// An authority, a hub, the bureaus of France and Brazil with an officer each, a reviewer, an operator.
+fn network() -> Desk {
+    let mut desk = Desk::new();
+    desk.done("authority init authority --site lyon");
+    let hub = desk.start("hub --data hub --credentials authority/hub_lyon");
+    for (keys, identity) in [("lena", "gs/reviewer/lena"), ("ops", "operator/ops")] {
+        desk.done(&format!("authority request {keys} {identity}"));
+        desk.done(&format!("authority issue {keys}/request.pem --hub {hub}"));
+        desk.done(&format!("context add {keys} --address {hub} --server gs/hub/lyon --credentials {keys}"));
+    }
+    for country in ["fr", "br"] {
+        desk.done(&format!("authority request {country} ncb/{country}"));
+        desk.done(&format!("authority issue {country}/request.pem --names localhost,127.0.0.1"));
+        desk.done(&format!("authority national {country} {country}_authority"));
+        desk.done(&format!("authority request {country}_duty ncb/{country}/officer/duty"));
+        desk.done(&format!("authority issue {country}_duty/request.pem --authority {country}_authority"));
+    }
+    desk.done(&format!("authority admit --all --hub {hub}"));
+    for country in ["fr", "br"] {
+        let line = format!(
+            "bureau {country} --hub {hub} --data {country}_data --credentials {country} --automatic false"
+        );
+        let address = desk.start(&line);
+        desk.done(&format!(
+            "context add {country} --address {address} --server ncb/{country} --credentials {country}_duty"
+        ));
+    }
+    desk
+}
+
+#[test]
+fn a_network_set_up_by_hand_carries_questions_answers_and_notices() {
+    let mut desk = network();
+    let hub = desk.nodes[0].address.clone();
+    ask_and_answer(&desk);
+    publish(&desk);
+    operate(&desk);
+
+    desk.done(&format!("authority suspend ncb/br --reason inquiry --hub {hub}"));
+    desk.wait_for("the link of BR to end", || {
+        let network = desk.json("network");
+        let links = network["links"].as_array().unwrap().clone();
+        let brazil = links.into_iter().find(|link| link["party"] == "BR").unwrap();
+        (brazil["connected"] == false && brazil["standing"] == "suspended").then_some(())
+    });
+    desk.done(&format!("authority reinstate ncb/br --hub {hub}"));
+    let (code, said) = desk.refused(&format!("authority suspend ncb/jp --hub {hub}"));
+    assert_eq!(code, 1);
+    assert!(said.contains("the directory does not know ncb/jp"), "{said}");
+
+    let (code, said) = desk.refused("ledger rebuild hub --credentials lena");
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("stop the service first"), "{said}");
+    for n in (0..3).rev() {
+        desk.stop(n);
+    }
+    for data in ["hub", "fr_data", "br_data"] {
+        assert!(desk.done(&format!("ledger check {data}")).contains("sound"), "{data}");
+    }
+    let digest = desk.done("ledger rebuild hub --credentials lena");
+    assert_eq!(digest.len(), 64);
+    assert_eq!(desk.done("ledger rebuild hub --credentials lena"), digest);
+    assert_eq!(desk.done("ledger rebuild fr_data --country FR").len(), 64);
+
+    let (code, said) = desk.refused("inbox --as FR");
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("connection refused"), "{said}");
+}
+
+fn ask_and_answer(desk: &Desk) {
+    let explained = desk.done("explain ask BR --about fraud --as FR");
+    assert!(explained.contains("Brazil") && explained.contains("named"), "{explained}");
+    let id = desk.done("ask BR --about fraud --name Marlowe --lane urgent --as FR");
+    desk.wait_for("the request at BR", || {
+        let inbox = desk.json("inbox --kind request --unopened --as BR");
+        ids(&inbox).contains(&id).then_some(())
+    });
+    let shown = desk.done(&format!("show {id} --as BR"));
+    assert!(shown.contains("family name: Marlowe"), "{shown}");
+    let answer = desk.done(&format!("reply {id} --positive entered~by~road --as BR"));
+    desk.wait_for("the answer at FR", || {
+        ids(&desk.json("inbox --kind reply --as FR")).contains(&answer).then_some(())
+    });
+    desk.wait_for("the state answered at FR", || {
+        let status = desk.json(&format!("status {id} --as FR"));
+        (status["status"]["recipients"][0]["answer"] == "ANSWERED").then_some(())
+    });
+    let (code, said) = desk.refused("reply BR-9-N-9 --negative --as FR");
+    assert_eq!(code, 1);
+    assert!(said.contains("next"), "{said}");
+}
+
+fn publish(desk: &Desk) {
+    std::fs::write(desk.path("red.toml"), RED).unwrap();
+    std::fs::write(desk.path("photo.png"), b"not really a picture").unwrap();
+    std::fs::write(desk.path("poor.toml"), "[red]\nfacts = \"\"\n").unwrap();
+    let (code, said) = desk.refused("notice red --file poor.toml --as FR");
+    assert_eq!(code, 1);
+    assert!(said.contains("MISSING_DATA") && said.contains("form.red.charges"), "{said}");
+    let request = desk.done("notice red --file red.toml --attach photo.png --operation test-2010 --as FR");
+    desk.wait_for("the request at the secretariat", || {
+        let pending = desk.json("review list");
+        pending.as_array().unwrap().iter().any(|one| one["request_id"] == request.as_str()).then_some(())
+    });
+    assert!(desk.done(&format!("review show {request}")).contains("MARLOWE"));
+    let published = desk.done(&format!("review approve {request}"));
+    let notice = published.split_whitespace().nth(1).unwrap().to_owned();
+    desk.wait_for("the notice at BR", || {
+        ids(&desk.json("inbox --kind notice --operation test-2010 --as BR"))
+            .contains(&notice)
+            .then_some(())
+            .or_else(|| ids(&desk.json("inbox --kind notice --as BR")).contains(&notice).then_some(()))
+    });
+    let report = desk.done(&format!("locate {notice} --place Recife --as BR"));
+    desk.wait_for("the report at FR", || {
+        ids(&desk.json("inbox --kind person-located --as FR")).contains(&report).then_some(())
+    });
+    let cases = desk.json("cases --operation test-2010 --as FR");
+    assert_eq!(cases[0]["state"], "POSITIVELY_LOCATED", "{cases}");
+    desk.done(&format!("attachment {request} --out copy.png --as FR"));
+    assert_eq!(std::fs::read(desk.path("copy.png")).unwrap(), b"not really a picture");
+    assert_eq!(desk.refused(&format!("attachment {request} --out copy.png --as FR")).0, 4);
+}
+
+fn operate(desk: &Desk) {
+    let network = desk.done("network");
+    assert!(network.contains("2 of 2 connected"), "{network}");
+    let trace = desk.done("trace FR-1-U-1");
+    assert!(trace.contains("accepted") && trace.contains("delivered"), "{trace}");
+    assert!(desk.done("status --as FR").contains("connected to the hub"));
+    let report = desk.json("operation report test-2010");
+    assert_eq!(report["operation"], "test-2010");
+    let (code, said) = desk.refused("trace ZZ-1-U-1");
+    assert_eq!(code, 1, "{said}");
+}
+
+#[test]
+fn the_configuration_that_is_printed_reads_back_the_same() {
+    let desk = Desk::new();
+    for service in ["hub", "bureau FR"] {
+        let printed = desk.done(&format!("{service} --print-config --listen 127.0.0.1:4711"));
+        std::fs::write(desk.path("config.toml"), &printed).unwrap();
+        assert_eq!(desk.done(&format!("{service} --print-config --config config.toml")), printed);
+        assert!(printed.contains("127.0.0.1:4711"), "{printed}");
+    }
+    std::fs::write(desk.path("config.toml"), "listne = \"x\"\n").unwrap();
+    let (code, said) = desk.refused("hub --config config.toml");
+    assert_eq!(code, 2);
+    assert!(said.contains("\"listne\"") && said.contains("did you mean \"listen\"?"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_done_says_what_to_do() {
+    let desk = Desk::new();
+    for (line, code, next) in [
+        ("inbox", 2, "i247 context list"),
+        ("inbox --as FR", 2, "i247 context add"),
+        ("network", 2, "i247 context add"),
+        ("context use fr", 2, "i247 context add"),
+        ("notice red --file missing.toml", 2, "i247 context list"),
+        ("hub --credentials nowhere", 4, "i247 authority request"),
+        ("bureau FR --credentials nowhere", 4, "i247 authority request"),
+        ("authority list --authority nowhere", 4, "i247 authority init"),
+        ("authority national FR fr", 4, "i247 authority init"),
+        ("ledger check nowhere", 2, "name the directory"),
+        ("hub --die-with-parent 1", 4, "start it from the process"),
+    ] {
+        let (found, said) = desk.refused(line);
+        assert_eq!(found, code, "{line}: {said}");
+        assert!(said.starts_with("error: ") && said.contains(next), "{line}: {said}");
+    }
+}
+
+#[test]
+fn keys_are_never_overwritten_and_belong_to_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let desk = Desk::new();
+    desk.done("authority init authority");
+    assert_eq!(desk.refused("authority init authority").0, 4);
+    desk.done("authority request fr ncb/fr");
+    assert_eq!(desk.refused("authority request fr ncb/fr").0, 4);
+    for key in ["authority/ca.key.pem", "fr/tls.key.pem", "fr/signing.key.pem"] {
+        let mode = std::fs::metadata(desk.path(key)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{key}");
+    }
+    desk.done("authority national FR fr_authority");
+    let (code, said) = desk.refused("authority issue fr/request.pem --authority fr_authority");
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("take the request to the authority"), "{said}");
+    desk.done("authority issue fr/request.pem --out elsewhere");
+    assert!(Path::new(&desk.path("elsewhere/tls.crt.pem")).exists());
+    assert!(!desk.path("fr/tls.crt.pem").exists());
+}

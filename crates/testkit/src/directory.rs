@@ -1,0 +1,118 @@
+//! Who is on the network, as the authority says it: admission, suspension, revocation, reinstatement.
+
+use i247_client::Directory;
+use i247_model::Identity;
+use i247_trust::Credentials;
+use i247_wire::pb;
+use tokio::sync::Mutex;
+
+use crate::error::WorldError;
+use crate::nodes::{Placed, save};
+use crate::running::node_dir;
+use crate::world::World;
+
+impl World {
+    /// Keys and certificates of anybody: a bureau's own, else made when first asked for. Members, reviewers and
+    /// operators are admitted to the directory; officers are their bureau's business.
+    ///
+    /// # Errors
+    /// When they cannot be made or entered.
+    pub async fn credentials(&self, identity: &Identity) -> Result<Credentials, WorldError> {
+        if let Identity::Bureau(code) = identity
+            && let Some(placed) = self.bureaus.get(code)
+        {
+            return Ok(placed.credentials.clone());
+        }
+        if let Some(known) = self.people.lock().await.get(identity) {
+            return Ok(known.clone());
+        }
+        let made = self.pki.lock().await.enrol(identity)?;
+        if !matches!(identity, Identity::Officer(..)) {
+            self.admit(&made).await?;
+        }
+        self.people.lock().await.insert(identity.clone(), made.clone());
+        Ok(made)
+    }
+
+    /// Admits whom these credentials name, with their keys.
+    ///
+    /// # Errors
+    /// When the hub refuses it.
+    pub async fn admit(&self, credentials: &Credentials) -> Result<(), WorldError> {
+        self.change(pb::DirectoryAction::Admit, &credentials.identity, Some(credentials)).await
+    }
+
+    /// Suspends an identity, by a signed change of the directory.
+    ///
+    /// # Errors
+    /// When the hub refuses it.
+    pub async fn suspend(&self, identity: &Identity) -> Result<(), WorldError> {
+        self.change(pb::DirectoryAction::Suspend, identity, None).await
+    }
+
+    /// Ends a suspension.
+    ///
+    /// # Errors
+    /// When the hub refuses it.
+    pub async fn reinstate(&self, identity: &Identity) -> Result<(), WorldError> {
+        self.change(pb::DirectoryAction::Reinstate, identity, None).await
+    }
+
+    /// Revokes an identity: its keys are void for good.
+    ///
+    /// # Errors
+    /// When the hub refuses it.
+    pub async fn revoke(&self, identity: &Identity) -> Result<(), WorldError> {
+        self.change(pb::DirectoryAction::Revoke, identity, None).await
+    }
+
+    /// Enters a change about an identity, and waits until it is durable.
+    async fn change(
+        &self,
+        action: pb::DirectoryAction,
+        identity: &Identity,
+        keys: Option<&Credentials>,
+    ) -> Result<(), WorldError> {
+        let mut sequences = self.sequences.lock().await;
+        let next = sequences.get(identity).copied().unwrap_or_default() + 1;
+        let (signed, credentials) = {
+            let pki = self.pki.lock().await;
+            let change = pki.change(action, identity, next, self.seams.clock.now());
+            let change = match keys {
+                Some(keys) => change.keys(keys),
+                None => change,
+            };
+            (pki.sign(change), pki.authority().credentials().clone())
+        };
+        Directory::new(self.hub_channel(&credentials).await?).change(signed).await?;
+        sequences.insert(identity.clone(), next);
+        Ok(())
+    }
+
+    /// Certificates for every bureau, entered over one connection.
+    pub(crate) async fn enter_members(&mut self) -> Result<(), WorldError> {
+        let authority = self.pki.get_mut().authority().credentials().clone();
+        let directory = Directory::new(self.hub_channel(&authority).await?);
+        let now = self.seams.clock.now();
+        for code in self.builder.countries.clone() {
+            let identity = Identity::Bureau(code);
+            let pki = self.pki.get_mut();
+            let credentials = pki.enrol(&identity)?;
+            let change = pki.change(pb::DirectoryAction::Admit, &identity, 1, now).keys(&credentials);
+            let signed = pki.sign(change);
+            directory.change(signed).await?;
+            self.sequences.get_mut().insert(identity, 1);
+            save(&credentials, &node_dir(&self.dir, &code.to_lowercase())?)?;
+            let placed = Placed {
+                credentials,
+                line: None,
+                cut: false.into(),
+                disk: std::sync::Mutex::default(),
+                running: Mutex::default(),
+                desk: Mutex::default(),
+            };
+            self.bureaus.insert(code, placed);
+        }
+        Ok(())
+    }
+}

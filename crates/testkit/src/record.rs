@@ -1,0 +1,80 @@
+//! The story's own record of what it sent: the network is measured against it, not against its own views.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use i247_model::{CountryCode, Kind, MessageId};
+use i247_wire::{known, pb};
+
+/// What a story did.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    sent: BTreeMap<MessageId, Wish>,
+    lost_data: BTreeSet<CountryCode>,
+}
+
+/// For whom a message was meant.
+#[derive(Clone, Debug)]
+struct Wish {
+    kind: Option<Kind>,
+    refers_to: Option<MessageId>,
+    audience: pb::Audience,
+    /// Countries that its form bars.
+    barred: BTreeSet<String>,
+}
+
+impl Record {
+    /// A desk took this draft under this id.
+    pub(crate) fn sent(&mut self, id: MessageId, draft: &pb::Draft) {
+        let barred = match draft.body.as_ref().and_then(|body| body.form.as_ref()) {
+            Some(pb::body::Form::NoticeRequest(request)) => request.except.iter().cloned().collect(),
+            _ => BTreeSet::new(),
+        };
+        let wish = Wish {
+            kind: known::<pb::Kind, Kind>(draft.kind, "kind").ok(),
+            refers_to: draft.refers_to.parse().ok(),
+            audience: draft.audience.clone().unwrap_or_default(),
+            barred,
+        };
+        self.sent.insert(id, wish);
+    }
+
+    /// Everything that a desk promised to send.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &MessageId> {
+        self.sent.keys()
+    }
+
+    /// This country's bureau was given an older copy of its data.
+    pub(crate) fn lost_data(&mut self, code: CountryCode) {
+        self.lost_data.insert(code);
+    }
+
+    /// Whether it was.
+    pub(crate) fn has_lost_data(&self, code: CountryCode) -> bool {
+        self.lost_data.contains(&code)
+    }
+
+    /// Whether `at` may hold the message, by the words of the officer who sent it; nothing is known of others'.
+    pub(crate) fn meant_for(&self, id: &MessageId, at: CountryCode) -> bool {
+        let Some(wish) = self.sent.get(id) else { return true };
+        let audience = &wish.audience;
+        let named = |list: &[String]| list.iter().any(|code| code == at.as_str());
+        if named(&audience.except) {
+            return false;
+        }
+        if audience.as_referred {
+            return wish.refers_to.as_ref().is_none_or(|referred| self.meant_for(referred, at));
+        }
+        // A kind whose audience the bureau completes by itself leaves it empty.
+        *audience == pb::Audience::default()
+            || audience.all
+            || !audience.regions.is_empty()
+            || named(&audience.countries)
+            || named(&audience.copies)
+    }
+
+    /// Whether a notice that goes back to this request is barred at `at`.
+    pub(crate) fn bars(&self, request: &MessageId, at: CountryCode) -> bool {
+        let wish = self.sent.get(request).filter(|wish| wish.kind == Some(Kind::NoticeRequest));
+        wish.is_some_and(|wish| wish.barred.contains(at.as_str()))
+    }
+}
