@@ -24,7 +24,14 @@ pub(crate) async fn find(
 ) -> Result<pb::FindAttachmentResponse, Status> {
     let name = hash(&request.commitment, "commitment").map_err(|refusal| status(&refusal))?;
     let complete = core.attachments.complete(*name.as_bytes()).await.map_err(refused)?;
-    Ok(pb::FindAttachmentResponse { chunks: 0, complete })
+    let read =
+        |manifest: Bytes| pb::AttachmentManifest::decode(manifest).ok().and_then(|one| layout(&one).ok());
+    let chunks = if complete {
+        0
+    } else {
+        core.attachments.progress(*name.as_bytes(), read).await.map_err(refused)?
+    };
+    Ok(pb::FindAttachmentResponse { chunks, complete })
 }
 
 pub(crate) async fn put(
@@ -63,13 +70,11 @@ pub(crate) async fn fetch(
         let (message, _) = views.message(&id).ok_or_else(absent)?;
         let sent = message.id.sender.party() == party;
         let received = message.recipients.get(&party).is_some_and(|recipient| recipient.state.has_it());
-        if !sent
-            && !received
-            && core.links.find(party).is_none_or(|link| {
-                link.cursor().handed(id.lane)
-                    < message.recipients.get(&party).map_or(u64::MAX, |recipient| recipient.number)
-            })
-        {
+        // Handed out on its stream and not yet acknowledged counts as well: it may fetch before it signs.
+        let handed = message.recipients.get(&party).is_some_and(|recipient| {
+            core.links.find(party).is_some_and(|link| link.cursor().handed(id.lane) >= recipient.number)
+        });
+        if !sent && !received && !handed {
             return Err(absent());
         }
         message.at

@@ -162,9 +162,28 @@ impl Attachments {
         .await
     }
 
-    /// How many chunks, from the first, are there.
-    pub async fn chunks(&self, layout: Layout) -> Result<u32, AttachmentError> {
-        Ok(self.begin(layout).await?.next)
+    /// How many chunks, from the first, are there of an attachment that is not complete. `read` makes a layout of
+    /// its manifest, which is found beside them.
+    pub async fn progress(
+        &self,
+        name: [u8; 32],
+        read: fn(Bytes) -> Option<Layout>,
+    ) -> Result<u32, AttachmentError> {
+        self.run(move |store| {
+            let file = match store.disk.open_read(&store.path(&name, ".part")) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+                Err(error) => return Err(store.refused(error)),
+            };
+            let layout = match store.read_manifest(&*file, &name) {
+                Ok(manifest) => read(manifest),
+                // Broken off before the manifest was whole: it begins anew.
+                Err(AttachmentError::Absent) => None,
+                Err(error) => return Err(error),
+            };
+            layout.map_or(Ok(0), |layout| store.survivors(&*file, &layout))
+        })
+        .await
     }
 
     /// Begins or resumes taking in an attachment.
@@ -215,20 +234,7 @@ impl Attachments {
 
     /// The manifest of a complete attachment.
     pub async fn manifest(&self, name: [u8; 32]) -> Result<Bytes, AttachmentError> {
-        self.run(move |store| {
-            let file = store.open_complete(&name)?;
-            let mut length = [0; 4];
-            store.read(&*file, &mut length, 0)?;
-            let length = u32::from_le_bytes(length) as usize;
-            if length > MAX_MANIFEST_BYTES {
-                return Err(AttachmentError::Absent);
-            }
-            let mut manifest = vec![0; length];
-            store.read(&*file, &mut manifest, 4)?;
-            // Damaged bytes are not served.
-            if sha256(&manifest) == name { Ok(manifest.into()) } else { Err(AttachmentError::Absent) }
-        })
-        .await
+        self.run(move |store| store.read_manifest(&*store.open_complete(&name)?, &name)).await
     }
 
     /// One chunk of a complete attachment, checked.
@@ -264,6 +270,19 @@ impl Attachments {
                 .map_err(|error| self.refused(error))?;
         }
         Ok(Upload { file, layout, next })
+    }
+
+    /// The manifest at the head of a file. Damaged bytes are not served.
+    fn read_manifest(&self, file: &dyn DiskFile, name: &[u8; 32]) -> Result<Bytes, AttachmentError> {
+        let mut length = [0; 4];
+        self.read(file, &mut length, 0)?;
+        let length = u32::from_le_bytes(length) as usize;
+        if length > MAX_MANIFEST_BYTES {
+            return Err(AttachmentError::Absent);
+        }
+        let mut manifest = vec![0; length];
+        self.read(file, &mut manifest, 4)?;
+        if sha256(&manifest) == *name { Ok(manifest.into()) } else { Err(AttachmentError::Absent) }
     }
 
     /// How many chunks of an incomplete file are good, from the first.
@@ -343,6 +362,11 @@ mod tests {
         Layout::new(manifest, data.len() as u64, CHUNK_BYTES, chunks).unwrap()
     }
 
+    fn layout_of(manifest: Bytes) -> Layout {
+        let chunks = manifest.chunks(32).map(|hash| hash.try_into().unwrap()).collect();
+        Layout { name: sha256(&manifest), manifest, size_bytes: 0, chunks }
+    }
+
     fn store(dir: &std::path::Path) -> Attachments {
         Attachments::open(Arc::new(OsDisk), dir, Arc::new(Inline)).unwrap()
     }
@@ -359,6 +383,9 @@ mod tests {
         let upload = store(dir.path()).begin(layout.clone()).await.unwrap();
         let upload = store(dir.path()).put(upload, 0, chunk(&data, 0)).await.unwrap();
         assert!(!store(dir.path()).finish(upload).await.unwrap(), "two chunks are missing");
+        let known = |manifest: Bytes| Some(Layout { size_bytes: 150_000, ..layout_of(manifest) });
+        assert_eq!(store(dir.path()).progress(layout.name, known).await.unwrap(), 1);
+        assert_eq!(store(dir.path()).progress([9; 32], known).await.unwrap(), 0);
 
         let attachments = store(dir.path());
         let mut upload = attachments.begin(layout.clone()).await.unwrap();

@@ -145,6 +145,9 @@ async fn finish(
         out::talk(&format!("Given up: {given_up}"));
     }
     out::talk(&show::simulated(plan, args.processes));
+    if !args.countries.is_empty() {
+        out::talk("The recorded figures are of the whole operation and are left out here.");
+    }
     if args.keep {
         let home = keep::write_contexts(world, plan).await?;
         out::talk(&keep::invitation(&home, plan));
@@ -170,7 +173,11 @@ fn scenario(args: &DemoArgs) -> Result<Scenario, Fail> {
     if args.countries.is_empty() {
         return Ok(scenario);
     }
-    scenario.with_countries(args.countries.iter().copied()).map_err(|error| of_scenario(&error))
+    let mut scenario =
+        scenario.with_countries(args.countries.iter().copied()).map_err(|error| of_scenario(&error))?;
+    // They are of 29 countries; beside a smaller network they would only mislead.
+    scenario.recorded.clear();
+    Ok(scenario)
 }
 
 fn of_scenario(error: &i247_scenario::ScenarioError) -> Fail {

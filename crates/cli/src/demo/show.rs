@@ -125,13 +125,17 @@ impl Progress for Show {
 /// What was real and what was not, in words.
 pub(crate) fn simulated(plan: &Plan, processes: bool) -> String {
     let how = if processes { "processes of their own" } else { "one process" };
+    let bureaus = plan.policies.len();
     format!(
-        "\nWhat was simulated. Real: the hub and {} bureaus ran in {how}, spoke gRPC over mutual TLS, signed every \
-         message, and wrote each to its log before it was acknowledged. Every outcome was reported by a bureau that \
-         searched its own register under its own law. Invented: all persons, cases and registers; which countries took \
-         part is not recorded, these were chosen. Played: officers and the reviewer are programs that use the same \
-         services as people, and three months are pressed into seconds. Not affiliated with INTERPOL.",
-        plan.policies.len()
+        "\nWhat was simulated\n  \
+         Real: the hub and {bureaus} bureaus ran in {how}, spoke gRPC over mutual TLS, signed every\n    \
+         message, and wrote each to a log before acknowledging it. Every outcome was reported by a\n    \
+         bureau that searched its own register under its own law.\n  \
+         Invented: all persons, cases and registers. Which countries took part is not recorded; these\n    \
+         were chosen.\n  \
+         Played: officers and the reviewer are programs that use the same services as people, and\n    \
+         three months are pressed into seconds.\n  \
+         Not affiliated with INTERPOL."
     )
 }
 
