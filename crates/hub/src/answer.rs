@@ -73,6 +73,14 @@ impl Outcome {
         }
     }
 
+    /// What it is, for logs.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match &self.result {
+            Ok(_) => "accepted",
+            Err(refusal) => refusal.reason.as_str(),
+        }
+    }
+
     pub(crate) fn id(&self) -> &MessageId {
         &self.id
     }

@@ -31,7 +31,7 @@ use crate::core::Core;
 use crate::directory::Directory;
 use crate::effects::Actor;
 use crate::exchange::Exchange;
-use crate::gauges::gauges;
+use crate::gauges::{Counters, gauges};
 use crate::links::Links;
 use crate::made::Maker;
 use crate::monitor::Monitor;
@@ -132,7 +132,8 @@ impl Hub {
         let pipeline = shutdown.stage("pipeline", config.grace.0);
         let live = Live::new();
         let parts = Parts { config: &config, credentials: &credentials, seams: &seams };
-        let (core, sequencer) = parts.pipeline(ledger.clone(), views, streams, live.clone())?;
+        let (core, sequencer) =
+            parts.pipeline(ledger.clone(), views, streams, live.clone(), &telemetry.meter())?;
         let views = core.views.clone();
         let meter = telemetry.meter();
         let (health, server) = server(&core, &credentials, &seams, live.clone(), views, meter).await?;
@@ -248,6 +249,7 @@ impl Parts<'_> {
         views: Views,
         streams: Stage,
         live: Live,
+        meter: &Meter,
     ) -> Result<(Arc<Core>, Sequencer), BuildError> {
         let Self { config, credentials, seams } = self;
         let (work, queue) = mpsc::channel(QUEUE_MAX);
@@ -290,6 +292,7 @@ impl Parts<'_> {
             handing_out: core.handing_out.clone(),
             writable,
             receipts_wait: config.receipts_wait.0,
+            counters: Counters::new(meter),
         };
         Ok((core, sequencer))
     }

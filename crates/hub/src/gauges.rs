@@ -1,8 +1,10 @@
-//! What is measured about the hub's work; observed when somebody asks.
+//! What is measured about the hub's work: counters where it happens, gauges when somebody asks.
 
 use std::sync::Arc;
 
-use opentelemetry::metrics::{Meter, ObservableGauge};
+use i247_model::{Kind, Reason};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram, Meter, ObservableGauge};
 
 use crate::core::Core;
 
@@ -29,4 +31,50 @@ pub(crate) fn gauges(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<u64>; 
             u64::from(*core.writable.borrow())
         }),
     ]
+}
+
+/// Counters of the pipeline. Their labels are kinds and reasons, of which there is a fixed number.
+#[derive(Clone, Debug)]
+pub(crate) struct Counters {
+    accepted: Counter<u64>,
+    refused: Counter<u64>,
+    receipts: Counter<u64>,
+    group: Histogram<u64>,
+}
+
+impl Counters {
+    pub(crate) fn new(meter: &Meter) -> Self {
+        Self {
+            accepted: meter
+                .u64_counter("i247.messages.accepted")
+                .with_description("messages accepted")
+                .build(),
+            refused: meter
+                .u64_counter("i247.messages.refused")
+                .with_description("submissions refused")
+                .build(),
+            receipts: meter.u64_counter("i247.receipts").with_description("frames of receipts").build(),
+            group: meter
+                .u64_histogram("i247.log.group")
+                .with_description("entries written with one sync")
+                .with_boundaries(vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0])
+                .build(),
+        }
+    }
+
+    pub(crate) fn accepted(&self, kind: Kind) {
+        self.accepted.add(1, &[KeyValue::new("kind", kind.as_str())]);
+    }
+
+    pub(crate) fn refused(&self, reason: Reason) {
+        self.refused.add(1, &[KeyValue::new("reason", reason.as_str())]);
+    }
+
+    pub(crate) fn receipts(&self) {
+        self.receipts.add(1, &[]);
+    }
+
+    pub(crate) fn group(&self, entries: usize) {
+        self.group.record(entries as u64, &[]);
+    }
 }

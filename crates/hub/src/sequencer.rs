@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::{Answers, Outcome};
 use crate::effects::Actor;
 use crate::entry::encode_decision;
+use crate::gauges::Counters;
 use crate::made::Maker;
 use crate::stamps::Stamps;
 use crate::views::{Taken, Views};
@@ -81,6 +82,7 @@ pub(crate) struct Sequencer {
     pub(crate) handing_out: Arc<tokio::sync::RwLock<()>>,
     pub(crate) writable: watch::Sender<bool>,
     pub(crate) receipts_wait: Duration,
+    pub(crate) counters: Counters,
 }
 
 /// One entry of the group that is being decided.
@@ -251,6 +253,11 @@ impl Sequencer {
     ) {
         let id = attested.header().id.clone();
         let header_hash = attested.header_hash();
+        let span = tracing::info_span!("decide", message_id = %id, kind = %attested.header().kind, position = stamp.position);
+        if let Some(parent) = &attested.header().traceparent {
+            i247_node::trace::set_parent(&span, parent);
+        }
+        let _decide = span.entered();
         let wire = pb::entry::Input::Submission(pb::Submission {
             header: attested.header_bytes().clone(),
             signature: attested.envelope().signature.clone(),
@@ -266,11 +273,15 @@ impl Sequencer {
             lifted,
         }));
         let outcome = match decide(&self.ahead, stamp, &input) {
-            Err(refusal) => Outcome::refused(id, refusal),
+            Err(refusal) => {
+                self.counters.refused(refusal.reason);
+                Outcome::refused(id, refusal)
+            }
             Ok(Decision::Answered(answered)) => Outcome::answered(id, &answered),
             Ok(Decision::Older) => self.older(id, header_hash),
             Ok(decision) => {
                 let outcome = Outcome::decided(id, header_hash, stamp, &decision);
+                tracing::debug!(outcome = outcome.as_str(), "decided");
                 self.enter(group, Taken { stamp, input, decision, chain: Vec::new() }, wire, Some(envelope));
                 outcome
             }
@@ -369,6 +380,7 @@ impl Sequencer {
                 effects.extend(views.apply(&pending.taken));
             }
         }
+        self.count(&group);
         for pending in group.entries {
             self.actor.keep(pending.taken.stamp, pending.message, pending.made);
         }
@@ -379,6 +391,20 @@ impl Sequencer {
             drop(answer.send(Ok(position)));
         }
         self.actor.act(effects);
+    }
+
+    fn count(&self, group: &Group) {
+        self.counters.group(group.entries.len());
+        for Pending { taken, .. } in &group.entries {
+            match (&taken.input, &taken.decision) {
+                (Input::Submission(submission), Decision::Accepted(_)) => {
+                    self.counters.accepted(submission.header.kind);
+                }
+                (Input::Submission(_), Decision::Void(refusal)) => self.counters.refused(refusal.reason),
+                (Input::Receipts(_), _) => self.counters.receipts(),
+                _ => {}
+            }
+        }
     }
 
     /// The group was not written: nothing of it has happened, and the same bytes may come again.
