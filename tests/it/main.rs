@@ -1,6 +1,23 @@
 //! Stories of the network, told in the test kit's words.
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+mod absence;
+mod attachments;
+mod audience;
+mod copies;
+mod crashes;
+mod deadlines;
+mod deploy;
+mod disks;
+mod duplicates;
+mod explain;
+mod identity;
+mod membership;
 mod operation;
+mod processes;
 mod question;
+mod rebuild;
+mod refusals;
+mod review;
 mod tidy;
+mod urgency;

@@ -13,7 +13,7 @@ use crate::attachments::CHUNK_BYTES;
 use crate::desk::{Answers, Desk, DeskError, malformed, status};
 use crate::inbox::Received;
 use crate::journal::Change;
-use crate::outbox::{Sent, SentState};
+use crate::outbox::{Acceptance, Sent, SentState};
 
 /// How many lines a page has when the caller does not say, and at most.
 const PAGE: usize = 50;
@@ -96,8 +96,8 @@ impl Desk {
             received.at_entry
         } else if let Some(sent) = sent {
             response.signed_by = Identity::Bureau(self.me).to_string();
-            if let SentState::Accepted(position) = sent.state {
-                response.position = position;
+            if let SentState::Accepted(acceptance) = &sent.state {
+                response.position = acceptance.position;
             }
             if let Some(sealed) = sent.sealed {
                 response.header = self.header_at(sealed.at_entry).await?;
@@ -211,10 +211,16 @@ impl Desk {
 
     async fn outbox_item(&self, sent: &Sent) -> Result<pb::OutboxItem, Status> {
         let body = self.body_at(sent.accepted_at_entry).await?;
-        let (state, refusal) = match &sent.state {
-            SentState::Waiting => (pb::OutboxState::Waiting, None),
-            SentState::Accepted(_) => (pb::OutboxState::Accepted, None),
-            SentState::Refused(refusal) => (pb::OutboxState::Refused, Some(pb::Refusal::from(refusal))),
+        let told = match &sent.state {
+            SentState::Waiting => told(pb::OutboxState::Waiting),
+            SentState::Accepted(Acceptance { come, gone, .. }) => pb::OutboxItem {
+                come: come.iter().map(Party::to_string).collect(),
+                gone: gone.iter().map(Party::to_string).collect(),
+                ..told(pb::OutboxState::Accepted)
+            },
+            SentState::Refused(refusal) => {
+                pb::OutboxItem { refusal: Some(refusal.into()), ..told(pb::OutboxState::Refused) }
+            }
         };
         Ok(pb::OutboxItem {
             id: sent.id.to_string(),
@@ -222,11 +228,10 @@ impl Desk {
             subject: body.map(|body| body.subject).unwrap_or_default(),
             sent_at_ms: sent.accepted_at.as_millis(),
             lane: pb::Lane::from(sent.id.lane).into(),
-            state: state.into(),
-            refusal,
             refers_to: sent.refers_to.as_ref().map(ToString::to_string).unwrap_or_default(),
             operation: sent.operation.clone(),
             seat: sent.seat.clone(),
+            ..told
         })
     }
 
@@ -316,6 +321,11 @@ impl Watcher {
             Change::Progress(_) => sent.status.map(Told::Progress),
         })
     }
+}
+
+/// What the hub said, to be completed.
+fn told(state: pb::OutboxState) -> pb::OutboxItem {
+    pb::OutboxItem { state: state.into(), ..Default::default() }
 }
 
 fn limit(asked: u32) -> usize {

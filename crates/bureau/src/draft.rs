@@ -50,11 +50,13 @@ pub(crate) fn prepare(
     let attachments = draft.attachments.iter().map(|bytes| i247_wire::hash(bytes, "draft.attachments"));
     let audience = audience(kind, &draft, refers_to.as_ref(), desk)?;
     let carried = i247_trust::carry(&body, salt);
+    // The number and the chain are fixed when the draft is written and sealed. Until then they stand for a message
+    // that no other can refer to yet.
+    let number = desk.views.outbox.lane(lane).numbered + 1;
     let header = Header {
-        // The number follows when the draft is written; the rules of a header do not depend on it.
-        id: desk.views.outbox.id(lane, 1),
+        id: desk.views.outbox.id(lane, number),
         key_id: Hash([0; 32]),
-        previous: None,
+        previous: (number > 1).then_some(Hash([0; 32])),
         kind,
         conversation: conversation(refers_to.as_ref(), desk),
         refers_to,
@@ -73,6 +75,8 @@ pub(crate) fn prepare(
         commitment: carried.commitment,
         wraps_root: None,
         attachments: attachments.collect::<Result<_, _>>()?,
+        explained_at: (draft.explained_at > 0).then_some(draft.explained_at),
+        exactly: draft.exactly,
     };
     i247_wire::check_header(&header)?;
     let accepted = pb::JournalAccepted {

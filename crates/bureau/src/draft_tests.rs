@@ -167,6 +167,14 @@ fn a_reply_to_what_is_no_request_is_refused() {
 }
 
 #[test]
+fn the_explanation_that_the_officer_saw_goes_into_the_header() {
+    let header = prepared(pb::Draft { explained_at: 881, exactly: true, ..request() }).unwrap();
+    assert_eq!((header.explained_at, header.exactly), (Some(881), true));
+    let alone = pb::Draft { exactly: true, ..request() };
+    assert_eq!(refused(alone), (Reason::WrongField, vec!["explained_at".to_owned()]));
+}
+
+#[test]
 fn times_in_the_past_are_refused() {
     let wrong = |field: &str| (Reason::WrongField, vec![field.to_owned()]);
     assert_eq!(refused(pb::Draft { reply_by_ms: 999_999, ..request() }), wrong("draft.reply_by_ms"));

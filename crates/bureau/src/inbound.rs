@@ -19,6 +19,7 @@ use crate::facts::facts;
 use crate::greeting::Halt;
 use crate::inbox::Known;
 use crate::journal::Note;
+use crate::outbox::Acceptance;
 use crate::views::Views;
 
 /// The signed type of an acceptance.
@@ -182,7 +183,8 @@ impl Inbound {
         if acceptance.id != id.to_string() || !same || acceptance.log_id != self.log_id {
             return Err(Refusal::of(Reason::BodyMismatch, "acceptance"));
         }
-        Ok(())
+        // Whatever is journaled must be readable at every start.
+        Acceptance::try_from(&acceptance).map(drop)
     }
 
     fn delivery(&mut self, delivery: pb::Delivery, views: &Views, batch: &mut Batch) -> Result<(), Broken> {

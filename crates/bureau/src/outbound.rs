@@ -134,7 +134,7 @@ mod tests {
     use i247_model::{Kind, Sender, Timestamp};
 
     use super::*;
-    use crate::outbox::{Sent, SentState};
+    use crate::outbox::{Acceptance, Sent, SentState};
 
     fn outbox(ids: &[&str]) -> Outbox {
         outbox_with(ids, &[])
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_new_stream_begins_with_the_lowest_unanswered_number() {
         let mut outbox = outbox(&["FR-1-N-1", "FR-1-N-2", "FR-1-N-3"]);
-        outbox.answered(&"FR-1-N-1".parse().unwrap(), SentState::Accepted(5));
+        outbox.answered(&"FR-1-N-1".parse().unwrap(), SentState::Accepted(Acceptance::default()));
         let mut outbound = Outbound::new(64, &outbox);
         assert_eq!(taken(&mut outbound, &outbox, 0), ["FR-1-N-2", "FR-1-N-3"]);
     }

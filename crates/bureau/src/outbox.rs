@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use i247_model::{CountryCode, Hash, Kind, Lane, MessageId, Refusal, Sender, Timestamp};
+use i247_model::{CountryCode, Hash, Kind, Lane, MessageId, Party, Refusal, Sender, Timestamp};
 use i247_wire::pb;
 
 /// Where a sent message stands between this bureau and the hub.
@@ -10,10 +10,36 @@ use i247_wire::pb;
 pub(crate) enum SentState {
     /// Durable here, not yet answered.
     Waiting,
-    /// In the hub's log at this position.
-    Accepted(u64),
+    /// In the hub's log.
+    Accepted(Acceptance),
     /// There will be no acceptance.
     Refused(Refusal),
+}
+
+/// What the hub's acceptance says of a message.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Acceptance {
+    /// Place in the hub's log.
+    pub(crate) position: u64,
+    /// Recipients that became members after the explanation that the message names.
+    pub(crate) come: Vec<Party>,
+    /// Who would receive it, had its membership not ended after that explanation.
+    pub(crate) gone: Vec<Party>,
+}
+
+impl TryFrom<&pb::Acceptance> for Acceptance {
+    type Error = Refusal;
+
+    fn try_from(wire: &pb::Acceptance) -> Result<Self, Refusal> {
+        let parties = |texts: &[String], field: &'static str| -> Result<Vec<Party>, Refusal> {
+            texts.iter().map(|text| i247_wire::parsed(text, field)).collect()
+        };
+        Ok(Self {
+            position: wire.position,
+            come: parties(&wire.come, "acceptance.come")?,
+            gone: parties(&wire.gone, "acceptance.gone")?,
+        })
+    }
 }
 
 /// A message of this bureau.

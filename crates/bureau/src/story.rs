@@ -28,6 +28,8 @@ pub(crate) fn header(id: &str, kind: Kind) -> Header {
         commitment: Hash([4; 32]),
         wraps_root: None,
         attachments: Vec::new(),
+        explained_at: None,
+        exactly: false,
     }
 }
 
@@ -57,16 +59,19 @@ pub(crate) fn sealed(header: &Header) -> pb::JournalEntry {
 }
 
 pub(crate) fn accepted_by_hub(header: &Header, position: u64) -> pb::JournalEntry {
-    use prost::Message as _;
-    let acceptance = pb::Acceptance {
+    answered(&pb::Acceptance {
         id: header.id.to_string(),
         log_id: Bytes::from_static(b"log"),
         position,
         ..Default::default()
-    };
+    })
+}
+
+pub(crate) fn answered(acceptance: &pb::Acceptance) -> pb::JournalEntry {
+    use prost::Message as _;
     let signed = pb::Signed { payload: acceptance.encode_to_vec().into(), ..Default::default() };
     let result = pb::SubmitResult {
-        id: header.id.to_string(),
+        id: acceptance.id.clone(),
         result: Some(pb::submit_result::Result::Acceptance(signed)),
     };
     entry(Event::Answered(pb::JournalAnswered { result: Some(result) }))

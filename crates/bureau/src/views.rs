@@ -14,7 +14,7 @@ use prost::Message as _;
 use crate::cases::Cases;
 use crate::inbox::{Inbox, Received};
 use crate::names::Names;
-use crate::outbox::{Outbox, Sealed, Sent, SentState};
+use crate::outbox::{Acceptance, Outbox, Sealed, Sent, SentState};
 
 /// A journal entry that this program cannot read: written by a later version, or damaged before it was written.
 #[derive(Debug, thiserror::Error)]
@@ -154,12 +154,13 @@ impl Views {
             Some(pb::submit_result::Result::Acceptance(signed)) => {
                 let acceptance = pb::Acceptance::decode(signed.payload.clone())
                     .map_err(|_| Refusal::of(Reason::Malformed, "result.acceptance"))?;
+                let told = Acceptance::try_from(&acceptance)?;
                 self.outbox.log_id = acceptance.log_id.to_vec();
                 if acceptance.position > self.outbox.log_end_seen {
                     self.outbox.log_end_seen = acceptance.position;
                     self.outbox.newest_acceptance = Some(signed.clone());
                 }
-                self.outbox.answered(&id, SentState::Accepted(acceptance.position));
+                self.outbox.answered(&id, SentState::Accepted(told));
             }
             Some(pb::submit_result::Result::Refusal(refusal)) => {
                 self.outbox.answered(&id, SentState::Refused(Refusal::try_from(refusal.clone())?));

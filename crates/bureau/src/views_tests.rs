@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::inbox::Mark;
-use crate::story::{about, accepted, arrived, case, entry, header, sealed};
+use crate::story::{about, accepted, answered, arrived, case, entry, header, sealed};
 
 fn built(entries: &[pb::JournalEntry]) -> Views {
     let mut views = Views::new("FR".parse().unwrap());
@@ -103,6 +103,28 @@ fn the_hubs_word_is_remembered() {
     assert_eq!(views.outbox.waiting(), 0);
     assert_eq!(views.outbox.open(10).len(), 2);
     assert_eq!(views.key("case-7").unwrap().id.to_string(), "FR-1-N-1");
+}
+
+#[test]
+fn who_came_and_who_went_is_remembered_from_the_hubs_receipt() {
+    let words = header("FR-1-N-1", Kind::FreeText);
+    let acceptance = pb::Acceptance {
+        id: words.id.to_string(),
+        position: 12,
+        come: vec!["DE".into()],
+        gone: vec!["BR".into(), "US".into()],
+        ..Default::default()
+    };
+    let entries = [accepted(&words, about(""), ""), sealed(&words), answered(&acceptance)];
+    let SentState::Accepted(told) = built(&entries).outbox.get(&words.id).unwrap().state.clone() else {
+        panic!("not accepted")
+    };
+    assert_eq!((told.position, told.come), (12, vec!["DE".parse().unwrap()]));
+    assert_eq!(told.gone, ["BR".parse().unwrap(), "US".parse().unwrap()]);
+    let garbled = pb::Acceptance { come: vec!["nobody".into()], ..acceptance };
+    let mut views = Views::new("FR".parse().unwrap());
+    let error = views.apply(3, &answered(&garbled)).unwrap_err();
+    assert_eq!(error.what, "acceptance.come");
 }
 
 #[test]

@@ -30,6 +30,9 @@ Officers speak to the desk of their own bureau, reviewers and operators to the h
 identity, is said by a context: `i247 context list` shows those that there are, `--as FR` takes the one that leads \
 to France's desk.";
 
+/// Heading of what every verb understands.
+const EVERYWHERE: &str = "Everywhere";
+
 const AFTER_HELP: &str = "\
 Message ids may be shortened to a prefix that only one message has: `i247 show FR-1-U-10`.
 
@@ -55,13 +58,13 @@ pub struct Cli {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Global {
     /// Act for this country: take the context that leads to its desk
-    #[arg(long = "as", global = true, value_name = "COUNTRY", value_parser = country, conflicts_with = "context")]
+    #[arg(long = "as", global = true, help_heading = EVERYWHERE, value_name = "COUNTRY", value_parser = country, conflicts_with = "context")]
     pub(crate) country: Option<CountryCode>,
     /// Take the context of this name instead of the chosen one
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// Print JSON, with the field names of the protocol
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
 }
 

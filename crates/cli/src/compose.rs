@@ -9,7 +9,8 @@ use i247_model::{Kind, Region, Timestamp};
 use crate::fail::Fail;
 use crate::forms;
 use crate::message::{
-    ArrestArgs, AskArgs, DiffuseArgs, LocateArgs, Message, NoticeArgs, ReplyArgs, TextArgs, To, WithdrawArgs,
+    ArrestArgs, AskArgs, DiffuseArgs, LocateArgs, Message, NoticeArgs, ReplyArgs, RestrictArgs, TextArgs, To,
+    WithdrawArgs,
 };
 
 /// Longest subject line that is made here, in bytes.
@@ -36,6 +37,7 @@ pub(crate) fn compose(message: &Message, read: &Read) -> Result<pb::Draft, Fail>
         Message::Withdraw(args) => withdrawal(args, read)?,
         Message::Locate(args) => located(args, read)?,
         Message::Arrest(args) => arrest(args, read)?,
+        Message::Restrict(args) => restriction(args),
         Message::Text(args) => text(args, read)?,
     };
     let body = pb::Body {
@@ -50,6 +52,8 @@ pub(crate) fn compose(message: &Message, read: &Read) -> Result<pb::Draft, Fail>
         body: Some(body),
         lane: common.lane.map_or(pb::Lane::Unspecified, |lane| lane.wire()).into(),
         operation: common.operation.clone().unwrap_or_default(),
+        explained_at: common.explained_at.unwrap_or_default(),
+        exactly: common.exactly,
         ..draft
     })
 }
@@ -191,6 +195,12 @@ fn arrest(args: &ArrestArgs, read: &Read) -> Result<Parts, Fail> {
     let draft =
         pb::Draft { kind: pb::Kind::ArrestReport.into(), refers_to: args.id.clone(), ..Default::default() };
     Ok((draft, format!("Arrest: {}", form.notice_id), pb::body::Form::ArrestReport(form)))
+}
+
+fn restriction(args: &RestrictArgs) -> Parts {
+    let except = args.countries.iter().map(ToString::to_string).collect();
+    let draft = pb::Draft { kind: pb::Kind::Restriction.into(), ..Default::default() };
+    (draft, "Restriction".to_owned(), pb::body::Form::Restriction(pb::Restriction { except }))
 }
 
 fn text(args: &TextArgs, read: &Read) -> Result<Parts, Fail> {

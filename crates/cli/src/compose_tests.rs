@@ -145,3 +145,22 @@ fn a_subject_line_is_cut_between_characters() {
     let text = "é".repeat(100);
     assert_eq!(shortened(&text), "é".repeat(60));
 }
+
+#[test]
+fn what_was_explained_can_be_held_to() {
+    let draft = composed(&["text", "all", "hello", "--explained-at", "31", "--exactly"], &at_now()).unwrap();
+    assert_eq!((draft.explained_at, draft.exactly), (31, true));
+    let without = Line::try_parse_from(["i247", "text", "all", "hello", "--exactly"]);
+    assert!(without.unwrap_err().to_string().contains("--explained-at"));
+}
+
+#[test]
+fn a_restriction_names_whom_it_bars_or_nobody() {
+    for (words, barred) in [(["restrict", "ch,SN"], vec!["CH", "SN"]), (["restrict", "--none"], vec![])] {
+        let draft = composed(&words, &at_now()).unwrap();
+        assert_eq!(draft.kind(), pb::Kind::Restriction);
+        let Some(pb::body::Form::Restriction(restriction)) = draft.body.unwrap().form else { panic!() };
+        assert_eq!(restriction.except, barred);
+    }
+    assert!(Line::try_parse_from(["i247", "restrict"]).is_err());
+}

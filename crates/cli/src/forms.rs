@@ -92,7 +92,7 @@ fn unreadable(colour: Colour, problem: &str) -> Fail {
 /// An empty form of this colour with the comments of the proto file.
 pub(crate) fn template(colour: Colour) -> String {
     let mut text = format!(
-        "# Form of a {colour} notice or diffusion. Fill in what is known; what must be there and is not is named\n\
+        "# Form of a notice or diffusion, {colour}. Fill in what is known; what must be there and is not is named\n\
          # when the form is sent. Invented persons only.\n\n"
     );
     if let Some(known) = describe(FORM) {

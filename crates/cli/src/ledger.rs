@@ -5,16 +5,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use i247_hub::{RebuildError, RecoverError};
 use i247_ledger::{Ledger, Options, Segments};
 use i247_model::CountryCode;
 use i247_trust::Root;
 use serde_json::json;
 
 use crate::args::country;
-use crate::fail::{Exit, Fail, causes};
+use crate::fail::{Exit, Fail};
 use crate::forms::read;
 use crate::out;
 use crate::render;
+use crate::services::next_of_log;
 use crate::session::Session;
 
 #[derive(Debug, Subcommand)]
@@ -115,7 +117,10 @@ async fn hub(args: &RebuildArgs, log: &Path, session: &Session) -> Result<(Strin
     let root = root(dir)?;
     let rebuilt = i247_hub::rebuild(session.seams.disk.clone(), session.seams.blocking.clone(), log, root)
         .await
-        .map_err(|error| refused(&error))?;
+        .map_err(|error| match &error {
+            RebuildError::Recover(RecoverError::Open(open)) => refused(&error, next_of_log(open)),
+            _ => refused(&error, CHECK),
+        })?;
     out::talk(&format!("{} snapshots thrown away, a new one stored", rebuilt.snapshots_removed));
     Ok((rebuilt.digest, rebuilt.entries))
 }
@@ -125,23 +130,20 @@ async fn bureau(args: &RebuildArgs, log: &Path, session: &Session) -> Result<(St
         return Err(Fail::usage("it is not said whose journal this is", "name the country with --country"));
     };
     let options = Options { blocking: session.seams.blocking.clone(), ..Options::default() };
-    let (segments, _) =
-        Segments::open(session.seams.disk.clone(), log, options).map_err(|error| refused(&error))?;
+    let (segments, _) = Segments::open(session.seams.disk.clone(), log, options)
+        .map_err(|error| refused(&error, next_of_log(&error)))?;
     let entries = segments.end().0;
     let ledger: Arc<dyn Ledger> = Arc::new(segments.clone());
-    let digest = i247_bureau::rebuild(country, ledger, session.seams.clock.clone())
-        .await
-        .map_err(|error| refused(&error))?;
-    segments.close().await.map_err(|error| refused(&error))?;
+    let clock = session.seams.clock.clone();
+    let digest =
+        i247_bureau::rebuild(country, ledger, clock).await.map_err(|error| refused(&error, CHECK))?;
+    segments.close().await.map_err(|error| refused(&error, CHECK))?;
     Ok((digest.to_string(), entries))
 }
 
-fn refused(error: &dyn std::error::Error) -> Fail {
-    let next = if causes(error).contains("in use") {
-        "stop the service first"
-    } else {
-        "`i247 ledger check DIR` says what is wrong where"
-    };
+const CHECK: &str = "`i247 ledger check DIR` says what is wrong where";
+
+fn refused(error: &dyn std::error::Error, next: &str) -> Fail {
     Fail::because("nothing was rebuilt", error, next)
 }
 

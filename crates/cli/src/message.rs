@@ -53,6 +53,8 @@ pub(crate) enum Message {
     Locate(LocateArgs),
     /// Report that the subject of a received notice was arrested
     Arrest(ArrestArgs),
+    /// Bar countries from all that this country owns, from now on; replaces the list before
+    Restrict(RestrictArgs),
     /// Send words that fit no form
     Text(TextArgs),
 }
@@ -81,6 +83,12 @@ pub(crate) struct Common {
     /// A condition on its use, such as CONTACT_SOURCE_BEFORE_ACTION; may be given several times
     #[arg(long)]
     pub(crate) handling: Vec<String>,
+    /// The entry that `explain` named: `status` then tells who came to the recipients or went since
+    #[arg(long, value_name = "ENTRY")]
+    pub(crate) explained_at: Option<u64>,
+    /// Be refused rather than reach others than `explain` named
+    #[arg(long, requires = "explained_at")]
+    pub(crate) exactly: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -312,6 +320,19 @@ pub(crate) struct ArrestArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RestrictArgs {
+    /// The countries that are barred
+    #[arg(value_name = "COUNTRIES", value_delimiter = ',', value_parser = country)]
+    #[arg(required_unless_present = "none", conflicts_with = "none")]
+    pub(crate) countries: Vec<CountryCode>,
+    /// Bar nobody any more
+    #[arg(long)]
+    pub(crate) none: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct TextArgs {
     #[command(flatten)]
     pub(crate) to: To,
@@ -334,6 +355,7 @@ impl Message {
             Self::Withdraw(args) => &args.common,
             Self::Locate(args) => &args.common,
             Self::Arrest(args) => &args.common,
+            Self::Restrict(args) => &args.common,
             Self::Text(args) => &args.common,
         }
     }

@@ -243,9 +243,9 @@ mod tests {
             [
                 "person_status: one of WANTED, CONVICTED, CHARGED, SUSPECT, WITNESS, VICTIM, MISSING, DECEASED \
                  is expected",
-                "publish_extract: true or false is expected",
                 "red.chargs: there is no such key; did you mean \"charges\"?",
                 "red.facts: text in quotes is expected",
+                "publish_extract: true or false is expected",
             ]
         );
     }
@@ -254,6 +254,6 @@ mod tests {
     fn two_colours_in_one_form_are_refused() {
         let two = json!({"red": {}, "blue": {}});
         let faults = from_json(describe("NoticeForm").unwrap(), &two).unwrap_err();
-        assert_eq!(faults, ["red: blue is filled in already; one form only"]);
+        assert_eq!(faults, ["blue: red is filled in already; one form only"]);
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use toml::{Table, Value};
 
 use crate::args::country;
-use crate::fail::{Fail, causes};
+use crate::fail::Fail;
 use crate::out;
 use crate::session::{Session, credentials};
 
@@ -163,7 +163,7 @@ pub(crate) async fn hub(args: HubArgs, session: &Session) -> Result<(), Fail> {
     let site = config.site.clone();
     let hub = Box::pin(i247_hub::Hub::build(config, own, session.seams.clone()))
         .await
-        .map_err(|error| Fail::because("the hub does not start", &error, next_of_start(&causes(&error))))?;
+        .map_err(|error| Fail::because("the hub does not start", &error, next_of_hub(&error)))?;
     announce(&format!("hub {site}"), hub.local_addr(), args.common.ready_file.as_deref())?;
     let stop = stop_when_asked();
     Box::pin(hub.serve(stop)).await.map_err(|error| {
@@ -187,10 +187,9 @@ pub(crate) async fn bureau(args: BureauArgs, session: &Session) -> Result<(), Fa
         return Ok(());
     }
     let own = credentials(&config.credentials)?;
-    let bureau =
-        Box::pin(i247_bureau::Bureau::build(config, own, session.seams.clone())).await.map_err(|error| {
-            Fail::because("the bureau does not start", &error, next_of_start(&causes(&error)))
-        })?;
+    let bureau = Box::pin(i247_bureau::Bureau::build(config, own, session.seams.clone()))
+        .await
+        .map_err(|error| Fail::because("the bureau does not start", &error, next_of_bureau(&error)))?;
     announce(&format!("bureau {}", args.country), bureau.local_addr(), args.common.ready_file.as_deref())?;
     let stop = stop_when_asked();
     Box::pin(bureau.serve(stop)).await.map_err(|error| {
@@ -261,18 +260,42 @@ fn misconfigured(error: &ConfigError) -> Fail {
     fail
 }
 
-/// What to do when a service does not start, by what its causes say.
-fn next_of_start(causes: &str) -> &'static str {
-    if causes.contains("in use by another process") {
-        "stop the other process on this data directory, or name another with --data"
-    } else if causes.contains("damaged") {
-        "`i247 ledger check DIR` says what is wrong where; restore the data from a copy"
-    } else if causes.contains("listen") {
-        "name another address with --listen; port 0 takes a free one"
-    } else if causes.contains("certificate") || causes.contains("credentials") {
-        "name the directory of this service's own certificates with --credentials"
-    } else {
-        "see that the directories in `--print-config` are there and can be written"
+/// What to do when a hub does not start.
+fn next_of_hub(error: &i247_hub::BuildError) -> &'static str {
+    use i247_hub::{BuildError, RecoverError};
+    match error {
+        BuildError::WrongIdentity(_) => "name the hub's own certificates with --credentials, and its --site",
+        BuildError::Recover(RecoverError::Open(error)) => next_of_log(error),
+        BuildError::Listen { .. } => "name another address with --listen; port 0 takes a free one",
+        BuildError::Telemetry(_) => "mend the settings that begin with --telemetry",
+        _ => "see that the directories in `--print-config` are there, complete, and can be written",
+    }
+}
+
+/// What to do when a bureau does not start.
+fn next_of_bureau(error: &i247_bureau::BuildError) -> &'static str {
+    use i247_bureau::BuildError;
+    match error {
+        BuildError::Identity { .. } => "name the bureau's own certificates with --credentials",
+        BuildError::Ledger(error) => next_of_log(error),
+        BuildError::Listen { .. } => "name another address with --listen; port 0 takes a free one",
+        BuildError::Telemetry(_) => "mend the settings that begin with --telemetry",
+        BuildError::Register { .. } => "mend that line of the register, or name another with --register",
+        BuildError::Hub(_) => "name the hub as HOST:PORT with --hub",
+        _ => "see that the directories in `--print-config` are there, complete, and can be written",
+    }
+}
+
+/// What to do when a log cannot be opened.
+pub(crate) fn next_of_log(error: &i247_ledger::OpenError) -> &'static str {
+    use i247_ledger::OpenError;
+    match error {
+        OpenError::Locked(_) => "stop the service that uses it first, or name another directory",
+        OpenError::Damaged { .. } => {
+            "`i247 ledger check DIR` says what is wrong where; restore it from a copy"
+        }
+        OpenError::Version { .. } => "run the version of i247 that wrote it",
+        OpenError::Io { .. } => "see that the directory is there and can be written by this user",
     }
 }
 

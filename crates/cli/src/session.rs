@@ -107,7 +107,12 @@ impl Session {
             if !matches!(context.server, Identity::Hub(_)) {
                 continue;
             }
-            let own = credentials(&context.credentials)?;
+            let own = match credentials(&context.credentials) {
+                Ok(own) => own,
+                // One that nobody named may be stale; the next one may do.
+                Err(_) if self.global.context.is_none() => continue,
+                Err(fail) => return Err(fail),
+            };
             if fits(&own.identity) {
                 let server = context.server.clone();
                 let channel = self.channel(&context.address, &own, move |found| *found == server)?;

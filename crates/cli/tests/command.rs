@@ -1,4 +1,5 @@
 //! The program as people run it: real processes, real files, and what they print. One network, set up by hand.
+#![expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -205,7 +206,7 @@ fn a_network_set_up_by_hand_carries_questions_answers_and_notices() {
 
     let (code, said) = desk.refused("ledger rebuild hub --credentials lena");
     assert_eq!(code, 4, "{said}");
-    assert!(said.contains("stop the service first"), "{said}");
+    assert!(said.contains("stop the service that uses it first"), "{said}");
     for n in (0..3).rev() {
         desk.stop(n);
     }
@@ -220,12 +221,33 @@ fn a_network_set_up_by_hand_carries_questions_answers_and_notices() {
     let (code, said) = desk.refused("inbox --as FR");
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("connection refused"), "{said}");
+
+    damage(&desk.path("br_data/journal"));
+    let (code, said) = desk.refused("ledger check br_data");
+    assert_eq!(code, 1);
+    assert!(said.contains("restore the directory from a copy"), "{said}");
+    let (code, said) = desk.refused("ledger rebuild br_data --country BR");
+    assert_eq!(code, 4);
+    assert!(said.contains("`i247 ledger check DIR` says what is wrong where"), "{said}");
+}
+
+/// Flips the first byte of the first segment.
+fn damage(log: &Path) {
+    let names = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
+    let mut segments: Vec<PathBuf> = names.filter(|path| path.metadata().unwrap().len() > 4096).collect();
+    segments.sort();
+    let mut bytes = std::fs::read(&segments[0]).unwrap();
+    bytes[0] ^= 0xff;
+    std::fs::write(&segments[0], bytes).unwrap();
 }
 
 fn ask_and_answer(desk: &Desk) {
     let explained = desk.done("explain ask BR --about fraud --as FR");
     assert!(explained.contains("Brazil") && explained.contains("named"), "{explained}");
-    let id = desk.done("ask BR --about fraud --name Marlowe --lane urgent --as FR");
+    let at = desk.json("explain ask BR --about fraud --as FR")["directory_position"].clone();
+    let id = desk.done(&format!(
+        "ask BR --about fraud --name Marlowe --lane urgent --explained-at {at} --exactly --as FR"
+    ));
     desk.wait_for("the request at BR", || {
         let inbox = desk.json("inbox --kind request --unopened --as BR");
         ids(&inbox).contains(&id).then_some(())

@@ -205,6 +205,8 @@ pub(crate) fn sign(
             commitment: carried.commitment,
             wraps_root: None,
             attachments: message.attachments,
+            explained_at: None,
+            exactly: false,
         };
         i247_wire::check_header(&header)?;
         let encoded = encode_header(&header);
@@ -254,6 +256,7 @@ mod tests {
 
     fn examined(request: &str, except: &[&str], addendum_to: Option<&str>) -> Examined {
         Examined {
+            approved: false,
             header: Header {
                 id: request.parse().unwrap(),
                 key_id: Hash([1; 32]),
@@ -276,6 +279,8 @@ mod tests {
                 commitment: Hash([3; 32]),
                 wraps_root: None,
                 attachments: vec![Hash([4; 32])],
+                explained_at: None,
+                exactly: false,
             },
             header_hash: Hash([5; 32]),
             requester: "FR".parse().unwrap(),

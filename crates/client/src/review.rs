@@ -71,6 +71,8 @@ pub struct Examined {
     pub notice_id: String,
     /// The edition that it would be published as.
     pub edition: u32,
+    /// It was approved before, and only the publication is missing.
+    pub approved: bool,
     /// The published notice that would be changed, for an addendum.
     pub addendum_to: Option<MessageId>,
     /// Countries that the owner bars.
@@ -86,8 +88,8 @@ pub struct Examined {
 pub struct Published {
     /// The country's request.
     pub request: MessageId,
-    /// The decision.
-    pub decision: MessageId,
+    /// The decision; none when an earlier one waited for this publication.
+    pub decision: Option<MessageId>,
     /// The notice or addendum.
     pub publication: MessageId,
     /// The notice's number.
@@ -140,17 +142,24 @@ impl Reviewer {
     pub async fn approve(&mut self, requests: &[Examined]) -> Result<Vec<Published>, ClientError> {
         let mut messages = Vec::with_capacity(2 * requests.len());
         for examined in requests {
-            messages.extend(approval(examined));
+            let [decision, publication] = approval(examined);
+            if !examined.approved {
+                messages.push(decision);
+            }
+            messages.push(publication);
         }
-        let ids = self.submit(messages).await?;
-        let pairs = ids.chunks_exact(2);
-        let published = requests.iter().zip(pairs).map(|(examined, ids)| Published {
-            request: examined.header.id.clone(),
-            decision: ids[0].clone(),
-            publication: ids[1].clone(),
-            notice_id: examined.notice_id.clone(),
-        });
-        Ok(published.collect())
+        let mut ids = self.submit(messages).await?.into_iter();
+        let mut published = Vec::with_capacity(requests.len());
+        for examined in requests {
+            let decision = if examined.approved { None } else { ids.next() };
+            published.push(Published {
+                request: examined.header.id.clone(),
+                decision,
+                publication: ids.next().ok_or_else(|| ClientError::unexpected("no result"))?,
+                notice_id: examined.notice_id.clone(),
+            });
+        }
+        Ok(published)
     }
 
     /// Refuses a request and tells the country why.
@@ -298,6 +307,7 @@ fn examined(shown: pb::ShowPendingResponse, root: &Root, now: Timestamp) -> Resu
         requester,
         notice_id: pending.notice_id,
         edition: pending.edition,
+        approved: pending.approved,
         addendum_to: i247_wire::parsed_option(&pending.addendum_to, "addendum_to").map_err(broken)?,
         except: barred.map_err(broken)?,
         form: asked.form.unwrap_or_default(),

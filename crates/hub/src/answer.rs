@@ -1,8 +1,8 @@
 //! Answers to submissions: the hub's signed promise, or a refusal. It must not be asked before the entry is durable.
 
 use bytes::Bytes;
-use i247_model::{Hash, MessageId, Refusal, Timestamp};
-use i247_router::{Answer as Answered, Decision, Stamp};
+use i247_model::{Hash, MessageId, Party, Refusal, Timestamp};
+use i247_router::{Acceptance, Answer as Answered, Decision, Stamp};
 use i247_trust::{SigningKey, sign};
 use i247_wire::pb;
 use prost::Message as _;
@@ -25,7 +25,7 @@ struct Accepted {
     header_hash: Hash,
     position: u64,
     at: Timestamp,
-    recipients: usize,
+    told: Acceptance,
 }
 
 impl Outcome {
@@ -38,19 +38,19 @@ impl Outcome {
         header_hash: Hash,
         position: u64,
         at: Timestamp,
-        recipients: usize,
+        told: Acceptance,
     ) -> Self {
-        Self { id, result: Ok(Accepted { header_hash, position, at, recipients }) }
+        Self { id, result: Ok(Accepted { header_hash, position, at, told }) }
     }
 
     /// The first answer again.
     pub(crate) fn answered(id: MessageId, answered: &Answered) -> Self {
         let result = match &answered.outcome {
-            Ok(recipients) => Ok(Accepted {
+            Ok(told) => Ok(Accepted {
                 header_hash: answered.header_hash,
                 position: answered.position,
                 at: answered.at,
-                recipients: *recipients as usize,
+                told: told.clone(),
             }),
             Err(refusal) => Err(refusal.clone()),
         };
@@ -62,13 +62,13 @@ impl Outcome {
         let reused = || Refusal::of(i247_model::Reason::NumberReused, "id");
         match decision {
             Decision::Accepted(accepted) => {
-                Self::accepted(id, header_hash, stamp.position, stamp.at, accepted.places.len())
+                Self::accepted(id, header_hash, stamp.position, stamp.at, accepted.into())
             }
             Decision::Void(refusal) => Self::refused(id, refusal.clone()),
             Decision::Equivocation { .. } => Self::refused(id, reused()),
             // The router answers a submission with one of the three above.
             Decision::Noted | Decision::Fired(_) | Decision::Answered(_) | Decision::Older => {
-                Self::accepted(id, header_hash, stamp.position, stamp.at, 0)
+                Self::accepted(id, header_hash, stamp.position, stamp.at, Acceptance::default())
             }
         }
     }
@@ -107,15 +107,16 @@ impl Answers {
         let id = outcome.id.to_string();
         let result = match outcome.result {
             Ok(accepted) => {
+                let parties = |parties: &[Party]| parties.iter().map(Party::to_string).collect();
                 let acceptance = pb::Acceptance {
                     id: id.clone(),
                     header_hash: hash_bytes(&accepted.header_hash),
                     log_id: self.log_id.clone(),
                     position: accepted.position,
                     accepted_at_ms: accepted.at.as_millis(),
-                    recipients: u32::try_from(accepted.recipients).unwrap_or(u32::MAX),
-                    gone: Vec::new(),
-                    come: Vec::new(),
+                    recipients: accepted.told.recipients,
+                    gone: parties(&accepted.told.gone),
+                    come: parties(&accepted.told.come),
                 };
                 Wire::Acceptance(sign(&self.key, ACCEPTANCE_TYPE, acceptance.encode_to_vec()))
             }

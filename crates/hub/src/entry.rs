@@ -55,6 +55,8 @@ fn encode_accepted(accepted: &Accepted) -> pb::Accepted {
             .iter()
             .map(|back| pb::TakenBack { message_id: back.message.to_string(), party: back.party.to_string() })
             .collect(),
+        come: accepted.come.iter().map(Party::to_string).collect(),
+        gone: accepted.gone.iter().map(Party::to_string).collect(),
     }
 }
 
@@ -70,6 +72,8 @@ fn decode_accepted(wire: pb::Accepted) -> Result<Accepted, Refusal> {
         places: decode_places(wire.places)?,
         notice_id: parsed_option::<NoticeId>(&wire.notice_id, "decision.notice_id")?,
         taken_back,
+        come: parties(&wire.come, "decision.come")?,
+        gone: parties(&wire.gone, "decision.gone")?,
     })
 }
 
@@ -205,6 +209,8 @@ mod tests {
                 places: vec![place("BR"), place("JP")],
                 notice_id: Some("2010/4711".parse().unwrap()),
                 taken_back: vec![TakenBack { message: "FR-1-N-1".parse().unwrap(), party: silent }],
+                come: vec!["BR".parse().unwrap()],
+                gone: vec!["AO".parse().unwrap(), "ZW".parse().unwrap()],
             }),
             Decision::Void(Refusal::of(Reason::MissingData, "form.red.facts")),
             Decision::Noted,

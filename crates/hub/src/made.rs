@@ -81,6 +81,8 @@ impl Maker {
             commitment,
             wraps_root: None,
             attachments: Vec::new(),
+            explained_at: None,
+            exactly: false,
         }
     }
 }

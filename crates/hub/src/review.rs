@@ -31,7 +31,7 @@ impl ReviewService for Review {
         let pb::ListPendingRequest { limit, after_request_id } = request.into_inner();
         let limit = if limit == 0 { PAGE_MAX } else { limit.min(PAGE_MAX) } as usize;
         let views = self.0.views();
-        let mut waiting: Vec<&Pending> = views.state.reviews().filter(|review| !review.approved).collect();
+        let mut waiting: Vec<&Pending> = views.state.reviews().collect();
         waiting.sort_by_key(|review| (review.request.lane, review.at));
         let after = waiting.iter().position(|review| review.request.to_string() == after_request_id);
         let from = after.map_or(0, |at| at + 1);
@@ -103,6 +103,7 @@ fn pending(views: &Views, review: &Pending) -> pb::PendingNotice {
     let newest = views.state.notice(review.notice_id).map_or(0, |file| file.edition);
     pb::PendingNotice {
         edition: newest + 1,
+        approved: review.approved,
         request_id: review.request.to_string(),
         notice_id: review.notice_id.to_string(),
         requester: review.requester.to_string(),

@@ -294,13 +294,9 @@ impl Sequencer {
         let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
         let closed = views.history.closed(&id).filter(|message| message.header_hash == Some(header_hash));
         match closed {
-            Some(message) => Outcome::accepted(
-                id,
-                header_hash,
-                message.at.position,
-                message.accepted_at,
-                message.recipients.len(),
-            ),
+            Some(message) => {
+                Outcome::accepted(id, header_hash, message.at.position, message.accepted_at, message.into())
+            }
             None => Outcome::refused(id, Refusal::of(Reason::Behind, "id")),
         }
     }

@@ -30,7 +30,7 @@ pub(crate) struct Views {
 }
 
 /// The version of [`Stored`]; snapshots of other versions are passed over.
-pub(crate) const SNAPSHOT_VERSION: u32 = 1;
+pub(crate) const SNAPSHOT_VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Stored {

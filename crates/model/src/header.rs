@@ -61,4 +61,8 @@ pub struct Header {
     pub wraps_root: Option<Hash>,
     /// Commitments of the attachments.
     pub attachments: Vec<Hash>,
+    /// The directory position of the explanation that the sender saw.
+    pub explained_at: Option<u64>,
+    /// Refused when a member has come to the audience or left it since then.
+    pub exactly: bool,
 }

@@ -91,6 +91,8 @@ reasons! {
     UnknownCountry = "UNKNOWN_COUNTRY", No, "address member countries only";
     /// The audience contradicts itself or is empty.
     BadAudience = "BAD_AUDIENCE", No, "address somebody, and nobody who is excluded too";
+    /// A member has come to the audience or left it since the sender saw it explained.
+    AudienceChanged = "AUDIENCE_CHANGED", No, "explain again and send anew";
     /// The message that it refers to does not exist.
     UnknownReference = "UNKNOWN_REFERENCE", No, "refer to a message that you sent or received";
     /// It refers to a message of the wrong kind, or in a state that does not allow it.

@@ -8,9 +8,9 @@ use i247_model::{AnswerState, Identity, Kind, MessageId, Party, RecipientState, 
 use crate::mailbox::{Gap, Waiting};
 use crate::number::Numbering;
 use crate::{
-    Accepted, Answer, Deadline, Decision, DirectoryAction, DirectoryChange, Effect, Fired, FiredDeadline,
-    Input, Made, Message, MessageRef, Outcome, Place, Recipient, Stamp, State, Submission, notice, receipt,
-    request,
+    Acceptance, Accepted, Answer, Deadline, Decision, DirectoryAction, DirectoryChange, Effect, Fired,
+    FiredDeadline, Input, Made, Message, MessageRef, Outcome, Place, Recipient, Stamp, State, Submission,
+    notice, receipt, request,
 };
 
 /// What an entry changed, gathered until its end.
@@ -59,7 +59,7 @@ impl State {
         let header = &submission.header;
         // Before the notice's file goes, which says whose data it is.
         let message = message_of(self, stamp, submission, accepted);
-        self.spend(stamp, submission, Ok(u32::try_from(accepted.places.len()).unwrap_or(u32::MAX)));
+        self.spend(stamp, submission, Ok(accepted.into()));
         for taken in &accepted.taken_back {
             if let Some(at) = self.ids.get(&taken.message).copied() {
                 self.settle(at, taken.party, RecipientState::Withdrawn, stamp.at, changes);
@@ -83,7 +83,7 @@ impl State {
     }
 
     /// Keeps the answer of a submission under its number.
-    fn spend(&mut self, stamp: Stamp, submission: &Submission, outcome: Result<u32, Refusal>) {
+    fn spend(&mut self, stamp: Stamp, submission: &Submission, outcome: Result<Acceptance, Refusal>) {
         let id = &submission.header.id;
         let numbering =
             self.senders.entry(id.sender.clone()).or_insert_with(|| Numbering::of_epoch(id.epoch));
@@ -358,6 +358,8 @@ fn message_of(state: &State, stamp: Stamp, submission: &Submission, accepted: &A
         interval: header.reply_by.map(|by| request::interval(stamp.at, by)),
         reply_to_all: header.reply_to_all,
         withdrawn: false,
+        come: accepted.come.clone(),
+        gone: accepted.gone.clone(),
         recipients: BTreeMap::new(),
     }
 }
@@ -378,6 +380,8 @@ fn made_message(stamp: Stamp, made: &Made) -> Message {
         interval: None,
         reply_to_all: false,
         withdrawn: false,
+        come: Vec::new(),
+        gone: Vec::new(),
         recipients: BTreeMap::new(),
     }
 }

@@ -41,6 +41,13 @@ pub fn explain(state: &State, question: &Question<'_>) -> Result<Vec<(Party, Rul
     Ok(everyone().map(|party| (party, call.rule(party))).collect())
 }
 
+/// Who came to an audience and who went from it since it was explained.
+#[derive(Default)]
+pub(crate) struct Changes {
+    pub(crate) come: Vec<Party>,
+    pub(crate) gone: Vec<Party>,
+}
+
 /// A question whose kind, reference and audience are in order.
 pub(crate) struct Call<'a> {
     state: &'a State,
@@ -92,6 +99,23 @@ impl<'a> Call<'a> {
         if nobody { Err(bad("audience")) } else { Ok(places) }
     }
 
+    /// Who came to the audience and who went from it by becoming a member, or ceasing to be one, after this
+    /// position.
+    pub(crate) fn changes_since(&self, position: u64) -> Changes {
+        let mut changes = Changes::default();
+        for party in self.candidates() {
+            let was_member = self.state.directory.was_member(party, position);
+            let rule = self.rule(party);
+            let left = matches!(rule, Rule::NotAMember | Rule::Revoked);
+            if rule.admits() && !was_member {
+                changes.come.push(party);
+            } else if left && was_member && self.rule_of_member(party).admits() {
+                changes.gone.push(party);
+            }
+        }
+        changes
+    }
+
     /// The deliveries, still queued, that a withdrawal or cancellation takes back.
     pub(crate) fn taken_back(&self) -> Vec<TakenBack> {
         let mut taken = Vec::new();
@@ -109,11 +133,19 @@ impl<'a> Call<'a> {
         if self.question.sender.party() == party {
             return Rule::Sender;
         }
-        let standing = match self.state.directory.standing_of(party) {
-            None => return Rule::NotAMember,
-            Some(Standing::Revoked) => return Rule::Revoked,
-            Some(standing) => standing,
-        };
+        match self.state.directory.standing_of(party) {
+            None => Rule::NotAMember,
+            Some(Standing::Revoked) => Rule::Revoked,
+            Some(Standing::Active) => self.rule_of_member(party),
+            Some(Standing::Suspended) => match self.rule_of_member(party) {
+                rule if rule.admits() => Rule::Suspended,
+                rule => rule,
+            },
+        }
+    }
+
+    /// The rule for a party that is a member in good standing, or would be one.
+    fn rule_of_member(&self, party: Party) -> Rule {
         let wish = self.wish(party);
         if wish == Rule::NotNamed {
             return wish;
@@ -126,7 +158,7 @@ impl<'a> Call<'a> {
                 return Rule::RestrictedByOwner;
             }
         }
-        if standing == Standing::Suspended { Rule::Suspended } else { wish }
+        wish
     }
 
     /// What the sender's words say about a party, whatever it may be allowed.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use i247_model::{Header, Kind, Reason, Refusal};
+use i247_model::{Header, Kind, Party, Reason, Refusal};
 
-use crate::audience::Call;
+use crate::audience::{Call, Changes};
 use crate::number::{Turn, turn};
 use crate::{
     Accepted, Decision, Input, Question, Stamp, State, Submission, notice, receipt, reference, request,
@@ -82,7 +82,25 @@ fn accept(state: &State, stamp: Stamp, submission: &Submission) -> Result<Accept
     }
     let call = Call::new(state, question)?;
     let notice_id = notice::check(state, stamp, submission, &call)?;
-    Ok(Accepted { places: call.places(header.id.lane)?, notice_id, taken_back: call.taken_back() })
+    let Changes { come, gone } =
+        header.explained_at.map(|position| call.changes_since(position)).unwrap_or_default();
+    if header.exactly {
+        check_unchanged(&come, &gone)?;
+    }
+    Ok(Accepted {
+        places: call.places(header.id.lane)?,
+        notice_id,
+        taken_back: call.taken_back(),
+        come,
+        gone,
+    })
+}
+
+/// The sender wants the audience that it saw, or none.
+fn check_unchanged(come: &[Party], gone: &[Party]) -> Result<(), Refusal> {
+    let come = come.iter().map(|party| format!("audience.come.{party}"));
+    let fields: Vec<String> = come.chain(gone.iter().map(|party| format!("audience.gone.{party}"))).collect();
+    if fields.is_empty() { Ok(()) } else { Err(Refusal::of_fields(Reason::AudienceChanged, fields)) }
 }
 
 /// Fields that a kind needs or must not have, all faults at once.
@@ -93,11 +111,17 @@ fn check_fields(stamp: Stamp, submission: &Submission, new_epoch: bool) -> Resul
         (Kind::Request, None) => false,
         (_, reply_by) => reply_by.is_none(),
     };
+    // Nobody can have seen what is yet to be entered.
+    let explained_fits = match header.explained_at {
+        Some(position) => position < stamp.position,
+        None => !header.exactly,
+    };
     let faults = [
         ("reply_by_ms", !reply_by_fits),
         ("reply_stage", header.reply_stage.is_some() != (header.kind == Kind::Reply)),
         ("reply_to_all", header.reply_to_all && header.kind != Kind::Request),
         ("review_decision.verdict", lacks_verdict(header, submission)),
+        ("explained_at", !explained_fits),
         ("new_epoch.epoch", header.kind == Kind::NewEpoch && !new_epoch),
     ];
     let fields: Vec<String> =

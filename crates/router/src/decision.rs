@@ -47,6 +47,10 @@ pub struct Accepted {
     pub notice_id: Option<NoticeId>,
     /// Deliveries, still queued, that it took back.
     pub taken_back: Vec<TakenBack>,
+    /// Recipients that became members after the explanation that the header names.
+    pub come: Vec<Party>,
+    /// Who would receive if its membership had not ended after that explanation.
+    pub gone: Vec<Party>,
 }
 
 /// A recipient and its mailbox number. The lane is the message's.

@@ -35,6 +35,8 @@ pub struct Record {
     pub position: u64,
     /// Sequence of the last change.
     pub sequence: u64,
+    /// Positions at which its membership began and ended, in turn. A suspension ends no membership.
+    pub membership: Vec<u64>,
 }
 
 /// The directory.
@@ -89,6 +91,14 @@ impl Directory {
     /// Whether a country is a member now, if only a suspended one.
     pub fn is_member(&self, country: CountryCode) -> bool {
         matches!(self.standing_of(country.into()), Some(Standing::Active | Standing::Suspended))
+    }
+
+    /// Whether a party was a member once the entry at this position was in force, if only a suspended one.
+    pub(crate) fn was_member(&self, party: Party, position: u64) -> bool {
+        let Party::Bureau(country) = party else { return true };
+        let record = self.records.get(&Identity::Bureau(country));
+        let turns = record.map_or(0, |record| record.membership.partition_point(|turn| *turn <= position));
+        turns % 2 == 1
     }
 
     /// The standing of a mailbox's owner.
@@ -168,10 +178,18 @@ impl Directory {
             since: stamp.at,
             position: stamp.position,
             sequence: 0,
+            membership: Vec::new(),
         });
         record.since = stamp.at;
         record.position = stamp.position;
         record.sequence = change.sequence;
+        let is_member = record.membership.len() % 2 == 1;
+        let turns = match change.action {
+            DirectoryAction::Admit => !is_member,
+            DirectoryAction::Revoke => is_member,
+            DirectoryAction::Suspend | DirectoryAction::Reinstate => false,
+        };
+        record.membership.extend(turns.then_some(stamp.position));
         match change.action {
             DirectoryAction::Admit => {
                 record.tls_key = change.tls_key.or(record.tls_key);

@@ -48,7 +48,7 @@ pub use input::{DirectoryAction, DirectoryChange, Input, Stamp, Submission, Unde
 pub use mailbox::{Cursor, Delivery, Gap, Mailbox, STARVATION_BOUND};
 pub use message::{Line, Message, MessageRef, Recipient};
 pub use notice::{NoticeFile, Review};
-pub use number::{ANSWERS_KEPT, Answer};
+pub use number::{ANSWERS_KEPT, Acceptance, Answer};
 pub use receipt::RANGES_PER_LANE;
 pub use request::{DEADLINES_PER_TICK, EXPIRY_AGAIN, INTERIMS};
 pub use state::{Deadline, State};

@@ -46,6 +46,10 @@ pub struct Message {
     pub reply_to_all: bool,
     /// Taken back by its sender, or its notice was cancelled.
     pub withdrawn: bool,
+    /// Recipients that became members after the explanation that the header names.
+    pub come: Vec<Party>,
+    /// Who would be a recipient if its membership had not ended after that explanation.
+    pub gone: Vec<Party>,
     /// The audience, and where the message stands with each. Nobody is added or removed.
     pub recipients: BTreeMap<Party, Recipient>,
 }

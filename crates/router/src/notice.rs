@@ -82,8 +82,11 @@ pub(crate) fn check(
     let (id, file) = known.ok_or_else(|| conflict("refers_to"))?;
     let named = match lifted.notice_id {
         Some(named) => named == id,
-        // A bureau that cancels its request may not know the number yet.
-        None => matches!(kind, Kind::NoticeRequest | Kind::Cancellation),
+        // A bureau that cancels its request may not know the number yet; a refusal gives none.
+        None => {
+            matches!(kind, Kind::NoticeRequest | Kind::Cancellation)
+                || (kind == Kind::ReviewDecision && lifted.approved == Some(false))
+        }
     };
     if !named {
         return Err(conflict("notice_id"));

@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use i247_model::{Hash, Kind, Lane, Reason, Refusal, Timestamp};
+use i247_model::{Hash, Kind, Lane, Party, Reason, Refusal, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{State, Submission};
+use crate::{Accepted, Message, State, Submission};
 
 /// So many answers are kept per sender and lane; older repetitions are answered from history.
 pub const ANSWERS_KEPT: usize = 1024;
@@ -19,10 +19,35 @@ pub struct Answer {
     pub position: u64,
     /// When it was decided.
     pub at: Timestamp,
-    /// How many recipients the message has, or why it was refused.
-    pub outcome: Result<u32, Refusal>,
+    /// What the sender is told of the audience, or why the message was refused.
+    pub outcome: Result<Acceptance, Refusal>,
     /// The number was used again for other bytes, and the log has the evidence.
     pub(crate) reused: bool,
+}
+
+/// What the sender of an accepted message is told of its frozen audience.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Acceptance {
+    /// How many recipients.
+    pub recipients: u32,
+    /// Recipients that became members after the explanation that the header names.
+    pub come: Vec<Party>,
+    /// Who would receive if its membership had not ended after that explanation.
+    pub gone: Vec<Party>,
+}
+
+impl From<&Accepted> for Acceptance {
+    fn from(accepted: &Accepted) -> Self {
+        let recipients = u32::try_from(accepted.places.len()).unwrap_or(u32::MAX);
+        Self { recipients, come: accepted.come.clone(), gone: accepted.gone.clone() }
+    }
+}
+
+impl From<&Message> for Acceptance {
+    fn from(message: &Message) -> Self {
+        let recipients = u32::try_from(message.recipients.len()).unwrap_or(u32::MAX);
+        Self { recipients, come: message.come.clone(), gone: message.gone.clone() }
+    }
 }
 
 /// The numbers of one sender in its present epoch.

@@ -167,6 +167,8 @@ impl Builder {
         };
         world.start_hub().await?;
         world.enter_members().await?;
+        // Who watches is there before anything can go wrong.
+        world.monitor().await?;
         for code in world.builder.countries.clone() {
             let disk = world.builder.bureau_disks.remove(&code);
             world.place(code, disk).await?;

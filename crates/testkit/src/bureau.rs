@@ -67,6 +67,22 @@ impl<'w> Bureau<'w> {
         self.send(crate::acts::free_text(countries, text)).await
     }
 
+    /// So many routine messages, one after the other.
+    ///
+    /// # Errors
+    /// As [`Bureau::send`].
+    pub async fn flood(&self, countries: &[&str], count: usize) -> Result<Vec<Sent>, WorldError> {
+        let desk = self.desk().await?;
+        let mut sent = Vec::with_capacity(count);
+        for nth in 1..=count {
+            let draft = crate::acts::free_text(countries, &format!("routine message {nth}"));
+            let id = desk.send(draft.clone()).await?;
+            self.world.record().sent(id.clone(), &draft);
+            sent.push(Sent { id, from: self.code });
+        }
+        Ok(sent)
+    }
+
     /// Waits until the hub has accepted or refused the message.
     ///
     /// # Errors

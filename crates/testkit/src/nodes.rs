@@ -80,6 +80,11 @@ impl World {
         Ok(())
     }
 
+    /// Whether the hub has ended by itself, as it does when its log fails.
+    pub async fn hub_has_ended(&self) -> bool {
+        self.hub.lock().await.as_mut().is_some_and(Running::has_ended)
+    }
+
     /// Waits until the hub has ended by itself, as it does when its log fails.
     ///
     /// # Errors
@@ -183,26 +188,26 @@ impl World {
         self.start_bureau(country(code)).await
     }
 
-    /// Copies the data of a bureau that does not run, for [`World::restore`].
+    /// Copies the data of a node that does not run (`hub` or a country), for [`World::restore`].
     ///
     /// # Errors
     /// When a file cannot be copied.
-    pub fn back_up(&self, code: &str) -> Result<PathBuf, WorldError> {
-        let data = node_dir(&self.dir, &country(code).to_lowercase())?.join("data");
+    pub fn back_up(&self, node: &str) -> Result<PathBuf, WorldError> {
+        let data = node_dir(&self.dir, &node.to_lowercase())?.join("data");
         let copy = data.with_extension("copy");
         copy_dir(&data, &copy)?;
         Ok(copy)
     }
 
-    /// Puts an older copy in place of the data of a bureau that does not run. What it lost is no longer expected of
+    /// Puts an older copy in place of the data of a node that does not run. What it lost is no longer expected of
     /// it.
     ///
     /// # Errors
     /// When a file cannot be copied.
-    pub fn restore(&self, code: &str, copy: &Path) -> Result<(), WorldError> {
-        let data = node_dir(&self.dir, &country(code).to_lowercase())?.join("data");
+    pub fn restore(&self, node: &str, copy: &Path) -> Result<(), WorldError> {
+        let data = node_dir(&self.dir, &node.to_lowercase())?.join("data");
         std::fs::remove_dir_all(&data).map_err(|source| WorldError::file(&data, source))?;
-        self.record().lost_data(country(code));
+        self.record().lost_data(node.parse().ok());
         copy_dir(copy, &data)
     }
 
@@ -215,7 +220,7 @@ impl World {
         let dir = node_dir(&self.dir, &format!("{}-twin", code.to_lowercase()))?;
         let placed = self.placed(code)?;
         let credentials = placed.credentials.clone();
-        crate::nodes::save(&credentials, &dir)?;
+        save(&credentials, &dir)?;
         let running = self.run_bureau(code, &dir).await?;
         let officer = self.credentials(&Identity::Officer(code, name("duty"))).await?;
         let channel = self.channel(running.address(), &officer, Identity::Bureau(code))?;

@@ -91,6 +91,8 @@ impl Pen {
             reply_to_all: draft.reply_to_all,
             operation: draft.operation,
             attachments: draft.attachments,
+            explained_at: draft.explained_at,
+            exactly: draft.exactly,
             ..pb::Header::default()
         };
         let mut letter = Letter { header, body: Bytes::new() };

@@ -9,7 +9,8 @@ use i247_wire::{known, pb};
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     sent: BTreeMap<MessageId, Wish>,
-    lost_data: BTreeSet<CountryCode>,
+    /// The hub is none of the countries.
+    lost_data: BTreeSet<Option<CountryCode>>,
 }
 
 /// For whom a message was meant.
@@ -43,14 +44,19 @@ impl Record {
         self.sent.keys()
     }
 
-    /// This country's bureau was given an older copy of its data.
-    pub(crate) fn lost_data(&mut self, code: CountryCode) {
+    /// This country's bureau, or the hub, was given an older copy of its data.
+    pub(crate) fn lost_data(&mut self, code: Option<CountryCode>) {
         self.lost_data.insert(code);
     }
 
-    /// Whether it was.
+    /// Whether the hub was.
+    pub(crate) fn hub_has_lost_data(&self) -> bool {
+        self.lost_data.contains(&None)
+    }
+
+    /// Whether this country's bureau was.
     pub(crate) fn has_lost_data(&self, code: CountryCode) -> bool {
-        self.lost_data.contains(&code)
+        self.lost_data.contains(&Some(code))
     }
 
     /// Whether `at` may hold the message, by the words of the officer who sent it; nothing is known of others'.
@@ -62,7 +68,14 @@ impl Record {
             return false;
         }
         if audience.as_referred {
-            return wish.refers_to.as_ref().is_none_or(|referred| self.meant_for(referred, at));
+            // What ends a notice goes to whoever had the notice, not to whoever had the request.
+            return match wish.refers_to.as_ref().and_then(|id| Some((id, self.sent.get(id)?))) {
+                Some((_, referred)) if referred.kind == Some(Kind::NoticeRequest) => {
+                    !referred.barred.contains(at.as_str())
+                }
+                Some((id, _)) => self.meant_for(id, at),
+                None => true,
+            };
         }
         // A kind whose audience the bureau completes by itself leaves it empty.
         *audience == pb::Audience::default()

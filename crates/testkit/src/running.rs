@@ -167,6 +167,14 @@ impl Running {
         }
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        match self {
+            Self::Here { task, .. } => task.is_finished(),
+            Self::Process { child, .. } => child.try_wait().is_ok_and(|status| status.is_some()),
+        }
+    }
+
     /// Waits until it has ended by itself, well or not.
     pub(crate) async fn ended(self) -> Result<(), WorldError> {
         let late = |_| WorldError::Node { name: "node".into(), text: "it does not end".into() };

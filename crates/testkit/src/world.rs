@@ -17,8 +17,8 @@ use tokio::sync::Mutex;
 use tonic::transport::Channel;
 
 use crate::acts::Sent;
-use crate::bureau::{Bureau, WITHIN};
 pub(crate) use crate::builder::Builder;
+use crate::bureau::{Bureau, WITHIN};
 use crate::error::WorldError;
 use crate::nodes::{Placed, SITE};
 use crate::pen::Pen;
@@ -153,9 +153,20 @@ impl World {
     /// # Errors
     /// When the hub does not run, or refuses the admission.
     pub async fn pen(&self, code: &str) -> Result<Pen, WorldError> {
-        let credentials = self.credentials(&Identity::Bureau(country(code))).await?;
+        self.pen_of(self.credentials(&Identity::Bureau(country(code))).await?).await
+    }
+
+    /// The same under these credentials, which somebody has admitted.
+    ///
+    /// # Errors
+    /// When the hub does not run.
+    ///
+    /// # Panics
+    /// When they are not a bureau's.
+    pub async fn pen_of(&self, credentials: Credentials) -> Result<Pen, WorldError> {
+        let Identity::Bureau(code) = credentials.identity else { panic!("only a bureau has a pen") };
         let channel = self.hub_channel(&credentials).await?;
-        Ok(Pen::new(country(code), credentials, channel, &self.seams))
+        Ok(Pen::new(code, credentials, channel, &self.seams))
     }
 
     /// Waits for a notice request, approves it as `lena`, and publishes the notice.
@@ -167,7 +178,8 @@ impl World {
         self.until_pending(&asked.id).await?;
         let examined = reviewer.examine(&asked.id.to_string()).await?;
         let published = reviewer.approve(&[examined]).await?.into_iter().next();
-        published.ok_or_else(|| WorldError::Node { name: "lena".into(), text: "nothing was published".into() })
+        published
+            .ok_or_else(|| WorldError::Node { name: "lena".into(), text: "nothing was published".into() })
     }
 
     /// Waits until a notice request is before the reviewers.

@@ -14,6 +14,9 @@ use crate::sha256;
 const CONTEXT: &[u8] = b"i247.v1.Commitment";
 const SALT_BYTES: usize = 16;
 
+/// Largest body as carried, in bytes: the largest content, with its salt and their framing.
+pub(crate) const MAX_CARRIED_BYTES: usize = i247_wire::MAX_BODY_BYTES + 64;
+
 /// A body as carried, with what the header must say of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CarriedBody {

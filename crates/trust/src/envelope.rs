@@ -12,6 +12,7 @@ use bytes::Bytes;
 use i247_model::{Hash, Header, Identity, Kind, Reason, Refusal, Timestamp};
 use i247_wire::{decode_canonical_header, decode_header, pb};
 
+use crate::body::MAX_CARRIED_BYTES;
 use crate::burst::claimed;
 use crate::key::{Claim, verify_batch};
 use crate::{Signer, header_hash, sha256};
@@ -153,6 +154,9 @@ fn check(
         Door::Submission => decode_canonical_header(&envelope.header)?,
         Door::Delivery => decode_header(&envelope.header)?,
     };
+    if envelope.body.len() > MAX_CARRIED_BYTES {
+        return Err(Refusal::of(Reason::TooLarge, "body"));
+    }
     let signature = envelope.signature.as_ref().ok_or_else(unsigned)?;
     let signer = signer_of(&header.key_id).ok_or_else(|| Refusal::of(Reason::UnknownKey, "key_id"))?;
     if signer.key.key_id() != header.key_id {

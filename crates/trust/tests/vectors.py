@@ -169,6 +169,11 @@ def header(number_, previous):
     ])
 
 
+def exact():
+    """The first header, of a sender who saw the audience explained and wants no other."""
+    return header(1, b"") + field(23, 881) + field(24, 1)
+
+
 def headers():
     made, previous = [], b""
     for n in (1, 2, 3):
@@ -248,6 +253,8 @@ def vectors():
         "commitment": commitment.hex(),
         "headers": [h.hex() for h in made],
         "header_hashes": [h.hex() for h in leaves],
+        "exact": exact().hex(),
+        "exact_hash": leaf(exact()).hex(),
         "alone": sign(SEED, burst(1, leaves[0])).hex(),
         "burst_root": root.hex(),
         "burst_message": burst(3, root).hex(),

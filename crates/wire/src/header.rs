@@ -59,6 +59,11 @@ pub fn check_header(header: &Header) -> Result<(), Refusal> {
     if header.audience.as_referred && header.refers_to.is_none() {
         return Err(Refusal::of(Reason::BadAudience, "audience.as_referred"));
     }
+    if header.exactly && header.explained_at.is_none() {
+        let mut refusal = Refusal::of(Reason::WrongField, "explained_at");
+        refusal.next_step = "name the directory position of the explanation, or leave out exactly".into();
+        return Err(refusal);
+    }
     check_kind(header)
 }
 
@@ -104,6 +109,8 @@ impl TryFrom<pb::Header> for Header {
                 .iter()
                 .map(|bytes| hash(bytes, "attachments"))
                 .collect::<Result<_, _>>()?,
+            explained_at: (wire.explained_at > 0).then_some(wire.explained_at),
+            exactly: wire.exactly,
         };
         check_header(&header)?;
         Ok(header)
@@ -138,6 +145,8 @@ impl From<&Header> for pb::Header {
             commitment: bytes(&header.commitment),
             wraps_root: optional(&header.wraps_root),
             attachments: header.attachments.iter().map(bytes).collect(),
+            explained_at: header.explained_at.unwrap_or_default(),
+            exactly: header.exactly,
         }
     }
 }

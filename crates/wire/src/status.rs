@@ -46,6 +46,7 @@ pub fn code(reason: Reason) -> Code {
         | Reason::AttachmentMissing
         | Reason::Behind
         | Reason::ChainBroken
+        | Reason::AudienceChanged
         | Reason::Expired
         | Reason::WrongReference => Code::FailedPrecondition,
         Reason::Busy => Code::ResourceExhausted,

@@ -29,6 +29,8 @@ fn request() -> pb::Header {
         body_hash: Bytes::from_static(&[3; 32]),
         commitment: Bytes::from_static(&[4; 32]),
         attachments: vec![Bytes::from_static(&[5; 32])],
+        explained_at: 881,
+        exactly: true,
         ..Default::default()
     }
 }
@@ -87,6 +89,7 @@ const REPLY_BYTES: &str = concat!(
     "9a01200303030303030303030303030303030303030303030303030303030303030303",
     "a201200404040404040404040404040404040404040404040404040404040404040404",
     "b201200505050505050505050505050505050505050505050505050505050505050505",
+    "b801f106c00101",
 );
 
 #[test]
@@ -173,6 +176,15 @@ fn the_fields_of_a_kind_are_checked_all_at_once() {
         h.wraps_root = Bytes::from_static(&[1; 32]);
     };
     malformed(examined, request(), "wraps_root");
+}
+
+#[test]
+fn exactly_needs_an_explanation() {
+    malformed(|h| h.explained_at = 0, request(), "explained_at");
+    let refusal = decode_header(&pb::Header { explained_at: 0, ..request() }.encode_to_vec()).unwrap_err();
+    assert_eq!(refusal.next_step, "name the directory position of the explanation, or leave out exactly");
+    let seen = pb::Header { exactly: false, ..request() };
+    assert_eq!(decode_header(&seen.encode_to_vec()).unwrap().explained_at, Some(881));
 }
 
 #[test]
@@ -288,10 +300,13 @@ prop_compose! {
         trace in option::of("00-[1-9a-f]{32}-[1-9a-f]{16}-0[01]"),
         seen in option::of((prop::collection::vec(any::<u8>(), 1..33), any::<u64>(), any::<[u8; 32]>())),
         expiry in option::of(1_u64..1_000_000),
+        explained in option::of((1_u64.., any::<bool>())),
     ) -> Header {
         let mut header = decode_header(&request().encode_to_vec()).expect("a valid header");
         header.wraps_root = hashes.0;
         header.attachments = hashes.1;
+        header.explained_at = explained.map(|(position, _)| position);
+        header.exactly = explained.is_some_and(|(_, exactly)| exactly);
         header.operation = operation;
         header.seat = names.0.map(|name| name.parse().expect("valid by its pattern"));
         header.service = names.1.map(|name| name.parse().expect("valid by its pattern"));

@@ -182,6 +182,8 @@ fn header(id: &str, kind: Kind) -> Header {
         commitment: Hash([0; 32]),
         wraps_root: None,
         attachments: Vec::new(),
+        explained_at: None,
+        exactly: false,
     }
 }
 

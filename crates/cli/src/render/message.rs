@@ -51,12 +51,13 @@ pub(crate) fn cases(cases: &[pb::Case]) -> String {
             case.notice_id.clone(),
             word(case.state().as_str_name(), "CASE_STATE_"),
             case.requests_sent.to_string(),
-            format!("{}/{}", case.replies_received, case.replies_owed),
+            case.replies_received.to_string(),
+            case.replies_owed.to_string(),
             case.silent.join(","),
             case.moved_by.clone(),
         ]
     });
-    table(&["REF", "NOTICE", "STATE", "REQUESTS", "REPLIES", "SILENT", "MOVED BY"], rows.collect())
+    table(&["REF", "NOTICE", "STATE", "REQUESTS", "REPLIES", "OWED", "SILENT", "MOVED BY"], rows.collect())
 }
 
 pub(crate) fn pending(pending: &[pb::PendingNotice]) -> String {
@@ -88,9 +89,10 @@ pub(crate) fn explained(explained: &pb::ExplainResponse) -> String {
         ]
     });
     let table = table(&["PARTY", "NAME", "", "RULE"], rows.collect());
+    let at = explained.directory_position;
     format!(
-        "{table}\n\n{admitted} recipients, as the directory stands at entry {}.",
-        explained.directory_position
+        "{table}\n\n{admitted} recipients, as the directory stands at entry {at}.\n\
+         Sent with --explained-at {at} --exactly, it reaches these or is refused."
     )
 }
 

@@ -18,6 +18,8 @@ pub(crate) fn status(status: &pb::StatusResponse) -> String {
             "in the log",
             if stands.position > 0 { format!("entry {}", stands.position) } else { String::new() },
         ),
+        ("come since", item.come.join(", ")),
+        ("gone since", item.gone.join(", ")),
         ("closed", if stands.closed { "yes".to_owned() } else { String::new() }),
     ]);
     if stands.recipients.is_empty() {

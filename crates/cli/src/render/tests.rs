@@ -55,6 +55,7 @@ fn where_a_message_stands() {
             id: "FR-1-U-1".into(),
             kind: pb::Kind::Request.into(),
             state: pb::OutboxState::Accepted.into(),
+            gone: vec!["SN".into()],
             ..Default::default()
         }),
         status: Some(pb::MessageStatus {
@@ -74,6 +75,7 @@ id          FR-1-U-1
 kind        request
 state       accepted
 in the log  entry 77
+gone since  SN
 
 TO  STATE     ANSWER    SINCE (UTC)
 BR  actioned  answered  2010-07-05 12:00:00
@@ -108,7 +110,8 @@ BR     Brazil               receives  named
 CH     Switzerland          -         excluded by this message
 IPSG   General Secretariat  receives  the secretariat is addressed
 
-2 recipients, as the directory stands at entry 31."
+2 recipients, as the directory stands at entry 31.
+Sent with --explained-at 31 --exactly, it reaches these or is refused."
     );
 }
 
@@ -249,8 +252,7 @@ fn contexts_with_the_chosen_one() {
     contexts.add("fr".parse().unwrap(), context);
     assert_eq!(
         plain(&super::contexts(&contexts)),
-        "\
-   NAME  SERVER  ADDRESS         CREDENTIALS
+        "   NAME  SERVER  ADDRESS         CREDENTIALS
 *  fr    ncb/fr  127.0.0.1:7248  /keys/fr"
     );
 }
@@ -281,5 +283,80 @@ closed     yes
 AT (UTC)             AFTER   ENTRY  PARTY  EVENT
 2010-07-05 12:00:00  +0 ms   7      IPSG   accepted
 2010-07-05 12:00:00  +12 ms  8      BR     delivered"
+    );
+}
+
+#[test]
+fn the_cases_of_a_bureau() {
+    let case = pb::Case {
+        our_ref: "FR-IR-0008".into(),
+        notice_id: "2010/4".into(),
+        state: pb::CaseState::PositivelyLocated.into(),
+        requests_sent: 2,
+        replies_received: 3,
+        replies_owed: 1,
+        silent: vec!["JP".into()],
+        moved_by: "BR-1-U-64".into(),
+        ..Default::default()
+    };
+    assert_eq!(
+        plain(&super::cases(&[case])),
+        "\
+REF         NOTICE  STATE               REQUESTS  REPLIES  OWED  SILENT  MOVED BY
+FR-IR-0008  2010/4  positively located  2         3        1     JP      BR-1-U-64"
+    );
+}
+
+#[test]
+fn the_directory_and_what_waits_for_review() {
+    let record = pb::DirectoryRecord {
+        identity: "spiffe://i247.test/ncb/fr".into(),
+        standing: pb::Standing::Suspended.into(),
+        since_ms: NOON_MS,
+        position: 9,
+        ..Default::default()
+    };
+    let list = pb::ListResponse { position: 12, records: vec![record] };
+    assert_eq!(
+        plain(&super::directory(&list)),
+        "\
+IDENTITY  STANDING   SINCE (UTC)          CERTIFICATE ENDS  ENTRY
+ncb/fr    suspended  2010-07-05 12:00:00  -                 9
+
+As of entry 12."
+    );
+    let pending = pb::PendingNotice {
+        request_id: "FR-1-N-1".into(),
+        notice_id: "2010/1".into(),
+        requester: "FR".into(),
+        colour: "red".into(),
+        accepted_at_ms: NOON_MS,
+        edition: 1,
+        ..Default::default()
+    };
+    assert_eq!(
+        plain(&super::pending(&[pending])),
+        "\
+REQUEST   NOTICE  COLOUR  FROM  EDITION  SINCE (UTC)          ADDENDUM TO
+FR-1-N-1  2010/1  red     FR    1        2010-07-05 12:00:00"
+    );
+}
+
+#[test]
+fn the_outbox() {
+    let item = pb::OutboxItem {
+        id: "FR-1-N-1".into(),
+        kind: pb::Kind::Diffusion.into(),
+        subject: "Diffusion: orange".into(),
+        sent_at_ms: NOON_MS,
+        state: pb::OutboxState::Refused.into(),
+        seat: "duty".into(),
+        ..Default::default()
+    };
+    assert_eq!(
+        plain(&super::outbox(&[item])),
+        "\
+ID        KIND       SENT (UTC)           STATE    SEAT  SUBJECT
+FR-1-N-1  diffusion  2010-07-05 12:00:00  refused  duty  Diffusion: orange"
     );
 }

@@ -43,6 +43,11 @@ impl Hub {
         hub
     }
 
+    /// The last entry.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
     pub(crate) fn enter(&mut self, input: &Input) -> Result<Decision, (Reason, Vec<String>)> {
         let stamp = Stamp { position: self.position + 1, at: self.now };
         let decision =
@@ -102,6 +107,8 @@ impl Hub {
             commitment: Hash([0; 32]),
             wraps_root: None,
             attachments: Vec::new(),
+            explained_at: None,
+            exactly: false,
         };
         let mut header_hash = Hash([0; 32]);
         header_hash.0[..4].copy_from_slice(&self.hashes.to_le_bytes());

@@ -120,6 +120,10 @@ impl World {
             header.reply_to_all = self.dice.once_in(2);
         }
         header.reply_stage = (kind == Kind::Reply).then(|| self.stage());
+        if self.dice.once_in(4) {
+            header.explained_at = Some(1 + self.dice.below(self.log.len() as u64));
+            header.exactly = self.dice.once_in(3);
+        }
         self.spoil(&mut header, &mut lifted);
         self.seal(header, lifted);
     }
@@ -257,6 +261,8 @@ impl World {
             commitment: Hash([0; 32]),
             wraps_root: None,
             attachments: Vec::new(),
+            explained_at: None,
+            exactly: false,
         }
     }
 

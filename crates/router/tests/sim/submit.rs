@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use i247_model::{Kind, Lane, MessageId, NoticeId, Party, Reason, Sender};
-use i247_router::{Answer, Decision, Input, Question, Submission, explain};
+use i247_router::{Acceptance, Answer, Decision, Input, Question, Submission, explain};
 
 use crate::record::{Handed, Notice, Sent};
 use crate::world::World;
@@ -64,6 +64,7 @@ impl World {
             .as_ref()
             .is_none_or(|id| self.record.sent.contains_key(id))
             .then(|| self.record.audience(&submission, &handed));
+        let (come, gone) = self.changes_since_explained(&submission, expected.as_ref(), &handed);
         let explained = explain(&self.state, &question(&submission));
         let key = (id.sender.clone(), id.epoch, id.lane);
         let next = self.record.numbers.get(&key).map_or(0, Vec::len) as u64 + 1;
@@ -104,10 +105,16 @@ impl World {
                 accepted.taken_back.iter().for_each(|_| self.see("taken back"));
                 let waits = accepted.places.iter().filter(|place| place.after.is_some()).count();
                 (0..waits).for_each(|_| self.see("waits for what it refers to"));
-                Ok(accepted.places.len() as u32)
+                assert_eq!((&accepted.come, &accepted.gone), (&come, &gone), "since {id} was explained");
+                assert!(!header.exactly || (come.is_empty() && gone.is_empty()));
+                come.iter().for_each(|_| self.see("come since"));
+                gone.iter().for_each(|_| self.see("gone since"));
+                Ok(Acceptance { recipients: accepted.places.len() as u32, come, gone })
             }
             Decision::Void(refusal) => {
-                assert!(!self.is_sound(&submission, expected.as_ref()), "{id} got {refusal}");
+                let changed = header.exactly && !(come.is_empty() && gone.is_empty());
+                assert!(changed || refusal.reason != Reason::AudienceChanged, "nothing changed for {id}");
+                assert!(changed || !self.is_sound(&submission, expected.as_ref()), "{id} got {refusal}");
                 self.see(refusal.reason.as_str());
                 Err(refusal.reason)
             }

@@ -8,8 +8,8 @@ use i247_model::{
     Timestamp,
 };
 use i247_router::{
-    Decision, DirectoryAction, DirectoryChange, Effect, Fired, Input, Message, Stamp, Standing, State,
-    Submission, UnderWay, decide,
+    Acceptance, Decision, DirectoryAction, DirectoryChange, Effect, Fired, Input, Message, Stamp, Standing,
+    State, Submission, UnderWay, decide,
 };
 
 use crate::bureau::Stream;
@@ -29,7 +29,7 @@ pub(crate) struct World {
     /// What each bureau has in its journal, per lane.
     pub(crate) journal: BTreeMap<Party, [u64; 4]>,
     /// First answers, to be given again.
-    pub(crate) answered: Vec<(Submission, Result<u32, Reason>)>,
+    pub(crate) answered: Vec<(Submission, Result<Acceptance, Reason>)>,
     /// Sealed, in the order of numbers, and not yet answered.
     pub(crate) outbox: BTreeMap<(Sender, Lane), Vec<Submission>>,
     sequences: BTreeMap<Identity, u64>,

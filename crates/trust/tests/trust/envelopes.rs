@@ -51,6 +51,8 @@ fn plain(id: &str, key_id: Hash) -> Header {
         commitment: carried().commitment,
         wraps_root: None,
         attachments: vec![],
+        explained_at: None,
+        exactly: false,
     }
 }
 

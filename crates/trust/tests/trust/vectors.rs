@@ -56,6 +56,7 @@ fn a_header_and_its_hash_are_as_computed_elsewhere() {
     let vectors = vectors();
     let carried = carry(&body(), hex(&vectors["salt"]).try_into().unwrap());
     let mut previous = None;
+    let mut first = None;
     for (number, (bytes, hash)) in
         (1..).zip(list(&vectors["headers"]).into_iter().zip(list(&vectors["header_hashes"])))
     {
@@ -84,12 +85,20 @@ fn a_header_and_its_hash_are_as_computed_elsewhere() {
             commitment: carried.commitment,
             wraps_root: None,
             attachments: vec![],
+            explained_at: None,
+            exactly: false,
         };
         assert_eq!(encode_header(&header), bytes);
         assert_eq!(decode_canonical_header(&bytes).unwrap(), header);
         assert_eq!(header_hash(&bytes).as_bytes().as_slice(), hash);
         previous = Some(header_hash(&bytes));
+        first.get_or_insert(header);
     }
+    let exact = Header { explained_at: Some(881), exactly: true, ..first.unwrap() };
+    let bytes = encode_header(&exact);
+    assert_eq!(bytes, hex(&vectors["exact"]));
+    assert_eq!(decode_canonical_header(&bytes).unwrap(), exact);
+    assert_eq!(header_hash(&bytes).as_bytes().to_vec(), hex(&vectors["exact_hash"]));
 }
 
 #[test]

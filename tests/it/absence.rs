@@ -1,0 +1,135 @@
+//! Bureaus that are away.
+
+use std::time::Duration;
+
+use i247_model::Kind;
+use i247_testkit::{World, WorldError, diffusion, free_text, pb, red_form, reply, withdrawal};
+
+/// Long enough for a message to be accepted, short enough to wait for.
+const SOON: Duration = Duration::from_millis(1500);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_absent_bureau_gets_the_rest_in_order_when_it_returns() -> Result<(), WorldError> {
+    let world = World::of(["FR", "BR", "JP"]).start().await?;
+    let before = world.bureau("FR").tell(&["BR"], "before").await?;
+    world.bureau("BR").receives(&before.id).await?;
+    world.cut("BR");
+    world.unlinked("BR").await?;
+    let mut sent = vec![before];
+    sent.extend(world.bureau("FR").flood(&["BR", "JP"], 40).await?);
+    // Nobody waits for the absent one.
+    world.bureau("JP").receives_all(&sent[1..]).await?;
+    let status = world
+        .bureau("FR")
+        .stands(&sent[40], "delivered at JP", |status| state(status, "JP") == pb::RecipientState::Delivered)
+        .await?;
+    assert_eq!(state(&status, "BR"), pb::RecipientState::Queued);
+    assert_eq!(world.bureau("BR").inbox_ids().await?.len(), 1);
+    // What it sends meanwhile waits in its outbox.
+    let own = world.bureau("BR").tell(&["FR"], "written while away").await?;
+    world.heal("BR");
+    world.bureau("BR").receives_all(&sent).await?;
+    world.bureau("FR").receives(&own.id).await?;
+    let expected: Vec<String> = sent.iter().map(|sent| sent.id.to_string()).collect();
+    assert_eq!(world.bureau("BR").inbox_ids().await?, expected);
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_expired_while_a_bureau_was_away_becomes_a_gap() -> Result<(), WorldError> {
+    let world = World::of(["FR", "BR", "JP"]).start().await?;
+    world.cut("BR");
+    world.unlinked("BR").await?;
+    let first = world.bureau("FR").tell(&["BR"], "for as long as it takes").await?;
+    let mut short = free_text(&["BR", "JP"], "of today only");
+    short.expires_at_ms = world.seams().clock.now().plus(SOON).as_millis();
+    let short = world.bureau("FR").send(short).await?;
+    let last = world.bureau("FR").tell(&["BR"], "of another day").await?;
+    world.bureau("JP").receives(&short.id).await?;
+    let status = world
+        .bureau("FR")
+        .stands(&short, "expired at BR", |status| state(status, "BR") == pb::RecipientState::Expired)
+        .await?;
+    assert!(state(&status, "JP") >= pb::RecipientState::Delivered);
+    assert!(status.closed);
+    world.heal("BR");
+    world.bureau("BR").receives(&last.id).await?;
+    assert_eq!(world.bureau("BR").inbox_ids().await?, [first.id.to_string(), last.id.to_string()]);
+    world.bureau("FR").stands(&last, "closed", |status| status.closed).await?;
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_expired_unseen_reminds_nobody() -> Result<(), WorldError> {
+    let world = World::of(["FR", "BR"]).start().await?;
+    world.stop("BR").await?;
+    world.unlinked("BR").await?;
+    let mut question = world.bureau("FR").ask(["BR"]).within(SOON, &world).draft();
+    question.expires_at_ms = question.reply_by_ms;
+    let question = world.bureau("FR").send(question).await?;
+    let status = world.bureau("FR").stands(&question, "closed", |status| status.closed).await?;
+    assert_eq!(state(&status, "BR"), pb::RecipientState::Expired);
+    world.restart("BR").await?;
+    let after = world.bureau("FR").tell(&["BR"], "after").await?;
+    world.bureau("BR").receives(&after.id).await?;
+    assert_eq!(world.bureau("BR").inbox_ids().await?, [after.id.to_string()]);
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_diffusion_taken_back_while_queued_never_arrives() -> Result<(), WorldError> {
+    let world = World::of(["FR", "BR", "JP"]).start().await?;
+    world.cut("BR");
+    world.unlinked("BR").await?;
+    let sent = world.bureau("FR").send(diffusion(red_form("PARDEL", "TESSA"), &["BR", "JP"])).await?;
+    world.bureau("JP").receives(&sent.id).await?;
+    let taken = world.bureau("FR").send(withdrawal(&sent)).await?;
+    world.bureau("JP").receives_about(Kind::Withdrawal, &sent.id).await?;
+    let status = world
+        .bureau("FR")
+        .stands(&sent, "withdrawn at BR", |status| state(status, "BR") == pb::RecipientState::Withdrawn)
+        .await?;
+    // A recipient who has it keeps having it, and is told.
+    assert!(state(&status, "JP") >= pb::RecipientState::Delivered);
+    let after = world.bureau("FR").tell(&["BR"], "after").await?;
+    world.heal("BR");
+    world.bureau("BR").receives(&after.id).await?;
+    assert_eq!(world.bureau("BR").inbox_ids().await?, [after.id.to_string()]);
+    let told = world.bureau("FR").stands(&taken, "closed", |status| status.closed).await?;
+    let told: Vec<&str> = told.recipients.iter().map(|recipient| recipient.party.as_str()).collect();
+    assert_eq!(told, ["JP"]);
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_never_arrives_before_its_question() -> Result<(), WorldError> {
+    let world = World::of(["FR", "BR", "JP"]).automatic(false).start().await?;
+    world.cut("JP");
+    world.unlinked("JP").await?;
+    let question = world.bureau("FR").ask(["BR", "JP"]).reply_to_all().send().await?;
+    world.bureau("BR").receives(&question.id).await?;
+    // In a lane that overtakes the question's.
+    let mut answer = reply(&question.id, pb::Outcome::Positive, pb::ReplyStage::Final);
+    answer.lane = pb::Lane::VeryUrgent.into();
+    answer.audience.as_mut().unwrap().countries = vec!["FR".into(), "JP".into()];
+    let answer = world.bureau("BR").send(answer).await?;
+    world.bureau("FR").reply_to(&question, "BR").await?;
+    let urgent = {
+        let mut draft = free_text(&["JP"], "about something else");
+        draft.lane = pb::Lane::VeryUrgent.into();
+        world.bureau("FR").send(draft).await?
+    };
+    world.bureau("FR").accepted(&urgent).await?;
+    world.heal("JP");
+    world.bureau("JP").receives_all(&[question.clone(), answer.clone(), urgent.clone()]).await?;
+    let ids = world.bureau("JP").inbox_ids().await?;
+    let place = |id: &i247_model::MessageId| ids.iter().position(|here| *here == id.to_string()).unwrap();
+    assert!(place(&question.id) < place(&answer.id), "{ids:?}");
+    // Brazil's lane is its own: the mailbox's very urgent lane waits behind the gate, in order.
+    assert!(place(&answer.id) < place(&urgent.id), "{ids:?}");
+    world.finish().await
+}
+
+fn state(status: &pb::MessageStatus, party: &str) -> pb::RecipientState {
+    status.recipients.iter().find(|recipient| recipient.party == party).unwrap().state()
+}

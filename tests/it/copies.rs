@@ -1,0 +1,72 @@
+//! Data restored from an older copy.
+
+use i247_model::Reason;
+use i247_testkit::{World, WorldError, free_text, pb};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bureau_restored_from_an_older_copy_halts_and_goes_on_in_a_new_epoch() -> Result<(), WorldError> {
+    let world = World::of(["FR", "BR"]).start().await?;
+    let kept = world.bureau("BR").tell(&["FR"], "in the copy").await?;
+    world.bureau("FR").receives(&kept.id).await?;
+    world.stop("BR").await?;
+    let copy = world.back_up("BR")?;
+    world.restart("BR").await?;
+    let lost = world.bureau("BR").tell(&["FR"], "not in the copy").await?;
+    world.bureau("FR").receives(&lost.id).await?;
+    let received = world.bureau("FR").tell(&["BR"], "not in the copy either").await?;
+    world.bureau("BR").receives(&received.id).await?;
+    world.bureau("FR").stands(&received, "closed", |status| status.closed).await?;
+    world.stop("BR").await?;
+    world.restore("BR", &copy)?;
+    world.restart("BR").await?;
+
+    let why = world.bureau("BR").halted().await?;
+    assert!(why.contains("restored from an older copy"), "{why}");
+    assert!(why.contains("recover"), "{why}");
+    // Its desk takes work, and nothing leaves.
+    let waits = world.bureau("BR").tell(&["FR"], "written by the copy").await?;
+    let item = world.bureau("BR").desk().await?.status(&waits.id.to_string()).await?.item.unwrap();
+    assert_eq!(item.state(), pb::OutboxState::Waiting);
+
+    let epoch = world.bureau("BR").desk().await?.recover("the disk was replaced").await?;
+    assert_eq!(epoch, 2);
+    let item = world.bureau("BR").answered(&waits).await?;
+    assert_eq!(item.refusal.unwrap().reason, Reason::Behind.as_str());
+    let anew = world.bureau("BR").tell(&["FR"], "written anew").await?;
+    assert_eq!(anew.id.to_string(), "BR-2-N-1");
+    world.bureau("FR").receives(&anew.id).await?;
+    let after = world.bureau("FR").tell(&["BR"], "welcome back").await?;
+    world.bureau("BR").receives(&after.id).await?;
+    let expected = [kept.id.to_string(), lost.id.to_string(), anew.id.to_string()];
+    assert_eq!(world.bureau("FR").inbox_ids().await?, expected);
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_restored_from_an_older_copy_accepts_nothing() -> Result<(), WorldError> {
+    let world = World::of(["FR", "BR"]).start().await?;
+    let kept = world.bureau("FR").tell(&["BR"], "in the copy").await?;
+    world.bureau("FR").accepted(&kept).await?;
+    world.bureau("BR").receives(&kept.id).await?;
+    world.stop_hub().await?;
+    let copy = world.back_up("hub")?;
+    world.start_hub().await?;
+    let lost = world.bureau("FR").tell(&["BR"], "not in the copy").await?;
+    world.bureau("FR").accepted(&lost).await?;
+    world.bureau("BR").receives(&lost.id).await?;
+    world.stop_hub().await?;
+    world.restore("hub", &copy)?;
+    world.start_hub().await?;
+
+    let why = world.bureau("FR").halted().await?;
+    assert!(why.contains("older copy") || why.contains("BEHIND"), "{why}");
+    world.hub_shows("that it accepts nothing", |summary| !summary.writable).await?;
+    // Nor from anybody else, by whatever way.
+    let mut pen = world.pen("BR").await?;
+    let refused = pen.submit(&pen.sign(&pen.letter(free_text(&["FR"], "by hand")))).await.unwrap_err();
+    assert_eq!(refused.refusal().unwrap().reason, Reason::Behind);
+    let waits = world.bureau("FR").tell(&["BR"], "waits for the operator").await?;
+    let item = world.bureau("FR").desk().await?.status(&waits.id.to_string()).await?.item.unwrap();
+    assert_eq!(item.state(), pb::OutboxState::Waiting);
+    world.finish().await
+}

@@ -1,0 +1,57 @@
+//! Disks that are full.
+
+use std::sync::Arc;
+
+use i247_ledger::faults::BreakableDisk;
+use i247_testkit::{World, WorldError, pb};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_without_room_gives_no_receipt_and_recovers_when_there_is_some() -> Result<(), WorldError> {
+    let disk = BreakableDisk::new(7);
+    let world =
+        World::of(["FR", "BR"]).hub_disk(Arc::new(disk.clone())).segment_bytes(64 * 1024).start().await?;
+    let before = world.bureau("FR").tell(&["BR"], "while there is room").await?;
+    world.bureau("BR").receives(&before.id).await?;
+    disk.set_capacity(Some(disk.used()));
+    // The room of the present segment is taken already; then it is full.
+    let flood = world.bureau("FR").flood(&["BR"], 150).await?;
+    let summary = world.hub_shows("that it cannot write", |summary| !summary.writable).await?;
+    let last = &flood[149];
+    let item = world.bureau("FR").desk().await?.status(&last.id.to_string()).await?.item.unwrap();
+    assert_eq!(item.state(), pb::OutboxState::Waiting, "a receipt was given for what was not written");
+    assert!(summary.log_end > 0);
+    // Readers go on.
+    let trace = world.monitor().await?.trace(&before.id.to_string()).await?;
+    assert_eq!(trace.events[0].event, "accepted");
+    assert!(world.reviewer("lena").await.is_err(), "an admission was entered without room");
+
+    disk.set_capacity(None);
+    world.bureau("BR").receives_all(&flood).await?;
+    world.hub_shows("that it writes again", |summary| summary.writable).await?;
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bureau_without_room_takes_nothing_and_delays_nobody() -> Result<(), WorldError> {
+    let disk = BreakableDisk::new(8);
+    let world = World::of(["FR", "BR", "JP"])
+        .bureau_disk("BR", Arc::new(disk.clone()))
+        .segment_bytes(64 * 1024)
+        .start()
+        .await?;
+    world.linked("BR").await?;
+    disk.set_capacity(Some(disk.used()));
+    let flood = world.bureau("FR").flood(&["BR", "JP"], 150).await?;
+    world.bureau("JP").receives_all(&flood).await?;
+    let refused = world
+        .until("the desk to refuse", async || match world.bureau("BR").tell(&["FR"], "no room").await {
+            Ok(_) => Ok(None),
+            Err(error) if error.refusal().is_some() => Ok(Some(error)),
+            Err(error) => Err(error),
+        })
+        .await?;
+    assert_eq!(refused.refusal().unwrap().reason, i247_model::Reason::ReadOnly);
+    disk.set_capacity(None);
+    world.bureau("BR").receives_all(&flood).await?;
+    world.finish().await
+}

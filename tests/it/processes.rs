@@ -1,0 +1,68 @@
+//! The same story in one process and in many, where a crash is a `kill -9`.
+
+use std::path::PathBuf;
+
+use i247_testkit::{Sent, World, WorldError};
+
+/// A flood, and every node is killed in the middle of it.
+pub(crate) async fn flood_and_crashes(world: &World) -> Result<(), WorldError> {
+    let mut sent: Vec<Sent> = Vec::new();
+    for round in 0..3 {
+        sent.extend(world.bureau("FR").flood(&["BR", "JP"], 60).await?);
+        // Somewhere in the flood, each time somewhere else.
+        world.bureau("FR").accepted(&sent[60 * round + 10 * (round + 1)]).await?;
+        match round {
+            0 => {
+                world.crash_hub().await?;
+                world.start_hub().await?;
+            }
+            1 => {
+                world.crash("BR").await?;
+                world.restart("BR").await?;
+            }
+            _ => {
+                world.crash("FR").await?;
+                world.restart("FR").await?;
+                world.crash_hub().await?;
+                world.start_hub().await?;
+            }
+        }
+        world.bureau("BR").receives_all(&sent).await?;
+        world.bureau("JP").receives_all(&sent).await?;
+    }
+    let question = world.bureau("JP").ask(["BR"]).send().await?;
+    world.bureau("JP").reply_to(&question, "BR").await?;
+    let expected: Vec<String> = sent.iter().map(|sent| sent.id.to_string()).collect();
+    assert_eq!(world.bureau("BR").inbox_ids().await?[..expected.len()], expected);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_survives_kill_9_of_hub_and_bureaus() -> Result<(), WorldError> {
+    let Some(program) = program() else { return Ok(()) };
+    let world = World::of(["FR", "BR", "JP"]).processes(program).start().await?;
+    flood_and_crashes(&world).await?;
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_cut_and_suspended_go_on_as_nodes_of_one_process_do() -> Result<(), WorldError> {
+    let Some(program) = program() else { return Ok(()) };
+    let world = World::of(["FR", "BR", "JP"]).processes(program).start().await?;
+    crate::membership::suspension(&world).await?;
+    world.finish().await
+}
+
+/// The program `i247`, built beside this test.
+pub(crate) fn program() -> Option<PathBuf> {
+    // The test lies in target/debug/deps, the program in target/debug.
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.parent().and_then(|deps| deps.parent()).unwrap().join("i247");
+    if program.exists() {
+        return Some(program);
+    }
+    let required = std::env::var("I247_REQUIRE").is_ok_and(|groups| groups == "all");
+    assert!(!required, "{} is not built: cargo build -p i247-cli", program.display());
+    eprintln!("NOT RUN: {} is not built; cargo build -p i247-cli builds it", program.display());
+    None
+}

@@ -1,0 +1,65 @@
+//! Everything but the log can be thrown away: what is made anew from it is the same network.
+
+use std::sync::Arc;
+
+use i247_hub::Hub;
+use i247_ledger::Inline;
+use i247_ledger::disk::OsDisk;
+use i247_model::{Identity, Kind};
+use i247_node::Seams;
+use i247_testkit::{World, WorldError, country, diffusion, notice_request, red_form, withdrawal};
+use i247_trust::Credentials;
+use tokio_util::sync::CancellationToken;
+
+/// A bit of everything: notices, questions, a diffusion taken back, a suspension, somebody who is away.
+async fn some_history(world: &World) -> Result<(), WorldError> {
+    let france = world.bureau("FR");
+    let request = france.send(notice_request(red_form("PARDEL", "TESSA"), &["SN"])).await?;
+    france.accepted(&request).await?;
+    let mut reviewer = world.reviewer("lena").await?;
+    let examined = reviewer.examine(&request.id.to_string()).await?;
+    let published = reviewer.approve(&[examined]).await?;
+    world.bureau("BR").receives(&published[0].publication).await?;
+    france.receives_about(Kind::NationalDecision, &published[0].publication).await?;
+    let question = france.ask(["BR", "JP"]).about("PARDEL", "TESSA").send().await?;
+    france.reply_to(&question, "BR").await?;
+    world.cut("SN");
+    let circular = france.send(diffusion(red_form("VOSS", "MAREK"), &["BR", "SN"])).await?;
+    world.bureau("BR").receives(&circular.id).await?;
+    let taken_back = france.send(withdrawal(&circular)).await?;
+    france.accepted(&taken_back).await?;
+    world.suspend(&Identity::Bureau(country("JP"))).await?;
+    let held = france.tell(&["JP", "SN"], "It waits for both.").await?;
+    france.accepted(&held).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_network_rebuilt_from_the_log_is_the_one_that_stopped() -> Result<(), WorldError> {
+    let place = tempfile::tempdir().unwrap();
+    let world = World::of(["BR", "FR", "JP", "SN"]).keep(place.path()).start().await?;
+    some_history(&world).await?;
+    world.stop_all().await?;
+
+    let dir = place.path().join("hub");
+    let credentials = Credentials::load(&dir).unwrap();
+    let config = i247_hub::Config {
+        listen: "127.0.0.1:0".into(),
+        data: dir.join("data"),
+        telemetry: i247_node::TelemetryConfig { level: "error".into(), ..Default::default() },
+        ..i247_hub::Config::default()
+    };
+    // From the snapshot of the clean stop, which the running hub made of its own views.
+    let hub = Hub::build(config, credentials.clone(), Seams::system()).await.unwrap();
+    let stopped = hub.digest();
+    let stop = CancellationToken::new();
+    stop.cancel();
+    hub.serve(stop).await.unwrap();
+
+    let log = dir.join("data").join("log");
+    let rebuilt =
+        i247_hub::rebuild(Arc::new(OsDisk), Arc::new(Inline), &log, credentials.root).await.unwrap();
+    assert_eq!(rebuilt.snapshots_removed, 1, "the clean stops were at the same position");
+    assert!(rebuilt.entries > 20);
+    assert_eq!(rebuilt.digest, stopped);
+    Ok(())
+}
