@@ -22,7 +22,12 @@ fn small() -> Scenario {
     whole().with_countries(["BR", "FR", "JP", "US"].map(country)).unwrap()
 }
 
-async fn play(world: &World, plan: &Plan, scenario: &Scenario, pace: Pace) -> Result<(Played, Table), WorldError> {
+async fn play(
+    world: &World,
+    plan: &Plan,
+    scenario: &Scenario,
+    pace: Pace,
+) -> Result<(Played, Table), WorldError> {
     let actors = operation::actors(world, plan).await?;
     let played = Box::pin(run(&plan.script, actors, pace, &mut Quiet)).await;
     let table = operation::table(&operation::desks(world).await?, &world.monitor().await?, scenario).await?;

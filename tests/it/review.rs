@@ -16,7 +16,7 @@ async fn a_refused_notice_is_told_to_its_country_and_published_to_nobody() -> Re
     assert_eq!(form.verdict(), pb::ReviewVerdict::Refused);
     assert_eq!(form.ground(), pb::RefusalGround::Article3);
     // The decision is the reviewer's own word, which the bureau has checked.
-    assert_eq!(decision.0.signed_by, "/gs/reviewer/lena");
+    assert_eq!(decision.0.signed_by, "spiffe://i247.test/gs/reviewer/lena");
 
     // It stands: nobody decides again.
     let mut marc = world.reviewer("marc").await?;

@@ -68,16 +68,18 @@ fn identity(path: &str) -> Identity {
     format!("spiffe://i247.test/{path}").parse().unwrap()
 }
 
-fn year(clock: &dyn Clock) -> Validity {
-    Validity::lasting(clock.now(), Duration::from_secs(365 * 86_400))
+/// So many years from now; what is certified must end before its authority does.
+fn years(clock: &dyn Clock, count: u64) -> Validity {
+    Validity::lasting(clock.now(), Duration::from_secs(count * 365 * 86_400))
 }
 
 impl Scene {
     async fn new() -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let authority = Authority::new(year(&*clock), TlsKey::P256).unwrap();
-        let hub =
-            authority.enrol(&identity("gs/hub/lyon"), &["localhost"], year(&*clock), TlsKey::P256).unwrap();
+        let authority = Authority::new(years(&*clock, 2), TlsKey::P256).unwrap();
+        let hub = authority
+            .enrol(&identity("gs/hub/lyon"), &["localhost"], years(&*clock, 1), TlsKey::P256)
+            .unwrap();
         let time = Arc::new(TlsClock(clock.clone()));
         let tls =
             server_config(Presented::new(&hub).unwrap(), authority.root(), time, Arc::new(Open)).unwrap();
@@ -103,7 +105,8 @@ impl Scene {
     /// A context of somebody who has credentials on the disk.
     fn context(&self, who: &str, server: &str) -> Context {
         let credentials = self.directory.path().join(who.replace('/', "-"));
-        let enrolled = self.authority.enrol(&identity(who), &[], year(&*self.clock), TlsKey::P256).unwrap();
+        let enrolled =
+            self.authority.enrol(&identity(who), &[], years(&*self.clock, 1), TlsKey::P256).unwrap();
         std::fs::create_dir_all(&credentials).unwrap();
         enrolled.save(&credentials).unwrap();
         Context { address: self.address.to_string(), server: identity(server), credentials }

@@ -127,8 +127,9 @@ impl Hub {
             begin(&*ledger, &mut views, &*seams.dice, &credentials, seams.clock.now()).await?;
         }
         let mut shutdown = Shutdown::new();
-        let door = shutdown.stage("door", config.grace.0);
+        // The streams end first: a connection lasts as long as its stream, and the door waits for connections.
         let streams = shutdown.stage("streams", config.grace.0);
+        let door = shutdown.stage("door", config.grace.0);
         let pipeline = shutdown.stage("pipeline", config.grace.0);
         let live = Live::new();
         let parts = Parts { config: &config, credentials: &credentials, seams: &seams };
@@ -175,7 +176,7 @@ impl Hub {
         self.core.views().digest()
     }
 
-    /// Serves until `stop`, then stops in order: no new calls, streams end, what was taken is written, the log is
+    /// Serves until `stop`, then stops in order: streams end, no new calls, what was taken is written, the log is
     /// closed.
     ///
     /// # Errors

@@ -92,7 +92,7 @@ pub(crate) fn explained(explained: &pb::ExplainResponse) -> String {
     let at = explained.directory_position;
     format!(
         "{table}\n\n{admitted} recipients, as the directory stands at entry {at}.\n\
-         Sent with --explained-at {at} --exactly, it reaches these or is refused."
+         Sent with --explained-at {at} --exactly, it is refused if a member has come or gone since."
     )
 }
 

@@ -111,7 +111,7 @@ CH     Switzerland          -         excluded by this message
 IPSG   General Secretariat  receives  the secretariat is addressed
 
 2 recipients, as the directory stands at entry 31.
-Sent with --explained-at 31 --exactly, it reaches these or is refused."
+Sent with --explained-at 31 --exactly, it is refused if a member has come or gone since."
     );
 }
 
