@@ -64,6 +64,8 @@ impl ClientError {
         }
         match status.code() {
             Code::DeadlineExceeded => Self::Late(within),
+            // The transport watches the same deadline, and reports it as a call that was cancelled.
+            Code::Cancelled if timed_out(&status) => Self::Late(within),
             // What the transport reports of a lost connection or a stream cut off.
             Code::Unavailable | Code::Cancelled | Code::Aborted | Code::Unknown => {
                 Self::Broken(Box::new(status))
@@ -75,6 +77,18 @@ impl ClientError {
     pub(crate) fn unexpected(what: impl Into<String>) -> Self {
         Self::Unexpected(what.into())
     }
+}
+
+/// Whether the transport's own timer ended the call.
+fn timed_out(status: &Status) -> bool {
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        if error.is::<tonic::TimeoutExpired>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 impl From<Refusal> for ClientError {
