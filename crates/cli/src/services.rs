@@ -71,7 +71,7 @@ pub(crate) struct BureauArgs {
 enum BureauAction {
     /// Begin a new epoch at a running bureau that was restored from an older copy of its data
     Recover {
-        /// Why; every member can read it
+        /// Why, in one line; the secretariat reads it
         #[arg(long)]
         reason: String,
     },

@@ -58,12 +58,7 @@ impl Show {
 
     pub(crate) fn started(&self, world: &World, processes: bool, took: Duration) {
         let what = if processes { "processes run" } else { "nodes run" };
-        out::talk(&format!(
-            "  {} {what}, data in {} ({})",
-            world.countries().len() + 1,
-            world.dir().display(),
-            seconds(took)
-        ));
+        out::talk(&format!("  {:>5} {what} ({})", world.countries().len() + 1, seconds(took)));
     }
 
     pub(crate) fn counting(&mut self) {
