@@ -14,6 +14,7 @@ mod explain;
 mod identity;
 mod membership;
 mod operation;
+mod orphans;
 mod processes;
 mod question;
 mod rebuild;

@@ -54,6 +54,7 @@ async fn processes_cut_and_suspended_go_on_as_nodes_of_one_process_do() -> Resul
 }
 
 /// The program `i247`, built beside this test.
+#[expect(clippy::print_stderr, reason = "the test harness shows it with --nocapture")]
 pub(crate) fn program() -> Option<PathBuf> {
     // The test lies in target/debug/deps, the program in target/debug.
     let tests = std::env::current_exe().unwrap();

@@ -120,6 +120,26 @@ impl Collected {
     }
 }
 
+/// An attachment on the disk, read one checked chunk after the other: a slow reader holds one of them in memory.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    files: files::Attachments,
+    layout: Layout,
+    next: u32,
+}
+
+impl Stored {
+    /// The next chunk; none behind the last.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, AttachmentError> {
+        if self.next as usize >= self.layout.chunks.len() {
+            return Ok(None);
+        }
+        let chunk = self.files.chunk(self.layout.clone(), self.next).await?;
+        self.next += 1;
+        Ok(Some(chunk))
+    }
+}
+
 impl Attachments {
     /// The attachments under this directory, which is made when it is not there. Blocks.
     pub(crate) fn open(
@@ -182,6 +202,21 @@ impl Attachments {
         }
     }
 
+    /// A stored attachment to be read chunk by chunk, if it is here.
+    pub(crate) async fn find(&self, commitment: Hash) -> Result<Option<Stored>, AttachmentError> {
+        if !self.files.complete(*commitment.as_bytes()).await? {
+            return Ok(None);
+        }
+        match self.stored(commitment).await {
+            Ok((_, layout)) => Ok(Some(Stored { files: self.files.clone(), layout, next: 0 })),
+            Err(AttachmentError::Absent | AttachmentError::Manifest(_)) => {
+                tracing::error!(%commitment, "a stored attachment is damaged; it is not served");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// What an attachment was called when it was stored here; none when it is not here.
     pub(crate) async fn note(&self, commitment: Hash) -> Result<Option<pb::AttachmentNote>, AttachmentError> {
         if !self.files.complete(*commitment.as_bytes()).await? {
@@ -196,11 +231,16 @@ impl Attachments {
         Ok(read.await?.and_then(|bytes| pb::AttachmentNote::decode(bytes.as_slice()).ok()))
     }
 
-    async fn read(&self, commitment: Hash) -> Result<Whole, AttachmentError> {
+    async fn stored(&self, commitment: Hash) -> Result<(pb::AttachmentManifest, Layout), AttachmentError> {
         let bytes = self.files.manifest(*commitment.as_bytes()).await?;
         let manifest = pb::AttachmentManifest::decode(bytes)
             .map_err(|_| AttachmentError::Manifest("it cannot be decoded"))?;
         let layout = layout(&manifest)?;
+        Ok((manifest, layout))
+    }
+
+    async fn read(&self, commitment: Hash) -> Result<Whole, AttachmentError> {
+        let (manifest, layout) = self.stored(commitment).await?;
         let mut content = BytesMut::new();
         for index in 0..layout.chunks.len() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);

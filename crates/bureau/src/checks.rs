@@ -43,16 +43,22 @@ impl Signers {
     }
 }
 
+/// What this country knows already and holds a message against.
+pub(crate) struct Known<'a> {
+    /// The header hash of a message of this country.
+    pub(crate) asked: &'a dyn Fn(&MessageId) -> Option<Hash>,
+    /// Who asked for the notice of this number, when it is in force here.
+    pub(crate) requester: &'a dyn Fn(&str) -> Option<CountryCode>,
+}
+
 /// Opens a delivered envelope: signature, sender, audience, and what its kind asks for. Returns the body too, unless
 /// it was erased.
-///
-/// `asked` finds the header hash of a message of this country.
 pub(crate) fn open(
     me: CountryCode,
     envelope: &pb::Envelope,
     accepted_at: Timestamp,
     signers: &Signers,
-    asked: impl Fn(&MessageId) -> Option<Hash>,
+    known: &Known<'_>,
 ) -> Result<(Attested, Option<pb::Body>), Refusal> {
     let attested = i247_trust::open(envelope, accepted_at, |key_id| signers.find(key_id))?;
     let header = attested.header();
@@ -60,12 +66,13 @@ pub(crate) fn open(
         return Err(Refusal::of(Reason::BadAudience, "header.audience"));
     }
     check_signer(header, &attested.signer().identity)?;
+    check_withdrawal(header)?;
     let body = match attested.body() {
         Some(bytes) => Some(i247_trust::open_carried(bytes, header)?),
         None => None,
     };
     if let Some(body) = &body {
-        check_body(me, header, body, asked)?;
+        check_body(me, header, body, known)?;
     }
     Ok((attested, body))
 }
@@ -104,13 +111,19 @@ fn check_signer(header: &Header, signer: &Identity) -> Result<(), Refusal> {
     if may { Ok(()) } else { Err(Refusal::of(Reason::KindNotAllowed, "header.kind")) }
 }
 
+/// Only its sender takes a message back.
+fn check_withdrawal(header: &Header) -> Result<(), Refusal> {
+    let theirs = header.refers_to.as_ref().map(|id| id.sender.party());
+    if header.kind == Kind::Withdrawal && theirs != Some(header.id.sender.party()) {
+        return Err(Refusal::of(Reason::NotOwner, "header.refers_to"));
+    }
+    Ok(())
+}
+
 /// What a body must hold for this country to act upon it.
-fn check_body(
-    me: CountryCode,
-    header: &Header,
-    body: &pb::Body,
-    asked: impl Fn(&MessageId) -> Option<Hash>,
-) -> Result<(), Refusal> {
+fn check_body(me: CountryCode, header: &Header, body: &pb::Body, known: &Known<'_>) -> Result<(), Refusal> {
+    // The form of its kind, and nothing that would reach an officer's terminal or swell a list.
+    i247_wire::check_body(header.kind, body)?;
     let missing = |field: &str| Err(Refusal::of(Reason::MissingData, field));
     match (header.kind, &body.form) {
         (Kind::Notice, Some(Form::Notice(notice))) => {
@@ -123,13 +136,20 @@ fn check_body(
         }
         (Kind::ReviewDecision, Some(Form::ReviewDecision(decision))) => {
             // The reviewer has examined the very request that this country signed.
-            let own = header.refers_to.as_ref().and_then(asked);
+            let own = header.refers_to.as_ref().and_then(known.asked);
             if own.is_none() || own != Hash::from_slice(&decision.request_header_hash) {
                 return Err(Refusal::of(Reason::WrongReference, "body.review_decision.request_header_hash"));
             }
         }
-        (Kind::Notice, _) => return missing("body.notice"),
-        (Kind::ReviewDecision, _) => return missing("body.review_decision"),
+        (Kind::Cancellation, Some(Form::Cancellation(cancellation))) => {
+            // A reviewer cancels any notice, a country its own.
+            let owner = (known.requester)(&cancellation.notice_id);
+            if let (Party::Bureau(sender), Some(owner)) = (header.id.sender.party(), owner)
+                && sender != owner
+            {
+                return Err(Refusal::of(Reason::NotOwner, "body.cancellation.notice_id"));
+            }
+        }
         _ => {}
     }
     Ok(())

@@ -1,15 +1,17 @@
 //! The desk's reading calls: pages of inbox, outbox and cases, one message whole, and what changes.
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use i247_ledger::Body;
-use i247_model::{Identity, MessageId, Party, Reason, Refusal};
+use i247_ledger::attachments::AttachmentError;
+use i247_model::{Hash, Identity, MessageId, Party, Reason, Refusal};
 use i247_wire::pb;
 use i247_wire::pb::journal_entry::Event;
 use prost::Message as _;
 use tokio::sync::{broadcast, watch};
 use tonic::Status;
 
-use crate::attachments::CHUNK_BYTES;
+use crate::attachments::Stored;
 use crate::desk::{Answers, Desk, DeskError, malformed, status};
 use crate::inbox::Received;
 use crate::journal::Change;
@@ -169,26 +171,28 @@ impl Desk {
         };
         let commitment = *attachments.get(index).ok_or_else(|| malformed("index"))?;
         let notes = self.body_at(at).await?.map(|body| body.attachments).unwrap_or_default();
-        let room = self.attachments.room().await;
-        let loaded = self.attachments.load(commitment).await;
-        let whole = match loaded.map_err(|error| status(&DeskError::Disk(error)))? {
-            Some(whole) => whole,
-            None => {
-                let whole = self.link.fetch(id.to_string(), commitment).await?;
-                let stored = self.attachments.store(&whole, None).await;
-                stored.map_err(|error| status(&DeskError::Disk(error)))?;
-                whole
-            }
-        };
-        drop(room);
+        let stored = self.stored_attachment(&id, commitment).await?;
         let note = notes.get(index).cloned().unwrap_or_default();
         let first = pb::OpenAttachmentResponse { frame: Some(Frame::Note(note)) };
-        let content = whole.content;
-        let chunks = (0..content.len()).step_by(CHUNK_BYTES).map(move |from| {
-            let data: Bytes = content.slice(from..content.len().min(from + CHUNK_BYTES));
-            pb::OpenAttachmentResponse { frame: Some(Frame::Data(data)) }
+        let chunks = futures::stream::try_unfold(stored, |mut stored| async move {
+            let chunk = stored.next().await.map_err(|error| status(&DeskError::Disk(error)))?;
+            let frame = |data| pb::OpenAttachmentResponse { frame: Some(Frame::Data(data)) };
+            Ok(chunk.map(|data| (frame(data), stored)))
         });
-        Ok(Box::pin(futures::stream::iter(std::iter::once(first).chain(chunks).map(Ok))))
+        Ok(Box::pin(futures::stream::iter([Ok(first)]).chain(chunks)))
+    }
+
+    /// What is not here yet, or not whole, is fetched first.
+    async fn stored_attachment(&self, id: &MessageId, commitment: Hash) -> Result<Stored, Status> {
+        let disk = |error| status(&DeskError::Disk(error));
+        if let Some(stored) = self.attachments.find(commitment).await.map_err(disk)? {
+            return Ok(stored);
+        }
+        let _room = self.attachments.room().await;
+        let whole = self.link.fetch(id.to_string(), commitment).await?;
+        self.attachments.store(&whole, None).await.map_err(disk)?;
+        let found = self.attachments.find(commitment).await.map_err(disk)?;
+        found.ok_or_else(|| disk(AttachmentError::Absent))
     }
 
     async fn inbox_item(&self, received: &Received) -> Result<pb::InboxItem, Status> {

@@ -35,10 +35,8 @@ impl Desk {
         let numberless = {
             let views = self.journal.views();
             // A repeated key is answered before the draft is checked anew: the world may have changed since.
-            if let Some(owner) = views.key(&draft.idempotency_key)
-                && owner.officer == officer.to_string()
-            {
-                return Ok(owner.id.clone());
+            if let Some(id) = views.key(&(officer.to_string(), draft.idempotency_key.clone())) {
+                return Ok(id.clone());
             }
             let desk = draft::Desk { me: self.me, now: self.clock.now(), views: &views, notes };
             draft::prepare(draft, officer, &desk, salt)?
@@ -144,7 +142,8 @@ impl Desk {
             views.outbox.epoch
         };
         let epoch = present.max(welcome.epoch) + 1;
-        let (accepted, body) = draft::new_epoch(self.me, epoch, reason, officer, self.salt());
+        let opening = draft::new_epoch(self.me, epoch, reason, officer, self.salt());
+        let (accepted, body) = opening.map_err(|refusal| i247_wire::status(&refusal))?;
         let begun = pb::JournalEpoch {
             epoch,
             reason: reason.into(),

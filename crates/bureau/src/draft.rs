@@ -304,19 +304,24 @@ fn seat(author: &Identity) -> Option<Name> {
 }
 
 /// The message that begins an epoch: the first of the most urgent lane, told to the secretariat.
+///
+/// # Errors
+/// When the reason is not one line of text.
 pub(crate) fn new_epoch(
     me: CountryCode,
     epoch: u64,
     reason: &str,
     author: &Identity,
     salt: [u8; 16],
-) -> (pb::JournalAccepted, Bytes) {
+) -> Result<(pb::JournalAccepted, Bytes), Refusal> {
     let body = pb::Body {
         subject: format!("Epoch {epoch} begins"),
         language: "EN".into(),
         form: Some(pb::body::Form::NewEpoch(pb::NewEpoch { epoch, reason: reason.into() })),
         ..Default::default()
     };
+    // What the hub refuses here could not be sent again: the epoch would be open and its first message stuck.
+    check_content(Kind::NewEpoch, &body)?;
     let carried = i247_trust::carry(&body, salt);
     let sender = i247_model::Sender::Bureau(me);
     let id = MessageId { sender, epoch, lane: Lane::VeryUrgent, number: 1 };
@@ -336,7 +341,7 @@ pub(crate) fn new_epoch(
         officer: author.to_string(),
         idempotency_key: format!("{AUTOMATIC}epoch:{epoch}"),
     };
-    (accepted, carried.bytes)
+    Ok((accepted, carried.bytes))
 }
 
 #[cfg(test)]

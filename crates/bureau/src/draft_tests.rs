@@ -198,7 +198,9 @@ fn the_national_systems_keys_are_its_own() {
 
 #[test]
 fn the_message_that_begins_an_epoch_is_a_good_header() {
-    let (accepted, _) = new_epoch("FR".parse().unwrap(), 2, "disk replaced", &officer(), [1; 16]);
+    let opening = |reason: &str| new_epoch("FR".parse().unwrap(), 2, reason, &officer(), [1; 16]);
+    let (accepted, _) = opening("disk replaced").unwrap();
+    assert_eq!(opening("disk\nreplaced").unwrap_err().fields, ["new_epoch.reason"]);
     let mut header = accepted.header.unwrap();
     header.key_id = Bytes::from_static(&[1; 32]);
     header.signed_at_ms = 5;

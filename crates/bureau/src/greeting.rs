@@ -67,7 +67,7 @@ pub(crate) fn check_welcome(welcome: &pb::Welcome, views: &Views) -> Result<(), 
             welcome.log_end, outbox.log_end_seen
         )));
     }
-    let recover = "this bureau was restored from an older copy: run `i247 bureau <country> recover`";
+    let recover = recover(views);
     if welcome.epoch > outbox.epoch {
         return Err(Halt::BureauBehind(format!("the hub knows epoch {}; {recover}", welcome.epoch)));
     }
@@ -102,6 +102,14 @@ pub(crate) fn check_welcome(welcome: &pb::Welcome, views: &Views) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// What people do about a bureau that is an older copy.
+pub(crate) fn recover(views: &Views) -> String {
+    format!(
+        "this bureau was restored from an older copy: run `i247 bureau {} recover --reason \"…\"` and say why",
+        views.outbox.country()
+    )
 }
 
 fn bytes_of(hash: Hash) -> Bytes {
@@ -150,7 +158,9 @@ mod tests {
         let sent = pb::Welcome { accepted: lanes, ..welcome() };
         let received = pb::Welcome { mailbox: mailbox(2), ..welcome() };
         let mut views = views();
-        assert!(matches!(check_welcome(&sent, &views), Err(Halt::BureauBehind(_))));
+        let halt = check_welcome(&sent, &views).unwrap_err();
+        assert!(matches!(halt, Halt::BureauBehind(_)));
+        assert!(halt.text().contains("`i247 bureau FR recover --reason \"…\"`"), "{}", halt.text());
         assert!(matches!(check_welcome(&received, &views), Err(Halt::BureauBehind(_))));
 
         let given_up = i247_model::Refusal::of(i247_model::Reason::Behind, "id");

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use i247_model::{Class, CountryCode, Identity, Lane, MessageId, Reason, Refusal, Timestamp};
+use i247_model::{Class, CountryCode, Identity, Kind, Lane, MessageId, Reason, Refusal, Sender, Timestamp};
 use i247_trust::Root;
 use i247_wire::pb;
 use i247_wire::pb::connect_response::Frame;
@@ -24,6 +24,10 @@ use crate::views::Views;
 
 /// The signed type of an acceptance.
 const ACCEPTANCE: &str = "i247.v1.Acceptance";
+
+/// Largest body and signature that are kept as evidence, in bytes; with the header they fit into one entry.
+const MAX_EVIDENCE_BYTES: usize = i247_wire::MAX_BODY_BYTES + 1024;
+const MAX_SIGNATURE_BYTES: usize = 4 * 1024;
 
 /// Why a stream cannot go on.
 #[derive(Debug)]
@@ -78,6 +82,10 @@ pub(crate) struct Inbound {
     /// Highest mailbox number that the hub has handed out, per lane, as far as this stream shows. After a break it
     /// may lie below what is durable here: the hub has then missed a receipt and delivers again.
     handed: [u64; 4],
+    /// Per sender and lane, the last message taken on this stream, written or in the batch.
+    last: BTreeMap<(Sender, Lane), (u64, u64)>,
+    /// Who asked for the notices that were taken on this stream, by their numbers.
+    notices: BTreeMap<String, CountryCode>,
     log_id: bytes::Bytes,
 }
 
@@ -90,7 +98,8 @@ impl Inbound {
             }
         }
         let up_to = Lane::ALL.map(|lane| views.inbox.up_to(lane));
-        Self { me, signers: Signers::new(root), up_to, handed, log_id: welcome.log_id.clone() }
+        let (signers, log_id) = (Signers::new(root), welcome.log_id.clone());
+        Self { me, signers, up_to, handed, last: BTreeMap::new(), notices: BTreeMap::new(), log_id }
     }
 
     /// What a receipt may say of the lane: never more than the hub has handed out.
@@ -138,6 +147,9 @@ impl Inbound {
                 self.check_acceptance(&id, signed, views).map_err(|why| stream("acceptance", &why))?;
             }
             Some(Outcome::Refusal(refusal)) => {
+                if views.outbox.get(&id).is_none_or(|sent| sent.sealed.is_none()) {
+                    return Err(Broken::Stream(format!("a refusal of {id}, which was never sent")));
+                }
                 let refusal = Refusal::try_from(refusal.clone()).map_err(|why| stream("refusal", &why))?;
                 match refusal.reason.class() {
                     Class::NotNow if refusal.reason == Reason::Behind => {
@@ -223,38 +235,74 @@ impl Inbound {
         Ok(())
     }
 
+    /// A sender's messages come in the order of their numbers, each once: the hub can neither hand out an old one
+    /// under a new mailbox number nor turn two round.
+    fn check_turn(&self, lane: Lane, id: &MessageId, views: &Views) -> Result<(), Refusal> {
+        if id.lane != lane {
+            return Err(Refusal::of(Reason::WrongField, "delivery.lane"));
+        }
+        let last = match self.last.get(&(id.sender.clone(), lane)) {
+            Some(last) => *last,
+            None => views.inbox.last_of(&id.sender, lane),
+        };
+        if (id.epoch, id.number) <= last {
+            return Err(Refusal::of(Reason::OutOfOrder, "header.id"));
+        }
+        Ok(())
+    }
+
     /// A message that passed the checks, or the evidence against it.
-    fn message(&self, place: &Place, envelope: pb::Envelope, views: &Views) -> Note {
+    fn message(&mut self, place: &Place, envelope: pb::Envelope, views: &Views) -> Note {
         let accepted_at = Timestamp::from_millis(place.accepted_at_ms);
-        let asked = |id: &MessageId| Some(views.outbox.get(id)?.sealed?.header_hash);
+        let known = checks::Known {
+            asked: &|id| Some(views.outbox.get(id)?.sealed?.header_hash),
+            requester: &|notice_id| {
+                let taken = self.notices.get(notice_id).copied();
+                taken.or_else(|| Some(views.inbox.notice(notice_id)?.requester))
+            },
+        };
         let body_bytes = Some(envelope.body.clone()).filter(|body| !body.is_empty());
         let (lane, number, position) = (pb::Lane::from(place.lane).into(), place.number, place.position);
-        let opened = checks::open(self.me, &envelope, accepted_at, &self.signers, asked);
-        let (attested, body) = match opened {
+        let opened = checks::open(self.me, &envelope, accepted_at, &self.signers, &known);
+        let in_turn = opened.and_then(|(attested, body)| {
+            self.check_turn(place.lane, &attested.header().id, views)?;
+            Ok((attested, body))
+        });
+        let (attested, body) = match in_turn {
             Ok(opened) => opened,
             Err(refusal) => {
                 tracing::error!(
                     lane = %place.lane, number, reason = %refusal.reason, fields = ?refusal.fields,
                     "a delivery failed the checks: kept as evidence, tell the secretariat"
                 );
+                // What no message can be is no evidence against its sender, and the journal has limits.
+                let signature = envelope.signature.filter(|kept| kept.encoded_len() <= MAX_SIGNATURE_BYTES);
                 let rejected = pb::JournalRejected {
                     lane,
                     number,
                     position,
-                    header: envelope.header,
-                    signature: envelope.signature,
+                    header: within(envelope.header, i247_wire::MAX_HEADER_BYTES).unwrap_or_default(),
+                    signature,
                     refusal: Some(pb::Refusal::from(&refusal)),
                 };
-                return Note { event: Event::Rejected(rejected), body: body_bytes };
+                let body = body_bytes.and_then(|body| within(body, MAX_EVIDENCE_BYTES));
+                return Note { event: Event::Rejected(rejected), body };
             }
         };
         let header = attested.header();
+        self.last.insert((header.id.sender.clone(), place.lane), (header.id.epoch, header.id.number));
         let span =
             tracing::info_span!("arrive", message_id = %header.id, country = %self.me, kind = %header.kind);
         if let Some(parent) = &header.traceparent {
             i247_node::trace::set_parent(&span, parent);
         }
         span.in_scope(|| tracing::debug!(lane = %place.lane, number, "delivered"));
+        let facts = body.as_ref().map(facts);
+        if let Some(facts) = facts.as_ref().filter(|_| header.kind == Kind::Notice)
+            && let Ok(requester) = facts.requester.parse()
+        {
+            self.notices.insert(facts.notice_id.clone(), requester);
+        }
         let arrived = pb::JournalArrived {
             lane,
             number,
@@ -263,10 +311,15 @@ impl Inbound {
             header: envelope.header,
             signature: envelope.signature,
             signed_by: attested.signer().identity.to_string(),
-            facts: body.as_ref().map(facts),
+            facts,
         };
         Note { event: Event::Arrived(arrived), body: body_bytes }
     }
+}
+
+/// These bytes, unless there are more than that.
+fn within(bytes: bytes::Bytes, limit: usize) -> Option<bytes::Bytes> {
+    Some(bytes).filter(|bytes| bytes.len() <= limit)
 }
 
 /// Where a delivery stands.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use i247_model::{CountryCode, Hash, Identity, Kind, Lane, MessageId, ReplyStage, Timestamp};
+use i247_model::{CountryCode, Hash, Identity, Kind, Lane, MessageId, ReplyStage, Sender, Timestamp};
 use i247_wire::pb;
 
 use crate::policy::KnownNotice;
@@ -65,6 +65,8 @@ pub(crate) struct Inbox {
     by_id: BTreeMap<MessageId, usize>,
     /// What each mailbox number holds; none for gaps and rejected deliveries.
     numbers: BTreeMap<(Lane, u64), Option<usize>>,
+    /// Per sender and lane, the last message: whatever the hub delivers next of it comes behind.
+    last: BTreeMap<(Sender, Lane), (u64, u64)>,
     up_to: [u64; 4],
     /// Numbers up to here that are missing were lost with an older copy.
     lost_up_to: [u64; 4],
@@ -139,13 +141,22 @@ impl Inbox {
         places.iter().filter_map(|place| self.received.get(*place)).collect()
     }
 
+    /// Where a sender's messages of a lane stand: epoch and number of the last one that arrived.
+    pub(crate) fn last_of(&self, sender: &Sender, lane: Lane) -> (u64, u64) {
+        self.last.get(&(sender.clone(), lane)).copied().unwrap_or_default()
+    }
+
     /// Adds a message, unless its id is there already.
     pub(crate) fn arrived(&mut self, received: Received) {
-        let place = self.received.len();
+        let known = self.by_id.get(&received.id).copied();
+        let place = known.unwrap_or(self.received.len());
         self.number(received.lane, received.number, Some(place));
-        if self.by_id.contains_key(&received.id) {
+        if known.is_some() {
             return;
         }
+        let id = &received.id;
+        let last = self.last.entry((id.sender.clone(), id.lane)).or_default();
+        *last = (id.epoch, id.number).max(*last);
         let notice_id = &received.facts.notice_id;
         match received.kind {
             Kind::Notice if !notice_id.is_empty() => {

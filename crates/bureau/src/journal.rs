@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
-use i247_ledger::{AppendError, Body, Ledger, MAX_GROUP_BYTES, MAX_GROUP_DRAFTS, Position, ReadError};
+use i247_ledger::{
+    AppendError, Body, Ledger, MAX_ENTRY_BYTES, MAX_GROUP_BYTES, MAX_GROUP_DRAFTS, Position, ReadError,
+};
 use i247_model::{CountryCode, Lane, MessageId, Reason, Refusal};
 use i247_node::Clock;
 use i247_wire::pb;
@@ -19,7 +21,7 @@ use prost::Message as _;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::views::{KeyOwner, Unreadable, Views};
+use crate::views::{Key, Unreadable, Views};
 
 /// How many commands may wait for the writer.
 const WAITING_COMMANDS: usize = 1024;
@@ -213,7 +215,7 @@ impl Journal {
 #[derive(Default)]
 struct Tentative {
     numbered: BTreeMap<Lane, u64>,
-    keys: BTreeMap<String, KeyOwner>,
+    keys: BTreeMap<Key, MessageId>,
 }
 
 /// A group that is being gathered.
@@ -258,15 +260,14 @@ impl Writer {
     /// What waits, up to the limits of a group. A new epoch has a group of its own, since numbers depend on it.
     fn gather(&mut self, first: Command) -> Group {
         let (mut group, mut tentative) = (Group::default(), Tentative::default());
-        let alone = begins_epoch(&first);
+        if begins_epoch(&first) {
+            self.take_epoch(first, &mut group, &mut tentative);
+            return group;
+        }
         self.take(first, &mut group, &mut tentative);
         for _ in 1..MAX_GROUP_COMMANDS {
-            // The rest is room for one more command, which is never larger than that.
-            if alone || group.bytes > MAX_GROUP_BYTES / 2 || group.drafts.len() > MAX_GROUP_DRAFTS / 2 {
-                break;
-            }
             let Ok(command) = self.commands.try_recv() else { break };
-            if begins_epoch(&command) {
+            if begins_epoch(&command) || !group.has_room_for(&Size::of(&command)) {
                 self.held = Some(command);
                 break;
             }
@@ -275,7 +276,26 @@ impl Writer {
         group
     }
 
+    /// Two who recover at the same time begin one epoch: the second would use the numbers of the first again.
+    fn take_epoch(&self, command: Command, group: &mut Group, tentative: &mut Tentative) {
+        let present =
+            self.shared.views.read().unwrap_or_else(std::sync::PoisonError::into_inner).outbox.epoch;
+        let over = |note: &Note| matches!(&note.event, Event::Epoch(begun) if begun.epoch <= present);
+        match command {
+            Command::Write(notes, answer) if notes.iter().any(over) => {
+                let mut refusal = Refusal::of(Reason::WrongReference, "epoch");
+                refusal.next_step = format!("epoch {present} has begun already: nothing is left to do");
+                Command::Write(notes, answer).refuse(&refusal);
+            }
+            Command::Number(..) | Command::Write(..) => self.take(command, group, tentative),
+        }
+    }
+
     fn take(&self, command: Command, group: &mut Group, tentative: &mut Tentative) {
+        if Size::of(&command).too_large() {
+            // It alone is refused, not what others put into the same group.
+            return command.refuse(&Refusal::of(Reason::TooLarge, "draft"));
+        }
         let at_ms = self.clock.now().as_millis();
         match command {
             Command::Write(notes, answer) => {
@@ -284,47 +304,38 @@ impl Writer {
                 }
                 group.written.push(answer);
             }
-            Command::Number(draft, answer) => match self.place(&draft, tentative) {
+            Command::Number(draft, answer) => {
+                let (id, earlier) = self.place(&draft, tentative);
                 // The earlier message may be in this very group: it is answered once the group is durable.
-                Ok(Place::Earlier(id)) => group.numbered.push((id, answer)),
-                Ok(Place::Next(id)) => {
+                if !earlier {
                     let Numberless { mut accepted, body, .. } = *draft;
                     if let Some(header) = accepted.header.as_mut() {
                         header.id = id.to_string();
                     }
                     let event = Some(Event::Accepted(accepted));
                     group.push(pb::JournalEntry { at_ms, event }, Some(body));
-                    group.numbered.push((id, answer));
                 }
-                Err(refusal) => drop(answer.send(Err(JournalError::Refused(refusal)))),
-            },
+                group.numbered.push((id, answer));
+            }
         }
     }
 
-    /// The number that a draft gets, or the message that its key stands for already.
-    fn place(&self, draft: &Numberless, tentative: &mut Tentative) -> Result<Place, Refusal> {
+    /// The id that a draft gets, and whether its key stands for that message already.
+    fn place(&self, draft: &Numberless, tentative: &mut Tentative) -> (MessageId, bool) {
         let views = self.shared.views.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let key = &draft.accepted.idempotency_key;
-        let officer = &draft.accepted.officer;
-        if !key.is_empty()
-            && let Some(owner) = tentative.keys.get(key).or_else(|| views.key(key))
-        {
-            if owner.officer != *officer {
-                let mut refusal = Refusal::of(Reason::WrongField, "draft.idempotency_key");
-                refusal.next_step = "another caller uses this key: choose a key of your own".into();
-                return Err(refusal);
-            }
-            return Ok(Place::Earlier(owner.id.clone()));
+        let key = (draft.accepted.officer.clone(), draft.accepted.idempotency_key.clone());
+        let keyed = !key.1.is_empty();
+        if keyed && let Some(id) = tentative.keys.get(&key).or_else(|| views.key(&key)) {
+            return (id.clone(), true);
         }
         let last =
             tentative.numbered.entry(draft.lane).or_insert_with(|| views.outbox.lane(draft.lane).numbered);
         *last += 1;
         let id = views.outbox.id(draft.lane, *last);
-        if !key.is_empty() {
-            let owner = KeyOwner { officer: officer.clone(), id: id.clone() };
-            tentative.keys.insert(key.clone(), owner);
+        if keyed {
+            tentative.keys.insert(key, id.clone());
         }
-        Ok(Place::Next(id))
+        (id, false)
     }
 
     /// Appends a group, applies it and answers. An error is final.
@@ -387,6 +398,52 @@ impl Writer {
     }
 }
 
+/// What a command takes in a group, at most.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    drafts: usize,
+    bytes: usize,
+    largest: usize,
+}
+
+impl Size {
+    /// Room for the number, the time and the framing of an entry.
+    const ENTRY: usize = 128;
+
+    fn of(command: &Command) -> Self {
+        let mut size = Self::default();
+        match command {
+            Command::Number(draft, _) => size.add(draft.accepted.encoded_len() + draft.body.len()),
+            Command::Write(notes, _) => {
+                for note in notes {
+                    size.add(note.event.encoded_len() + note.body.as_ref().map_or(0, Bytes::len));
+                }
+            }
+        }
+        size
+    }
+
+    fn add(&mut self, bytes: usize) {
+        self.drafts += 1;
+        self.bytes += bytes + Self::ENTRY;
+        self.largest = self.largest.max(bytes + Self::ENTRY);
+    }
+
+    fn too_large(&self) -> bool {
+        self.largest > MAX_ENTRY_BYTES || self.bytes > MAX_GROUP_BYTES || self.drafts > MAX_GROUP_DRAFTS
+    }
+}
+
+impl Command {
+    fn refuse(self, refusal: &Refusal) {
+        // Whoever asked may be gone.
+        match self {
+            Self::Number(_, answer) => drop(answer.send(Err(JournalError::Refused(refusal.clone())))),
+            Self::Write(_, answer) => drop(answer.send(Err(JournalError::Refused(refusal.clone())))),
+        }
+    }
+}
+
 fn begins_epoch(command: &Command) -> bool {
     match command {
         Command::Number(..) => false,
@@ -394,12 +451,11 @@ fn begins_epoch(command: &Command) -> bool {
     }
 }
 
-enum Place {
-    Earlier(MessageId),
-    Next(MessageId),
-}
-
 impl Group {
+    fn has_room_for(&self, more: &Size) -> bool {
+        self.bytes + more.bytes <= MAX_GROUP_BYTES && self.drafts.len() + more.drafts <= MAX_GROUP_DRAFTS
+    }
+
     fn push(&mut self, entry: pb::JournalEntry, body: Option<Bytes>) {
         let draft = i247_ledger::Draft { entry: entry.encode_to_vec().into(), body };
         self.bytes += draft.bytes();

@@ -65,9 +65,41 @@ async fn the_same_key_gets_the_same_id_also_at_the_same_time_and_after_a_restart
     running.await.unwrap();
     let (second, _running, _stop) = journal(&ledger).await;
     assert_eq!(second.number(numberless("key", "a")).await.unwrap().number, 1);
-    let others = second.number(numberless("key", "b")).await.unwrap_err();
-    assert!(matches!(others, JournalError::Refused(refusal) if refusal.fields == ["draft.idempotency_key"]));
-    assert_eq!(second.number(numberless("", "b")).await.unwrap().number, 2);
+    // A key is its caller's own: another one's message is another message.
+    assert_eq!(second.number(numberless("key", "b")).await.unwrap().number, 2);
+    assert_eq!(second.number(numberless("key", "b")).await.unwrap().number, 2);
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_alone() {
+    let ledger = Arc::new(Memory::new());
+    let (journal, _running, _stop) = journal(&ledger).await;
+    let large = Numberless { body: Bytes::from(vec![0; MAX_ENTRY_BYTES]), ..numberless("", "a") };
+    let (one, refused, two) = tokio::join!(
+        journal.number(numberless("", "a")),
+        journal.number(large),
+        journal.number(numberless("", "b")),
+    );
+    assert_eq!((one.unwrap().number, two.unwrap().number), (1, 2));
+    assert!(matches!(refused, Err(JournalError::Refused(refusal)) if refusal.reason == Reason::TooLarge));
+}
+
+#[tokio::test]
+async fn more_than_a_group_holds_becomes_several() {
+    let ledger = Arc::new(Memory::new());
+    let (journal, _running, _stop) = journal(&ledger).await;
+    let much = || {
+        let gap =
+            Event::Gap(pb::JournalGap { lane: pb::Lane::Normal.into(), number: 1, ..Default::default() });
+        let note = |_| Note { event: gap.clone(), body: Some(Bytes::from(vec![0; 200 * 1024])) };
+        (0..30).map(note).collect::<Vec<Note>>()
+    };
+    let (one, two, id) =
+        tokio::join!(journal.write(much()), journal.write(much()), journal.number(numberless("", "a")));
+    one.unwrap();
+    two.unwrap();
+    assert_eq!(id.unwrap().number, 1);
+    assert_eq!(ledger.end(), Position(61));
 }
 
 #[tokio::test]
@@ -100,6 +132,11 @@ async fn a_new_epoch_stands_in_a_group_of_its_own() {
     began.unwrap();
     assert_eq!(before.unwrap().to_string(), "FR-1-N-1");
     assert_eq!(after.unwrap().to_string(), "FR-2-N-1");
+
+    // Two who recover at the same time begin one epoch.
+    let again = Event::Epoch(pb::JournalEpoch { epoch: 2, ..Default::default() });
+    assert!(matches!(journal.write(vec![again.into()]).await, Err(JournalError::Refused(_))));
+    assert_eq!(journal.number(numberless("", "a")).await.unwrap().to_string(), "FR-2-N-2");
 }
 
 #[tokio::test]

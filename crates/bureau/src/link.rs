@@ -1,12 +1,19 @@
 //! The state of the link to the hub, for those who do not hold it: connected, halted, and the way for single calls.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use i247_model::{Hash, Reason, Refusal};
 use i247_wire::pb;
 use i247_wire::pb::exchange_service_client::ExchangeServiceClient;
 use tokio::sync::watch;
 use tonic::transport::Channel;
+
+/// How long the hub may take over a single call.
+pub(crate) const CALL_WITHIN: Duration = Duration::from_secs(10);
+/// How long an attachment may take on its way: 25 MiB at 100 KiB/s.
+pub(crate) const TRANSFER_WITHIN: Duration = Duration::from_secs(260);
 
 /// Largest frame from the hub, in bytes: a delivery with its body, or a chunk of an attachment.
 pub(crate) const MAX_FRAME_BYTES: usize = 1024 * 1024;
@@ -38,11 +45,21 @@ impl Link {
         &self,
         request: pb::ExplainRequest,
     ) -> Result<pb::ExplainResponse, tonic::Status> {
-        self.exchange.clone().explain(request).await.map(tonic::Response::into_inner).map_err(away)
+        let mut exchange = self.exchange.clone();
+        let explained = within(CALL_WITHIN, exchange.explain(request)).await;
+        explained.map(tonic::Response::into_inner).map_err(away)
     }
 
     /// An attachment of a message, chunk by chunk verified.
     pub(crate) async fn fetch(
+        &self,
+        message_id: String,
+        commitment: Hash,
+    ) -> Result<crate::attachments::Whole, tonic::Status> {
+        within(TRANSFER_WITHIN, self.collect(message_id, commitment)).await.map_err(away)
+    }
+
+    async fn collect(
         &self,
         message_id: String,
         commitment: Hash,
@@ -53,7 +70,7 @@ impl Link {
             commitment: bytes::Bytes::copy_from_slice(commitment.as_bytes()),
             first_chunk: 0,
         };
-        let mut frames = self.exchange.clone().fetch_attachment(request).await.map_err(away)?.into_inner();
+        let mut frames = self.exchange.clone().fetch_attachment(request).await?.into_inner();
         let mut collected = None;
         while let Some(response) = frames.message().await? {
             let taken = match (response.frame, collected.as_mut()) {
@@ -73,6 +90,15 @@ impl Link {
             .and_then(crate::attachments::Collected::whole)
             .map_err(|refusal| i247_wire::status(&refusal))
     }
+}
+
+/// Waits for the hub, and no longer than this: what it answers, or that it did not.
+pub(crate) async fn within<T>(
+    deadline: Duration,
+    call: impl Future<Output = Result<T, tonic::Status>>,
+) -> Result<T, tonic::Status> {
+    let late = |_| tonic::Status::deadline_exceeded("the hub did not answer in time");
+    tokio::time::timeout(deadline, call).await.map_err(late)?
 }
 
 /// A refusal of the hub goes through; that it cannot be reached is said in the caller's words.

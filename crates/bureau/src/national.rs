@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use i247_ledger::ReadError;
 use i247_model::{CountryCode, Identity, Kind, Refusal};
 use i247_node::sleep;
 use i247_wire::pb;
@@ -127,11 +128,18 @@ impl National {
         if self.left_to_officers.contains(&received.operation) {
             return Ok(());
         }
-        let read = self.desk.journal.read(received.at_entry).await;
-        let (entry, body) = read.map_err(|error| {
-            tracing::error!(%error, "the journal cannot be read");
-            Later::Again
-        })?;
+        let (entry, body) = match self.desk.journal.read(received.at_entry).await {
+            Ok(read) => read,
+            // It will not mend by itself, and what came behind it is owed answers too.
+            Err(error @ ReadError::Damaged(_)) => {
+                tracing::error!(message_id = %received.id, %error, "an officer must answer this request");
+                return Ok(());
+            }
+            Err(error) => {
+                tracing::error!(%error, "the journal cannot be read");
+                return Err(Later::Again);
+            }
+        };
         let header = match entry.event {
             Some(Event::Arrived(arrived)) => pb::Header::decode(arrived.header).unwrap_or_default(),
             _ => return Ok(()),

@@ -129,6 +129,11 @@ impl Outbox {
         self.sent.get(*self.by_id.get(id)?)
     }
 
+    /// Whose messages they are.
+    pub(crate) fn country(&self) -> String {
+        self.sender.to_string()
+    }
+
     /// All of them, the oldest first.
     pub(crate) fn all(&self) -> &[Sent] {
         &self.sent

@@ -93,8 +93,15 @@ fn finish(
     let mut header = accepted.header.unwrap_or_default();
     header.key_id = Bytes::copy_from_slice(key.key_id().as_bytes());
     header.previous = previous.map_or_else(Bytes::new, |hash| Bytes::copy_from_slice(hash.as_bytes()));
-    header.signed_at_ms = now.as_millis();
+    header.signed_at_ms = signed_at(now, header.expires_at_ms);
     Ok(i247_wire::encode_header(&Header::try_from(header)?))
+}
+
+/// A message that expired while it waited is signed within its time all the same: only then can the hub refuse it and
+/// spend its number. Unsigned, it would hold up its lane for ever.
+fn signed_at(now: Timestamp, expires_at_ms: u64) -> u64 {
+    let now = now.as_millis();
+    if expires_at_ms == 0 { now } else { now.min(expires_at_ms.saturating_sub(1)) }
 }
 
 fn sign(key: &SigningKey, fresh: &[(usize, MessageId, Bytes)], burst: &mut Burst) {
@@ -106,5 +113,19 @@ fn sign(key: &SigningKey, fresh: &[(usize, MessageId, Bytes)], burst: &mut Burst
                 pb::JournalSealed { id: id.to_string(), header: header.clone(), signature: Some(signature) };
             burst.notes.push(Event::Sealed(sealed).into());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_expired_while_it_waited_is_signed_before_its_end() {
+        let now = Timestamp::from_millis(5_000);
+        assert_eq!(signed_at(now, 0), 5_000);
+        assert_eq!(signed_at(now, 6_000), 5_000);
+        assert_eq!(signed_at(now, 5_000), 4_999);
+        assert_eq!(signed_at(now, 1_000), 999);
     }
 }

@@ -27,11 +27,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::attachments::Attachments;
-use crate::greeting::{Halt, check_welcome, hello};
+use crate::greeting::{Halt, check_welcome, hello, recover};
 use crate::inbound::{Batch, Broken, Inbound, heard};
 use crate::inbox::Mark;
 use crate::journal::Journal;
-use crate::link::{Exchange, State};
+use crate::link::{CALL_WITHIN, Exchange, State, within};
 use crate::outbound::{Next, Outbound};
 use crate::sealing::seal;
 use crate::upload::upload;
@@ -45,15 +45,17 @@ const BATCH_BYTES: usize = 2 * 1024 * 1024;
 const MAX_WINDOW: usize = 1024;
 /// Frames that may wait for the network; above the window, so that sending never waits for reading.
 const WAITING_FRAMES: usize = 4096;
-/// How long the hub may take to say Welcome, and for a single call.
+/// How long the hub may take to say Welcome.
 const WELCOME_WITHIN: Duration = Duration::from_secs(10);
 /// The first and the longest wait before connecting anew.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
 const MAX_BACK_OFF: Duration = Duration::from_secs(5);
-/// How many messages one question for their state may name.
-const STATUSES_AT_ONCE: usize = 256;
+/// A stream that lasted so long was a good one: the next break is a new one.
+const STEADY: Duration = Duration::from_secs(1);
+/// How many messages one question for their state may name: so many, each to every member, fit into one answer.
+const STATUSES_AT_ONCE: usize = 64;
 /// How many messages are asked about after connecting.
-const MAX_STATUSES: usize = 16 * STATUSES_AT_ONCE;
+const MAX_STATUSES: usize = 64 * STATUSES_AT_ONCE;
 /// Ranges of opened and actioned numbers in one receipt.
 const MARKS_AT_ONCE: usize = 128;
 /// How many of the last marks are told again on a new stream.
@@ -80,6 +82,7 @@ impl Uplink {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut back_off = FIRST_BACK_OFF;
         while !stop.is_cancelled() && !self.journal.stopped().is_cancelled() {
+            let begun = self.clock.monotonic();
             // Dropping a session drops its stream; everything else is in the journal.
             let ended = tokio::select! {
                 () = stop.cancelled() => break,
@@ -87,7 +90,8 @@ impl Uplink {
             };
             let was_connected = self.state.borrow().connected;
             self.state.send_modify(|state| state.connected = false);
-            if was_connected {
+            // A stream that breaks as soon as it is greeted would break ten times a second.
+            if was_connected && self.clock.monotonic().saturating_sub(begun) >= STEADY {
                 back_off = FIRST_BACK_OFF;
             }
             match ended {
@@ -156,9 +160,10 @@ impl Uplink {
             accepted: vec![end],
             ..Default::default()
         };
+        let recover = recover(&views);
         drop(views);
         self.state.send_modify(|state| state.behind = Some(Arc::new(welcome)));
-        self.halt(&Halt::BureauBehind(format!("the hub ended the link: {refusal}")));
+        self.halt(&Halt::BureauBehind(format!("the hub ended the link: {refusal}; {recover}")));
     }
 
     /// One stream, from Hello to its end.
@@ -370,9 +375,9 @@ impl Session<'_> {
         let open = self.uplink.journal.views().outbox.open(MAX_STATUSES);
         let ids: Vec<String> = open.iter().map(ToString::to_string).collect();
         for ids in ids.chunks(STATUSES_AT_ONCE) {
-            let mut request = tonic::Request::new(pb::StatusesRequest { ids: ids.to_vec() });
-            request.set_timeout(WELCOME_WITHIN);
-            match self.uplink.exchange.clone().statuses(request).await {
+            let mut exchange = self.uplink.exchange.clone();
+            let asked = pb::StatusesRequest { ids: ids.to_vec() };
+            match within(CALL_WITHIN, exchange.statuses(asked)).await {
                 Ok(response) => {
                     let views = self.uplink.journal.views();
                     for status in response.into_inner().statuses {

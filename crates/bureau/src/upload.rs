@@ -6,7 +6,7 @@ use i247_wire::pb;
 use i247_wire::pb::put_attachment_request::Frame;
 
 use crate::attachments::{Attachments, Whole};
-use crate::link::Exchange;
+use crate::link::{CALL_WITHIN, Exchange, TRANSFER_WITHIN, within};
 
 /// Uploads an attachment that is stored here. What the hub holds already is not sent again.
 ///
@@ -18,7 +18,8 @@ pub(crate) async fn upload(
     attachment: Hash,
 ) -> Result<(), tonic::Status> {
     let commitment = Bytes::copy_from_slice(attachment.as_bytes());
-    let found = exchange.find_attachment(pb::FindAttachmentRequest { commitment }).await?.into_inner();
+    let asked = pb::FindAttachmentRequest { commitment };
+    let found = within(CALL_WITHIN, exchange.find_attachment(asked)).await?.into_inner();
     if found.complete {
         return Ok(());
     }
@@ -26,7 +27,8 @@ pub(crate) async fn upload(
     let missing = || i247_wire::status(&Refusal::of(Reason::AttachmentMissing, "attachment"));
     let loaded = attachments.load(attachment).await;
     let whole = loaded.map_err(|_| missing())?.ok_or_else(missing)?;
-    let put = exchange.put_attachment(tokio_stream::iter(frames(&whole, found.chunks))).await?;
+    let frames = tokio_stream::iter(frames(&whole, found.chunks));
+    let put = within(TRANSFER_WITHIN, exchange.put_attachment(frames)).await?;
     if put.into_inner().complete { Ok(()) } else { Err(missing()) }
 }
 

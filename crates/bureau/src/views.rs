@@ -26,12 +26,8 @@ pub struct Unreadable {
     pub what: String,
 }
 
-/// Whoever handed in a draft, and the id that it got.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct KeyOwner {
-    pub(crate) officer: String,
-    pub(crate) id: MessageId,
-}
+/// A caller, and a key of that caller's own.
+pub(crate) type Key = (String, String);
 
 /// All views of the journal.
 #[derive(Debug, PartialEq)]
@@ -41,7 +37,7 @@ pub(crate) struct Views {
     pub(crate) cases: Cases,
     pub(crate) names: Names,
     /// Which message a caller's own key stands for. Kept as long as the messages are.
-    keys: BTreeMap<String, KeyOwner>,
+    keys: BTreeMap<Key, MessageId>,
 }
 
 impl Views {
@@ -56,7 +52,7 @@ impl Views {
     }
 
     /// The message that this key of a caller stands for.
-    pub(crate) fn key(&self, key: &str) -> Option<&KeyOwner> {
+    pub(crate) fn key(&self, key: &Key) -> Option<&MessageId> {
         self.keys.get(key)
     }
 
@@ -141,8 +137,7 @@ impl Views {
         };
         self.names.add(&id);
         if !accepted.idempotency_key.is_empty() {
-            let owner = KeyOwner { officer: accepted.officer.clone(), id };
-            self.keys.insert(accepted.idempotency_key.clone(), owner);
+            self.keys.insert((accepted.officer.clone(), accepted.idempotency_key.clone()), id);
         }
         self.outbox.accepted(sent);
         Ok(())

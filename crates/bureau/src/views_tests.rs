@@ -102,7 +102,9 @@ fn the_hubs_word_is_remembered() {
     assert_eq!((views.outbox.log_id.as_slice(), views.outbox.log_end_seen), (b"log".as_slice(), 12));
     assert_eq!(views.outbox.waiting(), 0);
     assert_eq!(views.outbox.open(10).len(), 2);
-    assert_eq!(views.key("case-7").unwrap().id.to_string(), "FR-1-N-1");
+    let key = |officer: &str| views.key(&(officer.into(), "case-7".into())).map(ToString::to_string);
+    assert_eq!(key("spiffe://i247.test/ncb/fr/officer/duty").as_deref(), Some("FR-1-N-1"));
+    assert_eq!(key("spiffe://i247.test/ncb/fr/officer/night"), None);
 }
 
 #[test]

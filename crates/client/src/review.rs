@@ -296,6 +296,10 @@ fn examined(shown: pb::ShowPendingResponse, root: &Root, now: Timestamp) -> Resu
     }
     let carried = attested.body().ok_or_else(|| ClientError::unexpected("a request without body"))?;
     let body = open_carried(carried, &header).map_err(broken)?;
+    // Whether it is a notice or an addendum is for the country to say, not for the hub.
+    if header.refers_to.is_some() == pending.addendum_to.is_empty() {
+        return Err(ClientError::unexpected("a request that is shown as another kind of publication"));
+    }
     let Some(pb::body::Form::NoticeRequest(asked)) = body.form.clone() else {
         return Err(ClientError::unexpected("a notice request without its form"));
     };

@@ -66,9 +66,9 @@ impl Outcome {
             }
             Decision::Void(refusal) => Self::refused(id, refusal.clone()),
             Decision::Equivocation { .. } => Self::refused(id, reused()),
-            // The router answers a submission with one of the three above.
+            // The router answers a submission with one of the three above. Nothing is promised for another.
             Decision::Noted | Decision::Fired(_) | Decision::Answered(_) | Decision::Older => {
-                Self::accepted(id, header_hash, stamp.position, stamp.at, Acceptance::default())
+                Self::refused(id, Refusal::of(i247_model::Reason::Busy, "envelope"))
             }
         }
     }
@@ -97,7 +97,7 @@ impl Answers {
         let result = self.result(outcome);
         match answer {
             // A stream that is gone asks again when it is back: the answer is the same.
-            Answer::Stream(stream) => drop(stream.try_send(result)),
+            Answer::Stream(room) => drop(room.send(result)),
             Answer::Once(once) => drop(once.send(result)),
         }
     }

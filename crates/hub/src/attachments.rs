@@ -72,7 +72,7 @@ pub(crate) async fn fetch(
         let received = message.recipients.get(&party).is_some_and(|recipient| recipient.state.has_it());
         // Handed out on its stream and not yet acknowledged counts as well: it may fetch before it signs.
         let handed = message.recipients.get(&party).is_some_and(|recipient| {
-            core.links.find(party).is_some_and(|link| link.cursor().handed(id.lane) >= recipient.number)
+            core.links.find(party).is_some_and(|link| link.handed(id.lane) >= recipient.number)
         });
         if !sent && !received && !handed {
             return Err(absent());

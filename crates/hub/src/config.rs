@@ -22,7 +22,7 @@ pub struct Config {
     pub site: Name,
     /// How many envelopes a bureau may have under way without a result.
     pub window: u32,
-    /// Envelopes a second that one member may submit over a minute; more waits.
+    /// Envelopes and frames of receipts a second that one member may send; two seconds' worth at once, more waits.
     pub submissions_per_second: u32,
     /// Receipts wait so long for the next group; they never force a flush.
     pub receipts_wait: Period,

@@ -1,6 +1,5 @@
 //! What the services share: the views to read, the queue to the sequencer, the stores beside the log.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -13,13 +12,14 @@ use i247_router::Standing;
 use i247_trust::{Attested, Door, Signer, VerifyingKey, open_carried, open_many, verify};
 use i247_wire::pb;
 use prost::Message as _;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answer::ACCEPTANCE_TYPE;
 use crate::links::Links;
 use crate::quota::Quotas;
 use crate::recent::Recent;
 use crate::sequencer::{Answer, Work};
+use crate::turns::Turns;
 use crate::views::Views;
 
 /// Shared by every service and stream of a hub.
@@ -34,10 +34,9 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) handing_out: Arc<tokio::sync::RwLock<()>>,
     pub(crate) writable: watch::Receiver<bool>,
-    /// As many batches are verified at once as there are cores.
-    pub(crate) verifying: Semaphore,
-    /// A bureau holds a receipt from beyond the end of the log: an older copy was started.
-    pub(crate) behind: AtomicBool,
+    pub(crate) turns: Turns,
+    /// A bureau holds a receipt from beyond the end of the log: an older copy was started. Nothing is entered then.
+    pub(crate) behind: watch::Sender<bool>,
     pub(crate) log_id: Bytes,
     /// With which acceptances are signed.
     pub(crate) key: VerifyingKey,
@@ -57,12 +56,12 @@ impl Core {
         self.views.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether submissions are taken at all.
+    /// Whether anything is taken at all. A full disk is the sequencer's business.
     ///
     /// # Errors
-    /// `BEHIND` on an older copy, `READ_ONLY` while the disk is full.
+    /// `BEHIND` on an older copy.
     pub(crate) fn check_open(&self) -> Result<(), Refusal> {
-        if self.behind.load(Ordering::Relaxed) {
+        if *self.behind.borrow() {
             return Err(Refusal::of(Reason::Behind, "log_end_seen"));
         }
         Ok(())
@@ -77,26 +76,29 @@ impl Core {
     }
 
     /// Checks what has gathered from one member: signatures together, then bodies and attachments one by one.
-    /// The member waits for it; nobody else does.
+    /// The member waits for it; nobody else does. There is a result for every envelope, in their order.
     pub(crate) async fn check(
         &self,
         envelopes: Vec<pb::Envelope>,
         peer: &Identity,
     ) -> Vec<Result<Checked, Refusal>> {
-        let Ok(_turn) = self.verifying.acquire().await else {
-            return envelopes.iter().map(|_| Err(Refusal::of(Reason::Busy, "envelope"))).collect();
-        };
+        let turn = self.turns.take(peer).await;
         let now = self.clock.now();
         let signers: Vec<Option<Arc<Signer>>> = {
             let views = self.views();
             envelopes.iter().map(|envelope| signer_of(&views, envelope)).collect()
         };
         let find = move |key: &Hash| signers.iter().flatten().find(|signer| signer.key_id == *key).cloned();
+        let count = envelopes.len();
         let opened = tokio::task::spawn_blocking(move || {
             let opened = open_many(&envelopes, Door::Submission, now, find);
             opened.into_iter().map(|result| result.and_then(lift)).collect::<Vec<_>>()
         });
-        let opened = opened.await.unwrap_or_default();
+        // Given up by a runtime that shuts down, or a fault of ours: every sender hears of it all the same.
+        let not_done = |_| (0..count).map(|_| Err(Refusal::of(Reason::Busy, "envelope"))).collect();
+        let opened: Vec<Result<Checked, Refusal>> = opened.await.unwrap_or_else(not_done);
+        // Looking for attachments waits for the disk, and nobody else's signatures should.
+        drop(turn);
         let mut checked = Vec::with_capacity(opened.len());
         for result in opened {
             checked.push(match result {

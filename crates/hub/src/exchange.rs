@@ -1,6 +1,6 @@
 //! ExchangeService: what bureaus call. It opens streams and answers questions; it decides nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use i247_model::{Audience, CountryCode, Identity, Kind, MessageId, Party, Reason, Refusal, Rule};
@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::attachments;
 use crate::core::{Core, mailbox_of};
-use crate::inbound::{Inbound, check_chain, hello, welcome};
+use crate::inbound::{Inbound, check_chain, hello, received, welcome};
 use crate::links::Link;
 use crate::outbound::{Frames, Outbound, response, send_progress, send_results};
 
@@ -125,6 +125,7 @@ impl Exchange {
         }
         let views = self.0.views();
         let referred = refers_to.as_ref().and_then(|id| views.history.closed(id));
+        let under_way = self.0.links.under_way(&views.state);
         let question = Question {
             sender: &sender,
             kind,
@@ -132,7 +133,7 @@ impl Exchange {
             except: &except,
             refers_to: refers_to.as_ref(),
             referred,
-            under_way: &BTreeMap::new(),
+            under_way: &under_way,
         };
         let parties = explain(&views.state, &question)?;
         let explanation = |(party, rule): (Party, Rule)| pb::Explanation {
@@ -159,23 +160,25 @@ async fn serve(
     mut requests: Streaming<pb::ConnectRequest>,
     frames: Frames,
 ) {
-    let opened = match hello(&mut requests).await {
-        Ok(hello) => open(&core, &peer, party, &hello),
+    let end = core.streams.stop().child_token();
+    // A stream that has not begun when the hub stops is not waited for.
+    let Some(hello) = end.run_until_cancelled(hello(&mut requests)).await else { return };
+    let opened = match hello {
+        Ok(hello) => open(&core, &peer, party, &hello).map(|welcome| (welcome, received(&hello))),
         Err(refusal) => Err(refusal),
     };
-    let welcome = match opened {
-        Ok(welcome) => welcome,
+    let (welcome, received) = match opened {
+        Ok(opened) => opened,
         Err(refusal) => return farewell(&frames, &refusal).await,
     };
-    let end = core.streams.stop().child_token();
     let cursor = core.views().state.cursor(party);
-    let link = Arc::new(Link::new(party, cursor, end.clone()));
+    let link = Arc::new(Link::new(party, cursor, received, end.clone()));
     core.links.enter(link.clone());
     tracing::info!(%party, "linked");
     // Before anything else, so that results and deliveries come behind it.
     let greeted = frames.send(Ok(response(pb::connect_response::Frame::Welcome(welcome)))).await;
     if greeted.is_ok() {
-        let (results, outcomes) = mpsc::channel(core.window as usize * 2 + FRAMES_MAX);
+        let (results, outcomes) = mpsc::channel(core.window as usize);
         let inbound = Inbound { core: core.clone(), link: link.clone(), peer, results };
         let outbound = Outbound {
             core: core.clone(),
@@ -195,7 +198,7 @@ async fn serve(
             () = end.cancelled() => farewell(&frames, &Refusal::of(Reason::Busy, "stream")).await,
         }
     }
-    core.links.leave(&link);
+    link.end.cancel();
     tracing::info!(%party, "unlinked");
 }
 

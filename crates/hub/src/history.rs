@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use i247_model::{Kind, Lane, MessageId, Party, RecipientState, Sender, Timestamp};
+use i247_model::{Hash, Kind, Lane, MessageId, Party, RecipientState, Refusal, Sender, Timestamp};
 use i247_router::Message;
 use serde::{Deserialize, Serialize};
 
@@ -28,8 +28,10 @@ pub(crate) struct Item {
     pub(crate) kind: Kind,
     pub(crate) refers_to: Option<MessageId>,
     pub(crate) operation: Option<String>,
-    /// It was refused; it has no recipients.
-    pub(crate) refused: bool,
+    /// Hash of its header; none for messages that the hub made.
+    pub(crate) header_hash: Option<Hash>,
+    /// Why it was refused; it has no recipients then.
+    pub(crate) refused: Option<Refusal>,
     /// Its last form, once it is closed. Open ones are in the state.
     pub(crate) closed: Option<Message>,
     /// What happened to it since.

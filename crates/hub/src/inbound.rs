@@ -2,16 +2,15 @@
 //! member slows down nobody but itself.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _};
-use i247_model::{Identity, Lane, Party, Reason, Receipts, Refusal, Sender};
+use i247_model::{Identity, Lane, MessageId, Party, Reason, Receipts, Refusal, Sender};
 use i247_trust::verify;
 use i247_wire::{known, pb};
 use prost::Message as _;
 use tokio::sync::mpsc;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use crate::core::Core;
 use crate::links::Link;
@@ -31,6 +30,7 @@ pub(crate) struct Inbound {
     pub(crate) core: Arc<Core>,
     pub(crate) link: Arc<Link>,
     pub(crate) peer: Identity,
+    /// Has room for the window: a bureau that sends more waits until it has taken results.
     pub(crate) results: mpsc::Sender<pb::SubmitResult>,
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn welcome(
     if other_log || hello.log_end_seen > views.position || hello.mailbox.iter().any(received_more) {
         tracing::error!(%party, seen = hello.log_end_seen, end = views.position, other_log, "a bureau has seen more of the log than this hub");
         if !other_log && core.proves_later(hello, views.position) {
-            core.behind.store(true, Ordering::Relaxed);
+            core.behind.send_replace(true);
         }
         return Err(Refusal::of(Reason::Behind, if other_log { "log_id" } else { "log_end_seen" }));
     }
@@ -92,6 +92,17 @@ pub(crate) fn welcome(
     })
 }
 
+/// What a bureau says it has, by lane. [`welcome`] has found that it was given so much.
+pub(crate) fn received(hello: &pb::Hello) -> [u64; 4] {
+    let mut received = [0; 4];
+    for end in &hello.mailbox {
+        if let Ok(lane) = known::<pb::Lane, Lane>(end.lane, "hello.mailbox.lane") {
+            received[lane.index()] = end.received_up_to;
+        }
+    }
+    received
+}
+
 impl Inbound {
     /// Reads until the stream ends; a refusal is the farewell.
     pub(crate) async fn run(self, mut frames: Streaming<pb::ConnectRequest>) -> Result<(), Refusal> {
@@ -111,9 +122,18 @@ impl Inbound {
 
     async fn take(&self, batch: Vec<Result<pb::ConnectRequest, Status>>) -> Result<(), Refusal> {
         let mut envelopes = Vec::new();
+        // Whatever ends the batch, what came whole before counts.
+        let mut refused = None;
         for frame in batch {
-            // The connection broke: what came whole before counts.
-            let Ok(request) = frame else { break };
+            let request = match frame {
+                Ok(request) => request,
+                Err(status) if status.code() == Code::OutOfRange => {
+                    refused = Some(Refusal::of(Reason::TooLarge, "frame"));
+                    break;
+                }
+                // The connection broke.
+                Err(_) => break,
+            };
             match request.frame {
                 Some(pb::connect_request::Frame::Envelope(envelope)) => envelopes.push(envelope),
                 Some(pb::connect_request::Frame::Receipts(signed)) => self.receipts(signed).await?,
@@ -123,21 +143,22 @@ impl Inbound {
                 }
             }
         }
-        if envelopes.is_empty() { Ok(()) } else { self.envelopes(envelopes).await }
+        if !envelopes.is_empty() {
+            self.envelopes(envelopes).await?;
+        }
+        refused.map_or(Ok(()), Err)
     }
 
     async fn envelopes(&self, envelopes: Vec<pb::Envelope>) -> Result<(), Refusal> {
-        // Quota on a stream is withheld reading: the member waits, nothing is lost.
-        while let Err(wait) =
-            self.core.quotas.take(self.link.party, envelopes.len(), self.core.clock.monotonic())
-        {
-            i247_node::sleep(wait).await;
-        }
+        self.charge(envelopes.len()).await;
         let ids: Vec<String> = envelopes.iter().map(claimed_id).collect();
         for (id, checked) in ids.into_iter().zip(self.core.check(envelopes, &self.peer).await) {
+            // The other side of this stream is gone.
+            let gone = |_| Refusal::of(Reason::Busy, "stream");
+            let room = self.results.clone().reserve_owned().await.map_err(gone)?;
             let refusal = match (self.core.check_open(), checked) {
                 (Ok(()), Ok((attested, lifted))) => {
-                    let answer = Answer::Stream(self.results.clone());
+                    let answer = Answer::Stream(room);
                     let work = Work::Submission { attested, lifted, answer };
                     self.core.work.send(work).await.map_err(|_| Refusal::of(Reason::Busy, "envelope"))?;
                     continue;
@@ -146,20 +167,29 @@ impl Inbound {
             };
             tracing::warn!(message_id = %id, peer = %self.peer, %refusal, "submission refused");
             let result = pb::submit_result::Result::Refusal((&refusal).into());
-            let result = pb::SubmitResult { id, result: Some(result) };
-            // The other side of this stream is gone.
-            self.results.send(result).await.map_err(|_| Refusal::of(Reason::Busy, "stream"))?;
+            room.send(pb::SubmitResult { id, result: Some(result) });
         }
         Ok(())
     }
 
+    /// Quota on a stream is withheld reading: the member waits, nothing is lost.
+    async fn charge(&self, count: usize) {
+        while let Err(wait) = self.core.quotas.take(self.link.party, count, self.core.clock.monotonic()) {
+            i247_node::sleep(wait).await;
+        }
+    }
+
     async fn receipts(&self, signed: pb::Signed) -> Result<(), Refusal> {
+        self.charge(1).await;
+        self.core.check_open()?;
         let signer = {
             let views = self.core.views();
             let key = i247_wire::hash(&signed.key_id, "receipts.key_id")?;
             let known = views.signers.find(&key).map(|known| known.signer.clone());
             known.filter(|signer| {
-                signer.identity == self.peer && views.state.directory().signing_key_allowed(&self.peer, &key)
+                signer.identity == self.peer
+                    && signer.in_force(self.core.clock.now())
+                    && views.state.directory().signing_key_allowed(&self.peer, &key)
             })
         };
         let signer = signer.ok_or_else(|| Refusal::of(Reason::UnknownKey, "receipts.key_id"))?;
@@ -180,9 +210,8 @@ impl Inbound {
 
     /// Nobody can have received what was not handed out.
     fn check_handed(&self, receipts: &Receipts) -> Result<(), Refusal> {
-        let cursor = self.link.cursor();
         for lane in &receipts.lanes {
-            if lane.delivered_up_to > cursor.handed(lane.lane) {
+            if lane.delivered_up_to > self.link.handed(lane.lane) {
                 return Err(Refusal::of(Reason::WrongField, "receipts.lanes.delivered_up_to"));
             }
         }
@@ -190,9 +219,11 @@ impl Inbound {
     }
 }
 
-/// The id that an envelope claims, for the answer to it; empty when it cannot be read.
+/// The id that an envelope claims, for the answer to it; empty when there is none that could be one.
 fn claimed_id(envelope: &pb::Envelope) -> String {
-    pb::Header::decode(envelope.header.clone()).map(|header| header.id).unwrap_or_default()
+    let id = pb::Header::decode(envelope.header.clone()).map(|header| header.id).unwrap_or_default();
+    // Whatever else a stranger writes there reaches neither the log nor the answer.
+    id.parse::<MessageId>().map_or_else(|_| String::new(), |id| id.to_string())
 }
 
 /// Whether what the bureau says it sent agrees with what is in the log.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
-use i247_model::{MessageId, Party};
+use i247_model::{Lane, MessageId, Party};
 use i247_router::{Cursor, State, UnderWay};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -25,11 +25,13 @@ pub(crate) struct Link {
     pub(crate) end: CancellationToken,
     credit: AtomicU32,
     cursor: Mutex<Cursor>,
+    /// What the bureau had at the begin of the stream, by lane: perhaps more than it could sign for.
+    received: [u64; 4],
     progress: Mutex<BTreeSet<MessageId>>,
 }
 
 impl Link {
-    pub(crate) fn new(party: Party, cursor: Cursor, end: CancellationToken) -> Self {
+    pub(crate) fn new(party: Party, cursor: Cursor, received: [u64; 4], end: CancellationToken) -> Self {
         Self {
             party,
             bell: Notify::new(),
@@ -37,6 +39,7 @@ impl Link {
             end,
             credit: AtomicU32::new(0),
             cursor: Mutex::new(cursor),
+            received,
             progress: Mutex::default(),
         }
     }
@@ -44,6 +47,15 @@ impl Link {
     /// What the stream has handed out. Nothing may wait while it is held.
     pub(crate) fn cursor(&self) -> MutexGuard<'_, Cursor> {
         self.cursor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The highest number of a lane that the bureau may have, or may yet get on this stream.
+    pub(crate) fn handed(&self, lane: Lane) -> u64 {
+        self.cursor().handed(lane).max(self.received[lane.index()])
+    }
+
+    fn is_live(&self) -> bool {
+        !self.end.is_cancelled()
     }
 
     pub(crate) fn grant(&self, deliveries: u32) {
@@ -74,7 +86,8 @@ impl Link {
     }
 }
 
-/// The live streams. At most one for a mailbox: the newest.
+/// The newest stream of each mailbox. One that has ended stays until the next begins: what it handed out may have
+/// come through, and only the bureau's next Hello says how much of it did.
 #[derive(Debug, Default)]
 pub(crate) struct Links(DashMap<Party, Arc<Link>>);
 
@@ -86,25 +99,74 @@ impl Links {
         }
     }
 
-    /// Removes a stream, unless a newer one has taken its place.
-    pub(crate) fn leave(&self, link: &Arc<Link>) {
-        self.0.remove_if(&link.party, |_, present| Arc::ptr_eq(present, link));
-    }
-
+    /// The live stream of a mailbox.
     pub(crate) fn find(&self, party: Party) -> Option<Arc<Link>> {
-        self.0.get(&party).map(|link| link.clone())
+        self.0.get(&party).filter(|link| link.is_live()).map(|link| link.clone())
     }
 
+    /// How many streams are live.
     pub(crate) fn count(&self) -> usize {
-        self.0.len()
+        self.0.iter().filter(|link| link.is_live()).count()
     }
 
-    /// What is on its way to every live stream. The order of the table does not reach the result.
+    /// What is, or may be, on its way to every mailbox. The order of the table does not reach the result.
     pub(crate) fn under_way(&self, state: &State) -> UnderWay {
         let mut under_way = UnderWay::new();
         for link in &self.0 {
             state.add_under_way(&link.cursor(), &mut under_way);
+            for lane in Lane::ALL {
+                let received = link.received[lane.index()];
+                let delivered = state.mailbox(link.party).map_or(0, |mailbox| mailbox.delivered_up_to(lane));
+                if received > delivered {
+                    let handed = under_way.entry((link.party, lane)).or_default();
+                    *handed = received.max(*handed);
+                }
+            }
         }
         under_way
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(received: u64) -> Arc<Link> {
+        let party: Party = "FR".parse().unwrap();
+        let cursor = State::default().cursor(party);
+        Arc::new(Link::new(party, cursor, [0, 0, received, 0], CancellationToken::new()))
+    }
+
+    #[test]
+    fn what_a_broken_stream_handed_out_is_under_way_until_the_next_hello() {
+        let (links, state) = (Links::default(), State::default());
+        let party: Party = "FR".parse().unwrap();
+        let broken = link(7);
+        links.enter(broken.clone());
+        broken.end.cancel();
+        assert!(links.find(party).is_none(), "it is no live stream");
+        assert_eq!(links.count(), 0);
+        assert_eq!(links.under_way(&state), UnderWay::from([((party, Lane::Normal), 7)]));
+        links.enter(link(0));
+        assert_eq!(links.under_way(&state), UnderWay::new(), "the bureau says that nothing came through");
+    }
+
+    #[test]
+    fn a_newer_stream_ends_the_one_before() {
+        let links = Links::default();
+        let (first, second) = (link(0), link(0));
+        links.enter(first.clone());
+        links.enter(second.clone());
+        // The task of the first ends late; the second is not touched.
+        first.end.cancel();
+        assert!(Arc::ptr_eq(&links.find(first.party).unwrap(), &second));
+    }
+
+    #[test]
+    fn credit_has_an_upper_bound() {
+        let link = link(0);
+        link.grant(u32::MAX);
+        link.grant(u32::MAX);
+        assert_eq!(link.credit(), CREDIT_MAX);
     }
 }

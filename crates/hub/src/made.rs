@@ -102,3 +102,45 @@ fn body(made: &Made) -> pb::Body {
     };
     pb::Body { subject, language: "EN".into(), form: Some(form), ..pb::Body::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use i247_ledger::MAX_ENTRY_BYTES;
+    use i247_model::{Lane, MessageId, Sender, Timestamp};
+    use i247_node::SeededDice;
+    use i247_router::{DEADLINES_PER_TICK, Deadline, Fired, FiredDeadline, MessageRef, Outcome, Place};
+    use prost::Message as _;
+
+    use super::*;
+    use crate::entry::encode_decision;
+
+    /// A full tick in which every addressee of requests with the longest ids is reminded.
+    #[test]
+    fn the_fullest_tick_fits_into_one_entry() {
+        let maker = Maker { key: SigningKey::generate().unwrap(), dice: Arc::new(SeededDice::new(7)) };
+        let stamp = Stamp { position: u64::MAX / 4, at: Timestamp::from_millis(1_800_000_000_000) };
+        let party: Party = "FR".parse().unwrap();
+        let asked: MessageId = "FR.frontiere_de_modane_nord_est_six-1-U-9223372036854775807".parse().unwrap();
+        let number = u64::MAX / 2;
+        let mut fired = Fired::default();
+        for n in 0..DEADLINES_PER_TICK {
+            let deadline = Deadline { at: stamp.at, message: MessageRef { position: number, n: 0 }, addressee: Some(party) };
+            let outcome = Outcome::Reminded { nth: 1, due: stamp.at };
+            fired.deadlines.push(FiredDeadline { deadline, outcome });
+            let id = MessageId { sender: Sender::Secretariat, epoch: stamp.position, lane: Lane::Urgent, number: n as u64 + 1 };
+            let place = Place { party, number, held: false, owes: false, after: None };
+            fired.made.push(Made { id, kind: Kind::Reminder, refers_to: asked.clone(), places: vec![place], nth: 1, silent: Vec::new() });
+        }
+        let made = maker.make(stamp, &fired.made);
+        let entry = pb::Entry {
+            at_ms: stamp.at.as_millis(),
+            input: Some(pb::entry::Input::Tick(pb::Tick {})),
+            decision: encode_decision(&i247_router::Decision::Fired(fired)),
+            made,
+        };
+        let bytes = entry.encoded_len();
+        assert!(bytes <= MAX_ENTRY_BYTES, "{bytes} bytes in one entry");
+    }
+}

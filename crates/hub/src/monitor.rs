@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use i247_model::{CountryCode, Identity, Kind, MessageId, Party, Reason, RecipientState, Refusal, Timestamp};
 use i247_router::Standing;
@@ -55,7 +54,7 @@ impl MonitorService for Monitor {
             open_messages: views.state.open_messages().count() as u64,
             pending_reviews: views.state.reviews().count() as u64,
             links,
-            writable: *core.writable.borrow() && !core.behind.load(Ordering::Relaxed),
+            writable: *core.writable.borrow() && !*core.behind.borrow(),
         }))
     }
 
@@ -76,7 +75,7 @@ impl MonitorService for Monitor {
         };
         let item =
             views.history.item(id).ok_or_else(|| status(&Refusal::of(Reason::UnknownReference, "id")))?;
-        let decided = if item.refused { "refused" } else { "accepted" };
+        let decided = if item.refused.is_some() { "refused" } else { "accepted" };
         let mut events = vec![pb::TraceEvent {
             at_ms: item.at.as_millis(),
             position: item.position,
@@ -145,7 +144,7 @@ impl Tally {
             .kinds
             .entry(item.kind)
             .or_insert_with(|| pb::KindTally { kind: item.kind.to_string(), ..pb::KindTally::default() });
-        if item.refused {
+        if item.refused.is_some() {
             kind.refused += 1;
             return;
         }

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use i247_ledger::{Body, Record};
-use i247_model::{Header, MessageId, Reason, RecipientState, Refusal, Timestamp};
+use i247_model::{Header, Kind, MessageId, Reason, RecipientState, Refusal, Timestamp};
 use i247_router::{Decision, DirectoryAction, DirectoryChange, Effect, Input, Stamp, State, Submission};
 use i247_trust::{Root, header_hash, sha256};
 use i247_wire::{decode_header, pb};
@@ -30,12 +30,24 @@ pub(crate) struct Views {
 }
 
 /// The version of [`Stored`]; snapshots of other versions are passed over.
-pub(crate) const SNAPSHOT_VERSION: u32 = 2;
+pub(crate) const SNAPSHOT_VERSION: u32 = 3;
 
-#[derive(Serialize, Deserialize)]
+/// The views as a snapshot keeps them.
+#[derive(Deserialize)]
 struct Stored {
     state: State,
     history: History,
+    chains: Vec<Vec<Vec<u8>>>,
+    position: u64,
+    at: Timestamp,
+    receipts: u64,
+}
+
+/// The same fields in the same order, borrowed: the views are not copied to be written.
+#[derive(Serialize)]
+struct Storing<'a> {
+    state: &'a State,
+    history: &'a History,
     chains: Vec<Vec<Vec<u8>>>,
     position: u64,
     at: Timestamp,
@@ -92,7 +104,7 @@ impl Views {
         }
         if let Decision::Fired(fired) = decision {
             for made in &fired.made {
-                let mut item = self.item(*stamp, made.kind, Some(made.refers_to.clone()), false);
+                let mut item = item(*stamp, made.kind, Some(made.refers_to.clone()));
                 item.operation =
                     self.history.item(&made.refers_to).and_then(|request| request.operation.clone());
                 self.history.enter(made.id.clone(), item, None);
@@ -107,8 +119,7 @@ impl Views {
 
     /// A digest over every view, equal for equal logs.
     pub(crate) fn digest(&self) -> String {
-        let stored = postcard::to_stdvec(&self.stored()).unwrap_or_default();
-        sha256(&[&stored]).to_string()
+        sha256(&[&self.to_snapshot().unwrap_or_default()]).to_string()
     }
 
     /// The views as a snapshot keeps them.
@@ -116,7 +127,14 @@ impl Views {
     /// # Errors
     /// Never for views that fit into memory; the type of the encoder says otherwise.
     pub(crate) fn to_snapshot(&self) -> Result<Vec<u8>, postcard::Error> {
-        postcard::to_stdvec(&self.stored())
+        postcard::to_stdvec(&Storing {
+            state: &self.state,
+            history: &self.history,
+            chains: self.signers.chains(),
+            position: self.position,
+            at: self.at,
+            receipts: self.receipts,
+        })
     }
 
     /// The views of a snapshot; none when it is not of this version or not of this authority.
@@ -130,7 +148,7 @@ impl Views {
         Some(Self { state, history, signers, position, at, receipts })
     }
 
-    /// The recipients of a message, open or closed, and whether it is closed.
+    /// A message, open or closed, and whether it is closed.
     pub(crate) fn message(&self, id: &MessageId) -> Option<(&i247_router::Message, bool)> {
         if let Some(message) = self.state.message(id) {
             return Some((message, false));
@@ -209,40 +227,23 @@ impl Views {
     fn enter(&mut self, stamp: Stamp, submission: &Submission, decision: &Decision) {
         let header = &submission.header;
         let refused = match decision {
-            Decision::Accepted(_) => false,
-            Decision::Void(_) => true,
+            Decision::Accepted(_) => None,
+            Decision::Void(refusal) => Some(refusal.clone()),
             Decision::Noted
             | Decision::Fired(_)
             | Decision::Equivocation { .. }
             | Decision::Answered(_)
             | Decision::Older => return,
         };
-        let mut item = self.item(stamp, header.kind, header.refers_to.clone(), refused);
+        let mut item = item(stamp, header.kind, header.refers_to.clone());
+        item.refused = refused;
+        item.header_hash = Some(submission.header_hash);
         item.operation = header.operation.clone();
         self.history.enter(header.id.clone(), item, header.seat.as_ref().map(ToString::to_string));
         if let Decision::Accepted(accepted) = decision {
             for place in &accepted.places {
                 self.history.place(place.party, header.id.lane, place.number, &header.id);
             }
-        }
-    }
-
-    fn item(
-        &self,
-        stamp: Stamp,
-        kind: i247_model::Kind,
-        refers_to: Option<MessageId>,
-        refused: bool,
-    ) -> Item {
-        Item {
-            position: stamp.position,
-            at: stamp.at,
-            kind,
-            refers_to,
-            operation: None,
-            refused,
-            closed: None,
-            events: Vec::new(),
         }
     }
 
@@ -265,16 +266,19 @@ impl Views {
             }
         }
     }
+}
 
-    fn stored(&self) -> Stored {
-        Stored {
-            state: self.state.clone(),
-            history: self.history.clone(),
-            chains: self.signers.chains(),
-            position: self.position,
-            at: self.at,
-            receipts: self.receipts,
-        }
+fn item(stamp: Stamp, kind: Kind, refers_to: Option<MessageId>) -> Item {
+    Item {
+        position: stamp.position,
+        at: stamp.at,
+        kind,
+        refers_to,
+        operation: None,
+        header_hash: None,
+        refused: None,
+        closed: None,
+        events: Vec::new(),
     }
 }
 

@@ -15,10 +15,10 @@ pub struct Stamp {
     pub at: Timestamp,
 }
 
-/// Per mailbox and lane, the highest number handed to a live stream and not yet acknowledged.
+/// Per mailbox and lane, the highest number handed to a stream and not yet acknowledged.
 ///
-/// What is under way cannot be taken back any more, and only the hub knows it. Mailboxes without
-/// a stream are left out. A stream must not hand out more between this being read and the decision
+/// What is under way cannot be taken back any more, and only the hub knows it: also of a stream that broke, until
+/// the next one says what came through. Mailboxes that never had a stream are left out. A stream must not hand out more between this being read and the decision
 /// being applied: otherwise it could hand out what the decision has just taken back.
 pub type UnderWay = BTreeMap<(Party, Lane), u64>;
 

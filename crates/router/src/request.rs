@@ -14,8 +14,9 @@ use crate::audience::is_under_way;
 use crate::directory::Standing;
 use crate::{Fired, FiredDeadline, Line, Made, Message, MessageRef, Outcome, Place, Stamp, State, UnderWay};
 
-/// A tick fires at most so many deadlines; the next tick takes the rest.
-pub const DEADLINES_PER_TICK: usize = 1000;
+/// A tick fires at most so many deadlines; the next tick takes the rest. So many fit into one entry of the log
+/// together with the messages that they make.
+pub const DEADLINES_PER_TICK: usize = 250;
 
 /// So many interim answers restart the clock.
 pub const INTERIMS: u8 = 3;

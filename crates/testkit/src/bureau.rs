@@ -191,8 +191,8 @@ impl<'w> Bureau<'w> {
         let wanted: BTreeSet<String> = sent.iter().map(|sent| sent.id.to_string()).collect();
         self.until(&format!("{} messages at {}", wanted.len(), self.code), async |desk| {
             let items = desk.inbox(&InboxFilter::default()).await?;
-            let here = items.iter().filter(|item| wanted.contains(&item.id)).count();
-            Ok((here == wanted.len()).then_some(()))
+            let here: BTreeSet<&String> = items.iter().map(|item| &item.id).collect();
+            Ok(wanted.iter().all(|id| here.contains(id)).then_some(()))
         })
         .await
     }

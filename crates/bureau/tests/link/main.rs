@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+mod faults;
 mod hub;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ struct World {
     dir: tempfile::TempDir,
     france: Credentials,
     brazil: Credentials,
+    japan: Credentials,
     reviewer: Credentials,
     officer: Credentials,
     hub: Hub,
@@ -53,11 +55,16 @@ impl World {
         std::fs::write(dir.path().join("register.jsonl"), REGISTER).unwrap();
         let france = enrol("ncb/fr");
         let hub = Hub::new(enrol("gs/hub/lyon"), &france);
-        Self { dir, france, brazil: enrol("ncb/br"), reviewer: enrol("gs/reviewer/lena"), officer, hub }
+        let (brazil, japan, reviewer) = (enrol("ncb/br"), enrol("ncb/jp"), enrol("gs/reviewer/lena"));
+        Self { dir, france, brazil, japan, reviewer, officer, hub }
     }
 
     /// Starts France's bureau on what is in the directory.
     async fn bureau(&self, hub: std::net::SocketAddr) -> Running {
+        self.bureau_with(hub, Seams::system()).await
+    }
+
+    async fn bureau_with(&self, hub: std::net::SocketAddr, seams: Seams) -> Running {
         let config = Config {
             listen: "127.0.0.1:0".into(),
             hub: hub.to_string(),
@@ -66,7 +73,7 @@ impl World {
             segment: "1MiB".parse().unwrap(),
             ..Config::default()
         };
-        let bureau = Bureau::build(config, self.france.clone(), Seams::system()).await.unwrap();
+        let bureau = Bureau::build(config, self.france.clone(), seams).await.unwrap();
         let (address, digest) = (bureau.local_addr(), bureau.digest());
         let stop = CancellationToken::new();
         let serving = tokio::spawn(bureau.serve(stop.clone()));

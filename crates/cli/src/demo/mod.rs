@@ -6,7 +6,9 @@
 mod keep;
 mod show;
 
+use std::io;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -67,23 +69,37 @@ pub(crate) async fn demo(args: DemoArgs, json: bool) -> Result<ExitCode, Fail> {
     let clock = SystemClock::new();
     let mut show = Show::new();
     show.opening(&plan, args.processes);
-    let world = Box::pin(start(&args, &plan)).await?;
+    let mut stop = pin!(stop_signal());
+    // The signals are watched from here on: what is started later is stopped and cleared away in any case.
+    let world = tokio::select! {
+        biased;
+        _ = &mut stop => return Err(stopped()),
+        world = Box::pin(start(&args, &plan)) => world?,
+    };
     show.started(&world, args.processes, clock.monotonic());
     // A signal drops the play where it is; the world is then stopped like after every play.
     let played = tokio::select! {
+        biased;
+        _ = &mut stop => None,
         played = Box::pin(play(&args, &world, &plan, &scenario, &mut show)) => Some(played),
-        _ = stop_signal() => None,
     };
     let result = match played {
-        None => Err(Fail::refused("stopped before the end", "run `i247 demo` again for the whole operation")),
+        None => Err(stopped()),
         Some(Err(error)) => Err(of_world(&error)),
         Some(Ok((played, table))) => {
-            finish(&args, &world, &plan, &played, &table, json).await?;
+            finish(&args, &plan, &played, &table, json)?;
+            if args.keep {
+                stay(&world, &plan, &mut stop).await?;
+            }
             Ok(if table.falls_short() { ExitCode::from(1) } else { ExitCode::SUCCESS })
         }
     };
     world.stop_all().await.map_err(|error| of_world(&error))?;
     result
+}
+
+fn stopped() -> Fail {
+    Fail::refused("stopped before the end", "run `i247 demo` again for the whole operation")
 }
 
 async fn start(args: &DemoArgs, plan: &Plan) -> Result<World, Fail> {
@@ -126,14 +142,7 @@ async fn play(
     Ok((played, table))
 }
 
-async fn finish(
-    args: &DemoArgs,
-    world: &World,
-    plan: &Plan,
-    played: &Played,
-    table: &Table,
-    json: bool,
-) -> Result<(), Fail> {
+fn finish(args: &DemoArgs, plan: &Plan, played: &Played, table: &Table, json: bool) -> Result<(), Fail> {
     if json {
         let value = serde_json::to_value(table)
             .map_err(|error| Fail::because("the table cannot be written", &error, "run it without --json"))?;
@@ -148,14 +157,20 @@ async fn finish(
     if !args.countries.is_empty() {
         out::talk("The recorded figures are of the whole operation and are left out here.");
     }
-    if args.keep {
-        let home = keep::write_contexts(world, plan).await?;
-        out::talk(&keep::invitation(&home, plan));
-        stop_signal().await.map_err(|error| {
-            Fail::because("signals cannot be waited for", &error, "run it without --keep")
-        })?;
-        out::talk(&format!("The data stays in {}.", world.dir().display()));
-    }
+    Ok(())
+}
+
+/// The network stays until it is interrupted, with contexts for everybody.
+async fn stay(
+    world: &World,
+    plan: &Plan,
+    stop: impl Future<Output = io::Result<&'static str>>,
+) -> Result<(), Fail> {
+    let home = keep::write_contexts(world, plan).await?;
+    out::talk(&keep::invitation(&home, plan));
+    stop.await
+        .map_err(|error| Fail::because("signals cannot be waited for", &error, "run it without --keep"))?;
+    out::talk(&format!("The data stays in {}.", world.dir().display()));
     Ok(())
 }
 
