@@ -19,8 +19,8 @@ use i247_ledger::disk::{Disk, read_whole};
 use i247_ledger::{CloseError, Ledger, Opened, Options, Segments};
 use i247_model::{CountryCode, Hash, Identity, Reason, Refusal};
 use i247_node::{
-    ChannelLimits, Clock, ConnectError, DescriptorError, Health, Limits, Listener, Live, Rules, Seams,
-    Server, Shutdown, Telemetry, TelemetryError, TlsClock,
+    ChannelLimits, Clock, ConnectError, DescriptorError, Health, Limits, Listener, Live, Renewal, Rules,
+    Seams, Server, Shutdown, Telemetry, TelemetryError, TlsClock,
 };
 use i247_trust::{Admission, Credentials, Presented, TlsError};
 use i247_wire::pb::desk_service_server::DeskServiceServer;
@@ -122,6 +122,7 @@ pub struct Bureau {
     attachments: Attachments,
     register: Arc<Register>,
     exchange: Exchange,
+    renewal: Renewal,
     rules: Rules,
     tls: Arc<rustls::ServerConfig>,
     listener: Box<dyn Listener>,
@@ -150,6 +151,8 @@ impl Bureau {
         let attachments = Attachments::open(Arc::clone(&seams.disk), Arc::clone(&seams.blocking), dir)?;
         let register = Arc::new(read_register(&config, &*seams.disk)?);
         let presented = Presented::new(&credentials)?;
+        let (shown, dir) = (credentials.clone(), config.credentials.clone());
+        let renewal = Renewal::new(Arc::clone(&presented), shown, dir, &seams);
         let time = Arc::new(TlsClock(Arc::clone(&seams.clock)));
         let hub = Identity::Hub(config.site.clone());
         let to_hub =
@@ -178,6 +181,7 @@ impl Bureau {
             attachments,
             register,
             exchange,
+            renewal,
             rules,
             tls,
             listener,
@@ -231,6 +235,7 @@ impl Bureau {
             state,
         };
         linking.spawn_vital("link to the hub", uplink.run(linking.stop()));
+        linking.spawn(self.renewal.run(linking.stop()));
         if self.config.automatic {
             let national = National {
                 me,

@@ -235,7 +235,7 @@ mod tests {
     fn every_verb_of_the_manual_is_understood() {
         for line in [
             "i247 hub --config hub.toml --listen 127.0.0.1:0 --data /d --print-config",
-            "i247 hub --ready-file /tmp/r --die-with-parent 12",
+            "i247 hub --ready-file ready --die-with-parent 12",
             "i247 bureau FR --config bureau.toml --hub 127.0.0.1:7247",
             "i247 bureau FR recover --reason restored",
             "i247 authority init ca --site lyon",

@@ -247,7 +247,7 @@ mod tests {
         Context {
             address: "127.0.0.1:2471".to_owned(),
             server: format!("spiffe://i247.test/ncb/{country}").parse().unwrap(),
-            credentials: format!("/tmp/{country}/duty").into(),
+            credentials: format!("keys/{country}/duty").into(),
         }
     }
 

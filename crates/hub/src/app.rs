@@ -1,8 +1,8 @@
 //! The composition root of a hub: makes every part, hands it what it needs, stops in order.
 
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,16 +11,16 @@ use i247_ledger::snapshot::Snapshots;
 use i247_ledger::{Options, Segments};
 use i247_model::Identity;
 use i247_node::{
-    DescriptorError, Health, Limits, Listener, Live, Seams, Server, Shutdown, Stage, Telemetry,
+    DescriptorError, Health, Limits, Listener, Live, Renewal, Seams, Server, Shutdown, Stage, Telemetry,
     TelemetryError, TlsClock, reflection,
 };
-use i247_trust::{Credentials, Presented, TlsError, server_config};
+use i247_trust::{Credentials, Presented, Root, TlsError, server_config};
 use i247_wire::pb::directory_service_server::DirectoryServiceServer;
 use i247_wire::pb::exchange_service_server::ExchangeServiceServer;
 use i247_wire::pb::monitor_service_server::MonitorServiceServer;
 use i247_wire::pb::review_service_server::ReviewServiceServer;
 use opentelemetry::metrics::Meter;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
@@ -32,6 +32,7 @@ use crate::directory::Directory;
 use crate::effects::Actor;
 use crate::exchange::Exchange;
 use crate::gauges::{Counters, gauges};
+use crate::held::Held;
 use crate::links::Links;
 use crate::made::Maker;
 use crate::monitor::Monitor;
@@ -42,6 +43,7 @@ use crate::review::Review;
 use crate::rules::{SERVICES, rules};
 use crate::sequencer::Sequencer;
 use crate::stamps::Stamps;
+use crate::turns::Turns;
 use crate::views::Views;
 
 /// Inputs that wait for the sequencer.
@@ -91,6 +93,9 @@ pub enum ServeError {
     /// The log takes nothing more. Start again: recovery finds out the truth.
     #[error("the log has stopped")]
     Log,
+    /// A part without which the hub is no use has ended by itself. What was answered is durable.
+    #[error("a part of the hub has ended by itself")]
+    Part,
 }
 
 /// A hub that has bound its address and recovered its data.
@@ -99,6 +104,7 @@ pub struct Hub {
     telemetry: Telemetry,
     listener: Box<dyn Listener>,
     server: Server,
+    renewal: Renewal,
     health: Health,
     core: Arc<Core>,
     sequencer: Sequencer,
@@ -137,7 +143,11 @@ impl Hub {
             parts.pipeline(ledger.clone(), views, streams, live.clone(), &telemetry.meter())?;
         let views = core.views.clone();
         let meter = telemetry.meter();
-        let (health, server) = server(&core, &credentials, &seams, live.clone(), views, meter).await?;
+        let presented = Presented::new(&credentials)?;
+        let dir = config.credentials.clone();
+        let renewal = Renewal::new(Arc::clone(&presented), credentials.clone(), dir, &seams);
+        let root = &credentials.root;
+        let (health, server) = server(&core, presented, root, &seams, live.clone(), views, meter).await?;
         let listener = seams
             .network
             .listen(&config.listen)
@@ -149,6 +159,7 @@ impl Hub {
             telemetry,
             listener,
             server,
+            renewal,
             health,
             core,
             sequencer,
@@ -180,13 +191,14 @@ impl Hub {
     /// closed.
     ///
     /// # Errors
-    /// [`ServeError::Log`] when the log takes nothing more.
+    /// [`ServeError`] when it did not stop because it was asked to.
     pub async fn serve(self, stop: CancellationToken) -> Result<(), ServeError> {
         let Self {
             config,
             telemetry,
             listener,
             server,
+            renewal,
             health,
             core,
             sequencer,
@@ -205,7 +217,7 @@ impl Hub {
         pipeline.spawn_vital("sequencer", async move {
             if let Err(error) = sequencer.run(sequencer_stop).await {
                 tracing::error!(%error, "the log has stopped");
-                broken.store(true, std::sync::atomic::Ordering::Relaxed);
+                broken.store(true, Ordering::Relaxed);
             }
         });
         pipeline.spawn(keep_snapshots(
@@ -214,24 +226,31 @@ impl Hub {
             config.snapshot_entries,
             pipeline.stop(),
         ));
-        pipeline.spawn(tell_health(core.writable.clone(), health, pipeline.stop()));
+        let (writable, behind) = (core.writable.clone(), core.behind.subscribe());
+        pipeline.spawn(tell_health(writable, behind, health, pipeline.stop()));
+        door.spawn(renewal.run(door.stop()));
         let door_stop = door.stop();
         door.spawn_vital("server", server.serve(listener, door_stop));
         // Either ends the service; neither can lose anything by being dropped.
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = asked.cancelled() => {}
-        }
+        let by_itself = tokio::select! {
+            () = stop.cancelled() => false,
+            () = asked.cancelled() => true,
+        };
         shutdown.run().await;
-        if failed.load(std::sync::atomic::Ordering::Relaxed) {
-            return Err(ServeError::Log);
-        }
-        store_snapshot(&core, &snapshots).await;
-        if let Err(error) = ledger.close().await {
-            tracing::warn!(%error, "the log was not closed");
+        let ended = match (failed.load(Ordering::Relaxed), by_itself) {
+            (true, _) => Err(ServeError::Log),
+            (false, true) => Err(ServeError::Part),
+            (false, false) => Ok(()),
+        };
+        // After a fault the next start reads the log, and trusts nothing else.
+        if ended.is_ok() {
+            store_snapshot(&core, &snapshots).await;
+            if let Err(error) = ledger.close().await {
+                tracing::warn!(%error, "the log was not closed");
+            }
         }
         telemetry.stop().await;
-        Ok(())
+        ended
     }
 }
 
@@ -269,12 +288,13 @@ impl Parts<'_> {
             clock: seams.clock.clone(),
             handing_out: Arc::default(),
             writable: is_writable,
-            verifying: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
-            behind: AtomicBool::new(false),
+            turns: Turns::new(std::thread::available_parallelism().map_or(2, usize::from)),
+            behind: watch::Sender::new(false),
             log_id: log_id.clone(),
             key: *credentials.signing_key.verifying_key(),
             chain: credentials.signing_chain.clone(),
-            window: config.window,
+            // A channel without a place is none.
+            window: config.window.max(1),
             progress_wait: config.progress_wait.0,
             streams,
         });
@@ -292,6 +312,9 @@ impl Parts<'_> {
             maker: Maker { key: credentials.signing_key.clone(), dice: seams.dice.clone() },
             handing_out: core.handing_out.clone(),
             writable,
+            look_again: Duration::ZERO,
+            held: Held::default(),
+            behind: core.behind.subscribe(),
             receipts_wait: config.receipts_wait.0,
             counters: Counters::new(meter),
         };
@@ -314,7 +337,8 @@ async fn open(config: &Config, credentials: &Credentials, seams: &Seams) -> Resu
 
 async fn server(
     core: &Arc<Core>,
-    credentials: &Credentials,
+    presented: Arc<Presented>,
+    root: &Root,
     seams: &Seams,
     live: Live,
     views: Arc<RwLock<Views>>,
@@ -322,8 +346,7 @@ async fn server(
 ) -> Result<(Health, Server), BuildError> {
     let admission = Arc::new(ByDirectory(views));
     let time = Arc::new(TlsClock(seams.clock.clone()));
-    let presented = Presented::new(credentials)?;
-    let tls = server_config(presented, &credentials.root, time, admission.clone())?;
+    let tls = server_config(presented, root, time, admission.clone())?;
     let (health, health_service) = Health::new(&SERVICES).await;
     let reflection = reflection(&SERVICES).map_err(|error| BuildError::Reflection(Box::new(error)))?;
     let mut routes = RoutesBuilder::default();
@@ -358,16 +381,26 @@ async fn server(
 /// The largest call of a reviewer: 64 publications.
 const DECIDE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Ready while the log takes entries; the services go with the node.
-async fn tell_health(mut writable: watch::Receiver<bool>, health: Health, stop: CancellationToken) {
+/// Ready while entries are taken; the services go with the node.
+async fn tell_health(
+    mut writable: watch::Receiver<bool>,
+    mut behind: watch::Receiver<bool>,
+    health: Health,
+    stop: CancellationToken,
+) {
     loop {
-        let ready = *writable.borrow_and_update();
+        let ready = *writable.borrow_and_update() && !*behind.borrow_and_update();
         for service in SERVICES.iter().chain([&""]) {
             health.set_ready(service, ready).await;
         }
-        tokio::select! {
-            changed = writable.changed() => if changed.is_err() { break },
+        // Dropping the wait for a change loses none.
+        let changed = tokio::select! {
+            changed = writable.changed() => changed,
+            changed = behind.changed() => changed,
             () = stop.cancelled() => break,
+        };
+        if changed.is_err() {
+            break;
         }
     }
     for service in SERVICES.iter().chain([&""]) {
@@ -392,9 +425,12 @@ async fn keep_snapshots(core: Arc<Core>, snapshots: Snapshots, entries: u64, sto
     }
 }
 
-async fn store_snapshot(core: &Core, snapshots: &Snapshots) {
-    let snapshot = snapshot(&core.views.read().unwrap_or_else(PoisonError::into_inner));
-    if let Some(snapshot) = snapshot
+async fn store_snapshot(core: &Arc<Core>, snapshots: &Snapshots) {
+    let views = core.views.clone();
+    // Written out in one go, which takes a while: no place for a worker of the runtime. Views that a fault has left
+    // half changed are not kept.
+    let taken = tokio::task::spawn_blocking(move || views.read().ok().and_then(|views| snapshot(&views)));
+    if let Ok(Some(snapshot)) = taken.await
         && let Err(error) = snapshots.store(snapshot).await
     {
         tracing::warn!(%error, "no snapshot was stored; the next start reads more of the log");

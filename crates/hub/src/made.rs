@@ -126,12 +126,28 @@ mod tests {
         let number = u64::MAX / 2;
         let mut fired = Fired::default();
         for n in 0..DEADLINES_PER_TICK {
-            let deadline = Deadline { at: stamp.at, message: MessageRef { position: number, n: 0 }, addressee: Some(party) };
+            let deadline = Deadline {
+                at: stamp.at,
+                message: MessageRef { position: number, n: 0 },
+                addressee: Some(party),
+            };
             let outcome = Outcome::Reminded { nth: 1, due: stamp.at };
             fired.deadlines.push(FiredDeadline { deadline, outcome });
-            let id = MessageId { sender: Sender::Secretariat, epoch: stamp.position, lane: Lane::Urgent, number: n as u64 + 1 };
+            let id = MessageId {
+                sender: Sender::Secretariat,
+                epoch: stamp.position,
+                lane: Lane::Urgent,
+                number: n as u64 + 1,
+            };
             let place = Place { party, number, held: false, owes: false, after: None };
-            fired.made.push(Made { id, kind: Kind::Reminder, refers_to: asked.clone(), places: vec![place], nth: 1, silent: Vec::new() });
+            fired.made.push(Made {
+                id,
+                kind: Kind::Reminder,
+                refers_to: asked.clone(),
+                places: vec![place],
+                nth: 1,
+                silent: Vec::new(),
+            });
         }
         let made = maker.make(stamp, &fired.made);
         let entry = pb::Entry {

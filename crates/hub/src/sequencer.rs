@@ -12,10 +12,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use i247_ledger::{AppendError, Draft, Ledger, Position};
+use i247_ledger::{AppendError, Draft, Ledger, MAX_ENTRY_BYTES, Position};
 use i247_model::{Hash, Header, Kind, Lifted, MessageId, Reason, Receipts, Refusal, Timestamp};
 use i247_node::Clock;
-use i247_router::{Decision, DirectoryChange, Effect, Input, Message, Stamp, State, Submission, decide};
+use i247_router::{
+    Decision, DirectoryChange, Effect, Fired, Input, Message, Stamp, State, Submission, UnderWay, decide,
+};
 use i247_trust::Attested;
 use i247_wire::pb;
 use prost::Message as _;
@@ -26,6 +28,7 @@ use crate::answer::{Answers, Outcome};
 use crate::effects::Actor;
 use crate::entry::encode_decision;
 use crate::gauges::Counters;
+use crate::held::Held;
 use crate::made::Maker;
 use crate::stamps::Stamps;
 use crate::views::{Taken, Views};
@@ -35,6 +38,12 @@ const GROUP_MAX: usize = 512;
 
 /// A group ends before its entries and bodies pass this, in bytes.
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
+
+/// How often a full disk is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// When those who were refused for want of room should come again.
+const COME_AGAIN: Duration = Duration::from_secs(5);
 
 /// What the sequencer is asked.
 #[derive(Debug)]
@@ -52,10 +61,10 @@ pub(crate) enum Work {
     },
 }
 
-/// Where the result of a submission goes. A stream bounds what it has under way, so there is room.
+/// Where the result of a submission goes. On a stream its place was taken before it was submitted.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Stream(mpsc::Sender<pb::SubmitResult>),
+    Stream(mpsc::OwnedPermit<pb::SubmitResult>),
     Once(oneshot::Sender<pb::SubmitResult>),
 }
 
@@ -80,7 +89,14 @@ pub(crate) struct Sequencer {
     pub(crate) maker: Maker,
     /// Closed while a group is decided that must know what is under way.
     pub(crate) handing_out: Arc<tokio::sync::RwLock<()>>,
+    /// False while the disk is full.
     pub(crate) writable: watch::Sender<bool>,
+    /// When, on the monotonic clock, a full disk is looked at again.
+    pub(crate) look_again: Duration,
+    /// Receipts for which there was no room.
+    pub(crate) held: Held,
+    /// True once a bureau has proved that this is an older copy: then nothing is entered.
+    pub(crate) behind: watch::Receiver<bool>,
     pub(crate) receipts_wait: Duration,
     pub(crate) counters: Counters,
 }
@@ -114,6 +130,14 @@ impl Sequencer {
         loop {
             self.gather(&mut gathered, &stop).await;
             let now = self.stamp_now();
+            if let Some(refusal) = self.shut(now).await? {
+                self.put_off(gathered.drain(..), &refusal);
+                if stop.is_cancelled() && self.work.is_empty() {
+                    return Ok(());
+                }
+                continue;
+            }
+            gathered.append(&mut self.held.take());
             let due = self.ahead.next_deadline().is_some_and(|deadline| deadline <= now);
             if gathered.is_empty() && !due {
                 if stop.is_cancelled() && self.work.is_empty() {
@@ -141,13 +165,17 @@ impl Sequencer {
 
     /// Waits for work or for the next deadline, and takes what has gathered.
     async fn gather(&mut self, gathered: &mut Vec<Work>, stop: &CancellationToken) {
-        let deadline = self.ahead.next_deadline().map(|deadline| deadline.since(self.clock.now()));
+        let now = self.stamp_now();
+        let idle = if *self.behind.borrow() || !*self.writable.borrow() {
+            Some(LOOK_AGAIN)
+        } else {
+            // A clock that is set meanwhile is noticed within the second.
+            let left = self.ahead.next_deadline().map(|deadline| deadline.since(now));
+            left.map(|left| left.clamp(Duration::from_millis(1), Duration::from_secs(1)))
+        };
         let alarm = async {
-            match deadline {
-                // A clock that is set meanwhile is noticed within the second.
-                Some(left) => {
-                    i247_node::sleep(left.clamp(Duration::from_millis(1), Duration::from_secs(1))).await
-                }
+            match idle {
+                Some(idle) => i247_node::sleep(idle).await,
                 None => std::future::pending().await,
             }
         };
@@ -166,6 +194,53 @@ impl Sequencer {
             let more = self.work.recv_many(gathered, GROUP_MAX);
             // Nothing more came: the receipts are written alone after all.
             let _ = tokio::time::timeout(self.receipts_wait, more).await;
+        }
+    }
+
+    /// Why nothing can be entered now, if so. A disk that was full is tried with an entry that says nothing, so that
+    /// it is found writable again although nobody asks for anything.
+    async fn shut(&mut self, now: Timestamp) -> Result<Option<Refusal>, SequencerError> {
+        if *self.behind.borrow() {
+            return Ok(Some(Refusal::of(Reason::Behind, "log_end_seen")));
+        }
+        if *self.writable.borrow() {
+            return Ok(None);
+        }
+        let mut room = false;
+        if self.clock.monotonic() >= self.look_again {
+            let mut group = Group::default();
+            let (stamp, input) = (self.stamp(&group, now), Input::Tick { under_way: UnderWay::new() });
+            let taken =
+                Taken { stamp, input, decision: Decision::Fired(Fired::default()), chain: Vec::new() };
+            // An empty tick changes nothing, so that there is nothing to take back.
+            let entered = self.enter(&mut group, taken, pb::entry::Input::Tick(pb::Tick {}), None);
+            room = entered.is_ok() && self.append(group).await?.is_none();
+        }
+        Ok((!room).then(no_room))
+    }
+
+    /// Nothing of this is entered. Senders may come again with the same bytes; receipts wait here.
+    fn put_off(&mut self, works: impl Iterator<Item = Work>, refusal: &Refusal) {
+        for work in works {
+            match work {
+                Work::Submission { attested, answer, .. } => {
+                    let id = attested.header().id.clone();
+                    self.answers.send(answer, Outcome::refused(id, refusal.clone()));
+                }
+                Work::Change { answer, .. } => drop(answer.send(Err(refusal.clone()))),
+                // Whoever signed them has a newer log to go by than this copy.
+                Work::Receipts { .. } if refusal.reason == Reason::Behind => {}
+                Work::Receipts { signed, receipts } => self.hold(signed, receipts),
+            }
+        }
+    }
+
+    fn hold(&mut self, signed: pb::Signed, receipts: Receipts) {
+        let (party, bytes) = (receipts.party, signed.encoded_len());
+        if let Err(party) = self.held.keep(party, Work::Receipts { signed, receipts }, bytes)
+            && let Some(link) = self.actor.links.find(party)
+        {
+            link.end.cancel();
         }
     }
 
@@ -193,7 +268,11 @@ impl Sequencer {
                 }
             }
             let last = gathered.len() == 0;
-            self.append(group).await?;
+            if let Some(group) = self.append(group).await? {
+                self.take_back(group);
+                self.put_off(gathered, &no_room());
+                return Ok(());
+            }
             if last {
                 return Ok(());
             }
@@ -207,7 +286,10 @@ impl Sequencer {
             && decision.is_entry()
         {
             let wire = pb::entry::Input::Tick(pb::Tick {});
-            self.enter(group, Taken { stamp, input, decision, chain: Vec::new() }, wire, None);
+            let taken = Taken { stamp, input, decision, chain: Vec::new() };
+            if let Err(refusal) = self.enter(group, taken, wire, None) {
+                tracing::error!(%refusal, "deadlines are due that do not fit into an entry");
+            }
         }
     }
 
@@ -218,24 +300,23 @@ impl Sequencer {
                 self.submission(group, stamp, *attested, *lifted, answer)
             }
             Work::Receipts { signed, receipts } => {
-                let input = Input::Receipts(receipts);
-                match decide(&self.ahead, stamp, &input) {
-                    Ok(decision) if decision.is_entry() => {
-                        let wire = pb::entry::Input::Receipts(signed);
-                        self.enter(group, Taken { stamp, input, decision, chain: Vec::new() }, wire, None);
-                    }
-                    Ok(_) => {}
-                    Err(refusal) => tracing::warn!(%refusal, "receipts refused"),
+                let (party, input) = (receipts.party, Input::Receipts(receipts));
+                let entered = decide(&self.ahead, stamp, &input).and_then(|decision| {
+                    let wire = pb::entry::Input::Receipts(signed);
+                    self.enter(group, Taken { stamp, input, decision, chain: Vec::new() }, wire, None)
+                });
+                if let Err(refusal) = entered {
+                    tracing::warn!(%party, %refusal, "receipts refused");
                 }
             }
             Work::Change { signed, change, chain, answer } => {
                 let input = Input::DirectoryChange(*change);
-                match decide(&self.ahead, stamp, &input) {
-                    Ok(decision) => {
-                        let wire = pb::entry::Input::DirectoryChange(signed);
-                        self.enter(group, Taken { stamp, input, decision, chain }, wire, None);
-                        group.changes.push((answer, stamp.position));
-                    }
+                let entered = decide(&self.ahead, stamp, &input).and_then(|decision| {
+                    let wire = pb::entry::Input::DirectoryChange(signed);
+                    self.enter(group, Taken { stamp, input, decision, chain }, wire, None)
+                });
+                match entered {
+                    Ok(()) => group.changes.push((answer, stamp.position)),
                     // The caller may be gone; then nobody needs the answer.
                     Err(refusal) => drop(answer.send(Err(refusal))),
                 }
@@ -280,24 +361,34 @@ impl Sequencer {
             Ok(Decision::Answered(answered)) => Outcome::answered(id, &answered),
             Ok(Decision::Older) => self.older(id, header_hash),
             Ok(decision) => {
-                let outcome = Outcome::decided(id, header_hash, stamp, &decision);
+                let outcome = Outcome::decided(id.clone(), header_hash, stamp, &decision);
+                let taken = Taken { stamp, input, decision, chain: Vec::new() };
+                let outcome = match self.enter(group, taken, wire, Some(envelope)) {
+                    Ok(()) => outcome,
+                    Err(refusal) => Outcome::refused(id, refusal),
+                };
                 tracing::debug!(outcome = outcome.as_str(), "decided");
-                self.enter(group, Taken { stamp, input, decision, chain: Vec::new() }, wire, Some(envelope));
                 outcome
             }
         };
         group.answers.push((answer, outcome));
     }
 
-    /// A repetition from before the answers that the state keeps.
+    /// A repetition from before the answers that the state keeps: the first answer stands in history.
     fn older(&self, id: MessageId, header_hash: Hash) -> Outcome {
         let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
-        let closed = views.history.closed(&id).filter(|message| message.header_hash == Some(header_hash));
-        match closed {
-            Some(message) => {
+        let Some(item) = views.history.item(&id) else {
+            return Outcome::refused(id, Refusal::of(Reason::Behind, "id"));
+        };
+        if item.header_hash != Some(header_hash) {
+            return Outcome::refused(id, Refusal::of(Reason::NumberReused, "id"));
+        }
+        match (&item.refused, views.message(&id)) {
+            (None, Some((message, _))) => {
                 Outcome::accepted(id, header_hash, message.at.position, message.accepted_at, message.into())
             }
-            None => Outcome::refused(id, Refusal::of(Reason::Behind, "id")),
+            (Some(refusal), _) => Outcome::refused(id, refusal.clone()),
+            (None, None) => Outcome::refused(id, Refusal::of(Reason::Behind, "id")),
         }
     }
 
@@ -318,13 +409,16 @@ impl Sequencer {
     }
 
     /// Adds an entry to the group and goes ahead as if it were durable.
+    ///
+    /// # Errors
+    /// `TOO_LARGE` for what the log would not take: nothing is added, and the rest of the group goes on.
     fn enter(
         &mut self,
         group: &mut Group,
         taken: Taken,
         input: pb::entry::Input,
         message: Option<pb::Envelope>,
-    ) {
+    ) -> Result<(), Refusal> {
         let made = match &taken.decision {
             Decision::Fired(fired) => self.maker.make(taken.stamp, &fired.made),
             _ => Vec::new(),
@@ -337,6 +431,9 @@ impl Sequencer {
         };
         let body = message.as_ref().map(|envelope| envelope.body.clone());
         let draft = Draft { entry: entry.encode_to_vec().into(), body };
+        if draft.bytes() > MAX_ENTRY_BYTES {
+            return Err(Refusal::of(Reason::TooLarge, "envelope"));
+        }
         for effect in self.ahead.apply(taken.stamp, &taken.input, &taken.decision) {
             if let Effect::Closed(message) = effect {
                 group.closed.insert(message.id.clone(), *message);
@@ -344,26 +441,35 @@ impl Sequencer {
         }
         group.bytes += draft.bytes();
         group.entries.push(Pending { taken, draft, message, made });
+        Ok(())
     }
 
-    async fn append(&mut self, group: Group) -> Result<(), SequencerError> {
+    /// Writes the group and acts on it; gives it back when there was no room.
+    async fn append(&mut self, group: Group) -> Result<Option<Group>, SequencerError> {
         let drafts: Vec<Draft> = group.entries.iter().map(|pending| pending.draft.clone()).collect();
         let end: Position = self.ledger.end();
         match self.ledger.append(end, drafts).await {
             Ok(_) => {
-                self.writable.send_if_modified(|writable| !std::mem::replace(writable, true));
+                if !self.writable.send_replace(true) {
+                    tracing::info!("there is room on the disk again");
+                }
                 self.act(group);
-                Ok(())
+                Ok(None)
             }
-            Err(AppendError::Full | AppendError::TooLarge { .. }) => {
-                tracing::error!("no room on the disk: nothing is accepted until there is some");
-                self.writable.send_if_modified(|writable| std::mem::replace(writable, false));
-                self.take_back(group);
-                Ok(())
+            Err(AppendError::Full) => {
+                self.look_again = self.clock.monotonic().saturating_add(LOOK_AGAIN);
+                if self.writable.send_replace(false) {
+                    tracing::error!("no room on the disk: nothing is accepted until there is some");
+                }
+                Ok(Some(group))
             }
-            Err(error @ (AppendError::Conflict { .. } | AppendError::Unknown | AppendError::Stopped(_))) => {
-                Err(SequencerError::Log(error))
-            }
+            // Over a limit it cannot be, as every entry was measured: a fault of ours, that trying again repeats.
+            Err(
+                error @ (AppendError::TooLarge { .. }
+                | AppendError::Conflict { .. }
+                | AppendError::Unknown
+                | AppendError::Stopped(_)),
+            ) => Err(SequencerError::Log(error)),
         }
     }
 
@@ -406,13 +512,22 @@ impl Sequencer {
     /// The group was not written: nothing of it has happened, and the same bytes may come again.
     fn take_back(&mut self, group: Group) {
         self.ahead = self.views.read().unwrap_or_else(PoisonError::into_inner).state.clone();
-        let refusal = || Refusal::of(Reason::ReadOnly, "").retry_after(Duration::from_secs(5));
         for (answer, outcome) in group.answers {
-            let outcome = Outcome::refused(outcome.id().clone(), refusal());
-            self.answers.send(answer, outcome);
+            self.answers.send(answer, Outcome::refused(outcome.id().clone(), no_room()));
         }
         for (answer, _) in group.changes {
-            drop(answer.send(Err(refusal())));
+            drop(answer.send(Err(no_room())));
+        }
+        for Pending { taken, draft, .. } in group.entries {
+            let wire = pb::Entry::decode(draft.entry).ok().and_then(|entry| entry.input);
+            if let (Input::Receipts(receipts), Some(pb::entry::Input::Receipts(signed))) = (taken.input, wire)
+            {
+                self.hold(signed, receipts);
+            }
         }
     }
+}
+
+fn no_room() -> Refusal {
+    Refusal::of(Reason::ReadOnly, "").retry_after(COME_AGAIN)
 }
