@@ -11,6 +11,7 @@ mod deploy;
 mod disks;
 mod duplicates;
 mod explain;
+mod hub_faults;
 mod identity;
 mod membership;
 mod operation;

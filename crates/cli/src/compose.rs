@@ -9,8 +9,8 @@ use i247_model::{Kind, Region, Timestamp};
 use crate::fail::Fail;
 use crate::forms;
 use crate::message::{
-    ArrestArgs, AskArgs, DiffuseArgs, LocateArgs, Message, NoticeArgs, ReplyArgs, RestrictArgs, TextArgs, To,
-    WithdrawArgs,
+    ArrestArgs, AskArgs, DecideArgs, DiffuseArgs, LocateArgs, Message, NoticeArgs, ReplyArgs, RestrictArgs,
+    TextArgs, To, WithdrawArgs,
 };
 
 /// Longest subject line that is made here, in bytes.
@@ -37,6 +37,7 @@ pub(crate) fn compose(message: &Message, read: &Read) -> Result<pb::Draft, Fail>
         Message::Withdraw(args) => withdrawal(args, read)?,
         Message::Locate(args) => located(args, read)?,
         Message::Arrest(args) => arrest(args, read)?,
+        Message::Decide(args) => national_decision(args, read)?,
         Message::Restrict(args) => restriction(args),
         Message::Text(args) => text(args, read)?,
     };
@@ -195,6 +196,20 @@ fn arrest(args: &ArrestArgs, read: &Read) -> Result<Parts, Fail> {
     let draft =
         pb::Draft { kind: pb::Kind::ArrestReport.into(), refers_to: args.id.clone(), ..Default::default() };
     Ok((draft, format!("Arrest: {}", form.notice_id), pb::body::Form::ArrestReport(form)))
+}
+
+fn national_decision(args: &DecideArgs, read: &Read) -> Result<Parts, Fail> {
+    let form = pb::NationalDecision {
+        notice_id: notice_number(&args.id, read)?,
+        measure: args.measure.wire().into(),
+        objection: args.objection.clone(),
+    };
+    let draft = pb::Draft {
+        kind: pb::Kind::NationalDecision.into(),
+        refers_to: args.id.clone(),
+        ..Default::default()
+    };
+    Ok((draft, format!("Decision on notice {}", form.notice_id), pb::body::Form::NationalDecision(form)))
 }
 
 fn restriction(args: &RestrictArgs) -> Parts {

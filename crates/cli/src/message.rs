@@ -53,6 +53,8 @@ pub(crate) enum Message {
     Locate(LocateArgs),
     /// Report that the subject of a received notice was arrested
     Arrest(ArrestArgs),
+    /// Tell what this country decided to do about a received notice, under its own law
+    Decide(DecideArgs),
     /// Bar countries from all that this country owns, from now on; replaces the list before
     Restrict(RestrictArgs),
     /// Send words that fit no form
@@ -320,6 +322,44 @@ pub(crate) struct ArrestArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DecideArgs {
+    /// The notice as it was received, or a prefix that only it has
+    pub(crate) id: String,
+    /// What the country's law lets the notice do there
+    #[arg(long)]
+    pub(crate) measure: MeasureArg,
+    /// Object to the notice, and say why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) objection: String,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// What a country does about a notice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum MeasureArg {
+    /// Provisional arrest is possible on the notice alone
+    ArrestBasis,
+    /// Locate and inform; arrest only on a formal request
+    WarrantFirst,
+    /// Locate and inform, no more
+    LocateOnly,
+    /// Refuse entry or remove
+    ImmigrationOnly,
+}
+
+impl MeasureArg {
+    pub(crate) fn wire(self) -> pb::NationalPolicy {
+        match self {
+            Self::ArrestBasis => pb::NationalPolicy::ArrestBasis,
+            Self::WarrantFirst => pb::NationalPolicy::WarrantFirst,
+            Self::LocateOnly => pb::NationalPolicy::LocateOnly,
+            Self::ImmigrationOnly => pb::NationalPolicy::ImmigrationOnly,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RestrictArgs {
     /// The countries that are barred
     #[arg(value_name = "COUNTRIES", value_delimiter = ',', value_parser = country)]
@@ -355,6 +395,7 @@ impl Message {
             Self::Withdraw(args) => &args.common,
             Self::Locate(args) => &args.common,
             Self::Arrest(args) => &args.common,
+            Self::Decide(args) => &args.common,
             Self::Restrict(args) => &args.common,
             Self::Text(args) => &args.common,
         }

@@ -86,6 +86,7 @@ async fn read(message: &Message, desk: &Desk, session: &Session) -> Result<Read,
         Message::Withdraw(args) => read.referred = Some(desk.show(&args.id).await?),
         Message::Locate(args) => read.referred = Some(desk.show(&args.id).await?),
         Message::Arrest(args) => read.referred = Some(desk.show(&args.id).await?),
+        Message::Decide(args) => read.referred = Some(desk.show(&args.id).await?),
         Message::Text(_) | Message::Ask(_) | Message::Reply(_) | Message::Restrict(_) => {}
     }
     Ok(read)

@@ -26,6 +26,16 @@ pub(crate) enum ReviewCommand {
         #[arg(required = true)]
         ids: Vec<String>,
     },
+    /// List the notices in force, by number
+    Notices,
+    /// Cancel a notice at everybody who had it
+    Cancel {
+        /// The notice's number, such as 2010/1
+        number: String,
+        /// What everybody is told
+        #[arg(long)]
+        reason: String,
+    },
     /// Refuse a request and tell the country why
     Refuse {
         /// The request, or a prefix that only it has
@@ -99,6 +109,26 @@ pub(crate) async fn run(command: ReviewCommand, session: &Session) -> Result<(),
                 out::data(&format!("{} {}", published.notice_id, published.publication));
                 out::talk(&format!("{} is approved and published", published.request));
             }
+        }
+        ReviewCommand::Notices => {
+            let notices = reviewer.notices().await?;
+            if session.global.json {
+                out::json(&notices.iter().map(|one| to_json("NoticeInForce", one)).collect());
+            } else if notices.is_empty() {
+                out::talk("No notice is in force.");
+            } else {
+                out::data(&render::notices(&notices));
+            }
+        }
+        ReviewCommand::Cancel { number, reason } => {
+            let notices = reviewer.notices().await?;
+            let found = notices.iter().find(|notice| notice.notice_id == number);
+            let next = "`i247 review notices` shows those that there are";
+            let unknown = || Fail::refused(format!("no notice {number} is in force"), next);
+            let notice = found.and_then(|notice| notice.message_id.parse().ok()).ok_or_else(unknown)?;
+            let cancellation = reviewer.cancel(notice, &number, &reason).await?;
+            out::data(&cancellation.to_string());
+            out::talk(&format!("{number} is cancelled at everybody who had it"));
         }
         ReviewCommand::Refuse { id, ground, remark } => {
             let examined = reviewer.examine(&id).await?;

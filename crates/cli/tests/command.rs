@@ -190,6 +190,7 @@ fn a_network_set_up_by_hand_carries_questions_answers_and_notices() {
     let hub = desk.nodes[0].address.clone();
     ask_and_answer(&desk);
     publish(&desk);
+    cancel(&desk);
     operate(&desk);
 
     desk.done(&format!("authority suspend ncb/br --reason inquiry --hub {hub}"));
@@ -292,11 +293,28 @@ fn publish(desk: &Desk) {
     desk.wait_for("the report at FR", || {
         ids(&desk.json("inbox --kind person-located --as FR")).contains(&report).then_some(())
     });
+    let decision = desk.done(&format!("decide {notice} --measure warrant-first --objection none --as BR"));
+    desk.wait_for("Brazil's decision at FR", || {
+        ids(&desk.json("inbox --kind national-decision --as FR")).contains(&decision).then_some(())
+    });
     let cases = desk.json("cases --operation test-2010 --as FR");
     assert_eq!(cases[0]["state"], "POSITIVELY_LOCATED", "{cases}");
     desk.done(&format!("attachment {request} --out copy.png --as FR"));
     assert_eq!(std::fs::read(desk.path("copy.png")).unwrap(), b"not really a picture");
     assert_eq!(desk.refused(&format!("attachment {request} --out copy.png --as FR")).0, 4);
+}
+
+fn cancel(desk: &Desk) {
+    let notices = desk.json("review notices");
+    let number = notices[0]["notice_id"].as_str().unwrap().to_owned();
+    assert_eq!(notices[0]["requester"], "FR");
+    let (code, said) = desk.refused("review cancel 1999/1 --reason none");
+    assert!(code == 1 && said.contains("review notices"), "{said}");
+    let cancellation = desk.done(&format!("review cancel {number} --reason mistaken"));
+    desk.wait_for("the cancellation at BR", || {
+        ids(&desk.json("inbox --kind cancellation --as BR")).contains(&cancellation).then_some(())
+    });
+    assert!(desk.json("review notices").as_array().unwrap().is_empty());
 }
 
 fn operate(desk: &Desk) {

@@ -121,6 +121,23 @@ impl Reviewer {
         }
     }
 
+    /// All notices in force, page by page, by number.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn notices(&self) -> Result<Vec<pb::NoticeInForce>, ClientError> {
+        let mut notices: Vec<pb::NoticeInForce> = Vec::new();
+        loop {
+            let after = notices.last().map_or_else(String::new, |last| last.notice_id.clone());
+            let asked = request(pb::ListNoticesRequest { limit: PAGE, after_notice_id: after }, CALL);
+            let page = answer(CALL, self.service.clone().list_notices(asked)).await?.notices;
+            if page.is_empty() {
+                return Ok(notices);
+            }
+            notices.extend(page);
+        }
+    }
+
     /// One request, whole, by its id or a unique prefix of it. Signature, certificate and body are checked
     /// here; the hub need not be believed.
     ///

@@ -11,7 +11,7 @@
 //! * `inbound`, `core`, `sequencer`, `outbound`: the path of a message, in this order.
 //! * `views`: what follows from the log (`state` of the router, `history`, `signers`); `entry` is its stored form.
 //! * `exchange`, `directory`, `review`, `monitor`, `attachments`: the services.
-//! * `effects`, `links`, `recent`, `quota`, `turns`, `stamps`, `made`, `held`, `recover`: what they need.
+//! * `effects`, `links`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
 //!
 //! It never opens what bureaus say to each other, and decides nothing itself: `i247_router` does.
 
@@ -26,7 +26,6 @@ mod effects;
 mod entry;
 mod exchange;
 mod gauges;
-mod held;
 mod history;
 mod inbound;
 mod links;

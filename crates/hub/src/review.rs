@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use i247_model::{Lane, Reason, Refusal};
+use i247_model::{Lane, NoticeId, Reason, Refusal};
 use i247_node::Peer;
 use i247_router::Review as Pending;
 use i247_wire::pb::review_service_server::ReviewService;
@@ -65,6 +65,28 @@ impl ReviewService for Review {
             envelope: Some(stored.envelope),
             certificates,
         }))
+    }
+
+    async fn list_notices(
+        &self,
+        request: Request<pb::ListNoticesRequest>,
+    ) -> Result<Response<pb::ListNoticesResponse>, Status> {
+        let pb::ListNoticesRequest { limit, after_notice_id } = request.into_inner();
+        let limit = if limit == 0 { PAGE_MAX } else { limit.min(PAGE_MAX) } as usize;
+        let after: Option<NoticeId> = i247_wire::parsed_option(&after_notice_id, "after_notice_id")
+            .map_err(|refusal| status(&refusal))?;
+        let views = self.0.views();
+        let notices = views.state.notices().filter(|(id, _)| after.is_none_or(|after| *id > after));
+        let published = notices.filter_map(|(id, file)| {
+            Some(pb::NoticeInForce {
+                notice_id: id.to_string(),
+                message_id: file.message()?.to_string(),
+                requester: file.owner.to_string(),
+                colour: file.colour.map(|colour| colour.to_string()).unwrap_or_default(),
+                edition: file.edition,
+            })
+        });
+        Ok(Response::new(pb::ListNoticesResponse { notices: published.take(limit).collect() }))
     }
 
     async fn resume(

@@ -35,6 +35,7 @@ pub fn rules() -> Result<Rules, DescriptorError> {
             ("/i247.v1.DirectoryService/List", Rule::Roles(&[Role::Authority, Role::Operator])),
             ("/i247.v1.ReviewService/ListPending", REVIEWERS),
             ("/i247.v1.ReviewService/ShowPending", REVIEWERS),
+            ("/i247.v1.ReviewService/ListNotices", REVIEWERS),
             ("/i247.v1.ReviewService/Resume", REVIEWERS),
             ("/i247.v1.ReviewService/Decide", REVIEWERS),
             ("/i247.v1.MonitorService/Summary", OPERATORS),

@@ -7,6 +7,8 @@
 //! `ahead` is the state as if all that is decided were durable. Nobody but this task sees it; when an append fails
 //! it is thrown away. It must not do anything that can wait on a bureau.
 
+mod shut;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -15,9 +17,7 @@ use bytes::Bytes;
 use i247_ledger::{AppendError, Draft, Ledger, MAX_ENTRY_BYTES, Position};
 use i247_model::{Hash, Header, Kind, Lifted, MessageId, Reason, Receipts, Refusal, Timestamp};
 use i247_node::Clock;
-use i247_router::{
-    Decision, DirectoryChange, Effect, Fired, Input, Message, Stamp, State, Submission, UnderWay, decide,
-};
+use i247_router::{Decision, DirectoryChange, Effect, Input, Message, Stamp, State, Submission, decide};
 use i247_trust::Attested;
 use i247_wire::pb;
 use prost::Message as _;
@@ -28,22 +28,18 @@ use crate::answer::{Answers, Outcome};
 use crate::effects::Actor;
 use crate::entry::encode_decision;
 use crate::gauges::Counters;
-use crate::held::Held;
 use crate::made::Maker;
 use crate::stamps::Stamps;
 use crate::views::{Taken, Views};
+use shut::{LOOK_AGAIN, no_room};
+
+pub(crate) use shut::Held;
 
 /// At most so many inputs in a group.
 const GROUP_MAX: usize = 512;
 
 /// A group ends before its entries and bodies pass this, in bytes.
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
-
-/// How often a full disk is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// When those who were refused for want of room should come again.
-const COME_AGAIN: Duration = Duration::from_secs(5);
 
 /// What the sequencer is asked.
 #[derive(Debug)]
@@ -194,53 +190,6 @@ impl Sequencer {
             let more = self.work.recv_many(gathered, GROUP_MAX);
             // Nothing more came: the receipts are written alone after all.
             let _ = tokio::time::timeout(self.receipts_wait, more).await;
-        }
-    }
-
-    /// Why nothing can be entered now, if so. A disk that was full is tried with an entry that says nothing, so that
-    /// it is found writable again although nobody asks for anything.
-    async fn shut(&mut self, now: Timestamp) -> Result<Option<Refusal>, SequencerError> {
-        if *self.behind.borrow() {
-            return Ok(Some(Refusal::of(Reason::Behind, "log_end_seen")));
-        }
-        if *self.writable.borrow() {
-            return Ok(None);
-        }
-        let mut room = false;
-        if self.clock.monotonic() >= self.look_again {
-            let mut group = Group::default();
-            let (stamp, input) = (self.stamp(&group, now), Input::Tick { under_way: UnderWay::new() });
-            let taken =
-                Taken { stamp, input, decision: Decision::Fired(Fired::default()), chain: Vec::new() };
-            // An empty tick changes nothing, so that there is nothing to take back.
-            let entered = self.enter(&mut group, taken, pb::entry::Input::Tick(pb::Tick {}), None);
-            room = entered.is_ok() && self.append(group).await?.is_none();
-        }
-        Ok((!room).then(no_room))
-    }
-
-    /// Nothing of this is entered. Senders may come again with the same bytes; receipts wait here.
-    fn put_off(&mut self, works: impl Iterator<Item = Work>, refusal: &Refusal) {
-        for work in works {
-            match work {
-                Work::Submission { attested, answer, .. } => {
-                    let id = attested.header().id.clone();
-                    self.answers.send(answer, Outcome::refused(id, refusal.clone()));
-                }
-                Work::Change { answer, .. } => drop(answer.send(Err(refusal.clone()))),
-                // Whoever signed them has a newer log to go by than this copy.
-                Work::Receipts { .. } if refusal.reason == Reason::Behind => {}
-                Work::Receipts { signed, receipts } => self.hold(signed, receipts),
-            }
-        }
-    }
-
-    fn hold(&mut self, signed: pb::Signed, receipts: Receipts) {
-        let (party, bytes) = (receipts.party, signed.encoded_len());
-        if let Err(party) = self.held.keep(party, Work::Receipts { signed, receipts }, bytes)
-            && let Some(link) = self.actor.links.find(party)
-        {
-            link.end.cancel();
         }
     }
 
@@ -526,8 +475,4 @@ impl Sequencer {
             }
         }
     }
-}
-
-fn no_room() -> Refusal {
-    Refusal::of(Reason::ReadOnly, "").retry_after(COME_AGAIN)
 }

@@ -9,18 +9,19 @@ use bytes::Bytes;
 use i247_model::{Hash, Timestamp};
 use i247_trust::{CertificateError, Root, Signer, introduce_past};
 
-/// A signer and the chain that introduces it, leaf first.
+/// A signer, for as long as its certificates follow each other, and the chains that introduce it, each leaf first.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) signer: Arc<Signer>,
-    pub(crate) chain: Vec<Bytes>,
+    pub(crate) chains: Vec<Vec<Bytes>>,
 }
 
 /// Every signer that was ever admitted.
 #[derive(Clone, Debug)]
 pub(crate) struct Signers {
     root: Root,
-    by_key: BTreeMap<Hash, Known>,
+    /// More than one for a key only where it had no certificate for a while.
+    by_key: BTreeMap<Hash, Vec<Known>>,
 }
 
 impl Signers {
@@ -32,8 +33,15 @@ impl Signers {
         &self.root
     }
 
+    /// Whoever has this key now.
     pub(crate) fn find(&self, key: &Hash) -> Option<&Known> {
-        self.by_key.get(key)
+        self.by_key.get(key)?.last()
+    }
+
+    /// Whoever had this key at that time; whoever has it now, where nobody had.
+    pub(crate) fn find_at(&self, key: &Hash, at: Timestamp) -> Option<&Known> {
+        let known = self.by_key.get(key)?;
+        known.iter().rev().find(|known| known.signer.in_force(at)).or(known.last())
     }
 
     /// Takes a chain in. It was checked when it was entered; here it may be older than its certificates.
@@ -46,12 +54,22 @@ impl Signers {
         at: Timestamp,
     ) -> Result<Arc<Signer>, CertificateError> {
         let signer = Arc::new(introduce_past(&chain, &self.root, at)?);
-        self.by_key.insert(signer.key_id, Known { signer: signer.clone(), chain });
+        let known = self.by_key.entry(signer.key_id).or_default();
+        match known.last_mut().and_then(|last| Some((last.signer.joined(&signer)?, last))) {
+            Some((joined, last)) => {
+                last.signer = Arc::new(joined);
+                if !last.chains.contains(&chain) {
+                    last.chains.push(chain);
+                }
+            }
+            None => known.push(Known { signer: signer.clone(), chains: vec![chain] }),
+        }
         Ok(signer)
     }
 
     /// The chains, for a snapshot.
     pub(crate) fn chains(&self) -> Vec<Vec<Vec<u8>>> {
-        self.by_key.values().map(|known| known.chain.iter().map(|der| der.to_vec()).collect()).collect()
+        let chains = self.by_key.values().flatten().flat_map(|known| &known.chains);
+        chains.map(|chain| chain.iter().map(|der| der.to_vec()).collect()).collect()
     }
 }

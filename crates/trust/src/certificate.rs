@@ -268,6 +268,18 @@ impl Signer {
         self.not_before <= at && at < end_of(self.not_after)
     }
 
+    /// The same signer with the time of another certificate of the same key added, when there is no time between
+    /// them: a renewal does not make untrue what was signed before it.
+    pub fn joined(&self, other: &Self) -> Option<Self> {
+        let touch = self.not_before <= end_of(other.not_after) && other.not_before <= end_of(self.not_after);
+        let same = self.identity == other.identity && self.key_id == other.key_id;
+        (same && touch).then(|| Self {
+            not_before: self.not_before.min(other.not_before),
+            not_after: self.not_after.max(other.not_after),
+            ..self.clone()
+        })
+    }
+
     fn of(certificate: &Certificate) -> Result<Self, CertificateError> {
         Ok(Self {
             identity: certificate.identity.clone(),

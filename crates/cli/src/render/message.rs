@@ -76,6 +76,20 @@ pub(crate) fn pending(pending: &[pb::PendingNotice]) -> String {
     table(&header, rows.collect())
 }
 
+/// The notices in force.
+pub(crate) fn notices(notices: &[pb::NoticeInForce]) -> String {
+    let rows = notices.iter().map(|one| {
+        vec![
+            one.notice_id.clone(),
+            one.colour.clone(),
+            one.requester.clone(),
+            one.edition.to_string(),
+            one.message_id.clone(),
+        ]
+    });
+    table(&["NOTICE", "COLOUR", "FROM", "EDITION", "PUBLISHED BY"], rows.collect())
+}
+
 /// Who would receive a message: every admitted party, and of the others those with a reason of their own.
 pub(crate) fn explained(explained: &pb::ExplainResponse) -> String {
     let admitted = explained.parties.iter().filter(|party| party.admitted).count();

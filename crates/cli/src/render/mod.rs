@@ -10,6 +10,6 @@ mod table;
 mod tests;
 
 pub(crate) use files::{check, check_json, contexts};
-pub(crate) use message::{cases, examined, explained, inbox, outbox, pending, shown};
+pub(crate) use message::{cases, examined, explained, inbox, notices, outbox, pending, shown};
 pub(crate) use network::{directory, network, report, status, trace};
 pub(crate) use table::line;
