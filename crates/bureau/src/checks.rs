@@ -17,10 +17,14 @@ use i247_wire::pb::body::Form;
 /// How many signers one stream may introduce: all members with posts, and reviewers.
 const MAX_SIGNERS: usize = 65_536;
 
+/// How many times a key may have come back after a while without certificate.
+const MAX_PERIODS: usize = 16;
+
 /// The signers that a stream has introduced, each verified up to the authority.
 pub(crate) struct Signers {
     root: Arc<Root>,
-    known: BTreeMap<Hash, Arc<Signer>>,
+    /// By key, the oldest first; more than one where a key had no certificate for a while.
+    known: BTreeMap<Hash, Vec<Arc<Signer>>>,
 }
 
 impl Signers {
@@ -34,12 +38,24 @@ impl Signers {
         if self.known.len() >= MAX_SIGNERS {
             self.known.pop_first();
         }
-        self.known.insert(signer.key_id, Arc::new(signer));
+        let known = self.known.entry(signer.key_id).or_default();
+        match known.iter_mut().find_map(|known| Some((known.joined(&signer)?, known))) {
+            Some((joined, known)) => *known = Arc::new(joined),
+            None if known.len() >= MAX_PERIODS => {}
+            None => known.push(Arc::new(signer)),
+        }
         Ok(())
     }
 
+    /// Whoever has this key, as introduced last.
     pub(crate) fn find(&self, key_id: &Hash) -> Option<Arc<Signer>> {
-        self.known.get(key_id).cloned()
+        self.known.get(key_id)?.last().cloned()
+    }
+
+    /// Whoever had this key at that time; as introduced last, where nobody had.
+    fn find_at(&self, key_id: &Hash, at: Timestamp) -> Option<Arc<Signer>> {
+        let known = self.known.get(key_id)?;
+        known.iter().find(|signer| signer.in_force(at)).or(known.last()).cloned()
     }
 }
 
@@ -60,7 +76,8 @@ pub(crate) fn open(
     signers: &Signers,
     known: &Known<'_>,
 ) -> Result<(Attested, Option<pb::Body>), Refusal> {
-    let attested = i247_trust::open(envelope, accepted_at, |key_id| signers.find(key_id))?;
+    let signed_at = i247_wire::decode_header(&envelope.header)?.signed_at;
+    let attested = i247_trust::open(envelope, accepted_at, |key_id| signers.find_at(key_id, signed_at))?;
     let header = attested.header();
     if header.id.sender.party() == Party::Bureau(me) || !may_include(&header.audience, me) {
         return Err(Refusal::of(Reason::BadAudience, "header.audience"));

@@ -167,9 +167,9 @@ impl Core {
 }
 
 fn signer_of(views: &Views, envelope: &pb::Envelope) -> Option<Arc<Signer>> {
-    // Only the key is read here; whether the header is canonical is for `open_many` to say.
+    // Only key and time are read here; whether the header is canonical is for `open_many` to say.
     let header = i247_wire::decode_header(&envelope.header).ok()?;
-    views.signers.find(&header.key_id).map(|known| known.signer.clone())
+    views.signers.find_at(&header.key_id, header.signed_at).map(|known| known.signer.clone())
 }
 
 /// What the router needs of the body, where the secretariat may open it.

@@ -137,18 +137,25 @@ impl Outbound {
         self.frame(pb::connect_response::Frame::Delivery(frame)).await
     }
 
-    /// Introduces the signer of an envelope, once on this stream.
+    /// Introduces the signer of an envelope by all its certificates, each once on this stream.
     async fn introduce(&mut self, envelope: &pb::Envelope) -> Result<(), Gone> {
         let Ok(header) = i247_wire::decode_header(&envelope.header) else { return Ok(()) };
         let of_the_hub = matches!(header.kind, Kind::Reminder | Kind::Escalation);
-        if of_the_hub || !self.introduced.insert(header.key_id) {
+        if of_the_hub {
             return Ok(());
         }
-        let chain = self.core.views().signers.find(&header.key_id).map(|known| known.chain.clone());
-        match chain {
-            Some(chain) => self.introduce_chain(chain).await,
-            None => Ok(()),
+        let chains = {
+            let views = self.core.views();
+            let known = views.signers.find_at(&header.key_id, header.signed_at);
+            known.map(|known| known.chains.clone()).unwrap_or_default()
+        };
+        for chain in chains {
+            let Some(leaf) = chain.first().map(|leaf| i247_trust::sha256(&[leaf])) else { continue };
+            if self.introduced.insert(leaf) {
+                self.introduce_chain(chain).await?;
+            }
         }
+        Ok(())
     }
 
     async fn introduce_chain(&self, certificates: Vec<Bytes>) -> Result<(), Gone> {

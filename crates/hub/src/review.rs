@@ -56,10 +56,8 @@ impl ReviewService for Review {
         };
         let stored =
             self.0.recent.find(&*self.0.ledger, review.at).await.map_err(|refusal| status(&refusal))?;
-        let key =
-            i247_wire::decode_header(&stored.envelope.header).map_err(|refusal| status(&refusal))?.key_id;
-        let certificates =
-            self.0.views().signers.find(&key).map(|known| known.chain.clone()).unwrap_or_default();
+        let header = i247_wire::decode_header(&stored.envelope.header).map_err(|refusal| status(&refusal))?;
+        let certificates = self.0.views().signers.chain_at(&header.key_id, header.signed_at);
         Ok(Response::new(pb::ShowPendingResponse {
             pending: Some(shown),
             envelope: Some(stored.envelope),

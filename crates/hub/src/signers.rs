@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use i247_model::{Hash, Timestamp};
-use i247_trust::{CertificateError, Root, Signer, introduce_past};
+use i247_trust::{Certificate, CertificateError, Root, Signer, introduce_past};
 
 /// A signer, for as long as its certificates follow each other, and the chains that introduce it, each leaf first.
 #[derive(Clone, Debug)]
@@ -42,6 +42,16 @@ impl Signers {
     pub(crate) fn find_at(&self, key: &Hash, at: Timestamp) -> Option<&Known> {
         let known = self.by_key.get(key)?;
         known.iter().rev().find(|known| known.signer.in_force(at)).or(known.last())
+    }
+
+    /// The certificate by which a key counted at that time; the newest, where it did not.
+    pub(crate) fn chain_at(&self, key: &Hash, at: Timestamp) -> Vec<Bytes> {
+        let Some(known) = self.find_at(key, at) else { return Vec::new() };
+        let covers = |chain: &&Vec<Bytes>| {
+            let leaf = chain.first().and_then(|leaf| Certificate::parse(leaf).ok());
+            leaf.is_some_and(|leaf| leaf.in_force(at))
+        };
+        known.chains.iter().rev().find(covers).or(known.chains.last()).cloned().unwrap_or_default()
     }
 
     /// Takes a chain in. It was checked when it was entered; here it may be older than its certificates.

@@ -62,6 +62,9 @@ fn what_the_reviewer_names_must_be_what_was_asked() {
     decision.lifted.request_header_hash = Some(Hash([99; 32]));
     hub.void(decision, Reason::NoticeConflict, "request_header_hash");
     let mut decision = review(&mut hub, &request, true);
+    decision.lifted.notice_id = None;
+    hub.void(decision, Reason::NoticeConflict, "notice_id");
+    let mut decision = review(&mut hub, &request, true);
     decision.lifted.approved = None;
     hub.void(decision, Reason::WrongField, "review_decision.verdict");
     let notice = publish(&mut hub, &request);
@@ -82,7 +85,9 @@ fn a_notice_is_decided_and_published_once() {
 fn a_refused_request_is_over() {
     let mut hub = Hub::new();
     let request = ask(&mut hub);
-    let decision = review(&mut hub, &request, false);
+    let mut decision = review(&mut hub, &request, false);
+    // A refusal gives no number: there will be no notice.
+    decision.lifted.notice_id = None;
     hub.accept(decision);
     assert_eq!((hub.state.reviews().count(), hub.state.notices().count()), (0, 0));
     let closed = hub.closed().into_iter().find(|message| message.id == request.header.id).unwrap().clone();
