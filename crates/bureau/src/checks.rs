@@ -39,10 +39,12 @@ impl Signers {
             self.known.pop_first();
         }
         let known = self.known.entry(signer.key_id).or_default();
-        match known.iter_mut().find_map(|known| Some((known.joined(&signer)?, known))) {
-            Some((joined, known)) => *known = Arc::new(joined),
-            None if known.len() >= MAX_PERIODS => {}
-            None => known.push(Arc::new(signer)),
+        if let Some((joined, known)) =
+            known.iter_mut().find_map(|known| Some((known.joined(&signer)?, known)))
+        {
+            *known = Arc::new(joined);
+        } else if known.len() < MAX_PERIODS {
+            known.push(Arc::new(signer));
         }
         Ok(())
     }
@@ -178,6 +180,36 @@ mod tests {
 
     fn country(code: &str) -> CountryCode {
         code.parse().unwrap()
+    }
+
+    #[test]
+    fn a_renewed_key_counts_for_what_it_signed_before() {
+        use std::time::Duration;
+
+        use i247_trust::{Authority, Request, TlsKey, Validity};
+        const DAY: u64 = 86_400_000;
+        let between = |from: u64, to: u64| Validity {
+            not_before: Timestamp::from_millis(from * DAY),
+            not_after: Timestamp::from_millis(to * DAY),
+        };
+        let authority = Authority::new(between(1000, 9000), TlsKey::P256).unwrap();
+        let brazil: Identity = "spiffe://i247.test/ncb/br".parse().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let request = Request::create(dir.path(), &brazil, TlsKey::P256).unwrap();
+        let issue = |from, to| authority.issue(&request, &brazil, &["br"], between(from, to)).unwrap();
+        let (first, renewed, later) = (issue(2000, 2365), issue(2350, 2715), issue(3000, 3365));
+        let mut signers = Signers::new(Arc::new(authority.credentials().root.clone()));
+        let now = Timestamp::from_millis(3100 * DAY);
+        for issued in [&first, &renewed, &later] {
+            signers.introduce(&issued.signing_chain, now).unwrap();
+        }
+        let key = signers.known.keys().next().copied().unwrap();
+        let counts = |day: u64| {
+            let at = Timestamp::from_millis(day * DAY).plus(Duration::from_secs(60));
+            signers.find_at(&key, at).unwrap().in_force(at)
+        };
+        assert!(counts(2001) && counts(2400) && counts(3001));
+        assert!(!counts(1999) && !counts(2800) && !counts(3400));
     }
 
     #[test]

@@ -83,3 +83,42 @@ impl Signers {
         chains.map(|chain| chain.iter().map(|der| der.to_vec()).collect()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use i247_model::Identity;
+    use i247_trust::{Authority, Request, TlsKey, Validity};
+
+    use super::*;
+
+    const DAY: u64 = 86_400_000;
+
+    fn day(day: u64) -> Timestamp {
+        Timestamp::from_millis(day * DAY)
+    }
+
+    #[test]
+    fn a_renewed_key_counts_for_what_it_signed_before() {
+        let between = |from: u64, to: u64| Validity { not_before: day(from), not_after: day(to) };
+        let authority = Authority::new(between(1000, 9000), TlsKey::P256).unwrap();
+        let brazil: Identity = "spiffe://i247.test/ncb/br".parse().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let request = Request::create(dir.path(), &brazil, TlsKey::P256).unwrap();
+        let issue = |from, to| authority.issue(&request, &brazil, &["br"], between(from, to)).unwrap();
+        let (first, renewed, later) = (issue(2000, 2365), issue(2350, 2715), issue(3000, 3365));
+        let mut signers = Signers::new(authority.credentials().root.clone());
+        let mut key = Hash([0; 32]);
+        for (issued, at) in [(&first, 2001), (&renewed, 2351), (&renewed, 2352), (&later, 3001)] {
+            key = signers.admit(issued.signing_chain.clone(), day(at)).unwrap().key_id;
+        }
+        let counts = |at: u64| signers.find_at(&key, day(at)).unwrap().signer.in_force(day(at));
+        assert!(counts(2001) && counts(2400) && counts(3001));
+        assert!(!counts(1999) && !counts(2800) && !counts(3400));
+        // All of them are introduced, and each by itself is good for its time.
+        assert_eq!(signers.find_at(&key, day(2001)).unwrap().chains.len(), 2);
+        assert_eq!(signers.chain_at(&key, day(2001)), first.signing_chain);
+        assert_eq!(signers.chain_at(&key, day(2400)), renewed.signing_chain);
+        assert_eq!(signers.chain_at(&key, day(3001)), later.signing_chain);
+        assert_eq!(signers.chains().len(), 3);
+    }
+}
