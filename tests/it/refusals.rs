@@ -82,17 +82,17 @@ fn another_end(before: &Before) -> pb::Draft {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_can_be_held_to_is_refused_and_leaves_no_trace() -> Result<(), WorldError> {
-    play(unattributable::NOT_ATTRIBUTABLE).await
+    Box::pin(play(unattributable::NOT_ATTRIBUTABLE)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_comes_too_early_is_refused_for_now() -> Result<(), WorldError> {
-    play(rules::NOT_NOW).await
+    Box::pin(play(rules::NOT_NOW)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_breaks_a_rule_is_refused_for_good_and_spends_its_number() -> Result<(), WorldError> {
-    play(rules::NO).await
+    Box::pin(play(rules::NO)).await
 }
 
 async fn play(cases: &[Case]) -> Result<(), WorldError> {

@@ -51,6 +51,13 @@ impl ReviewService for Hub {
         }))
     }
 
+    async fn list_notices(
+        &self,
+        _: Request<pb::ListNoticesRequest>,
+    ) -> Result<Response<pb::ListNoticesResponse>, Status> {
+        Ok(Response::new(pb::ListNoticesResponse::default()))
+    }
+
     async fn resume(&self, _: Request<pb::ResumeRequest>) -> Result<Response<pb::ResumeResponse>, Status> {
         Ok(Response::new(pb::ResumeResponse::default()))
     }
