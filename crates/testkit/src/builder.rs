@@ -146,6 +146,9 @@ impl Builder {
                 (own.path().to_owned(), Some(own))
             }
         };
+        if matches!(self.mode, Mode::InProcess) {
+            log_to(&dir)?;
+        }
         let mut pki = Pki::new(seams.clock.now())?;
         let hub_credentials = pki.enrol(&Identity::Hub(name(SITE)))?;
         save(&hub_credentials, &node_dir(&dir, "hub")?)?;
@@ -179,4 +182,22 @@ impl Builder {
         }
         Ok(world)
     }
+}
+
+/// What the nodes of this process log goes into `log.txt`. The first world of a process decides: its file then has
+/// the words of those that follow too, since logs are the process's.
+fn log_to(dir: &Path) -> Result<(), WorldError> {
+    if tracing::dispatcher::has_been_set() {
+        return Ok(());
+    }
+    let path = dir.join("log.txt");
+    let file = std::fs::File::create(&path).map_err(|source| WorldError::file(&path, source))?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::INFO)
+        .with_ansi(false)
+        .with_writer(std::sync::Mutex::new(file))
+        .finish();
+    // Another world may have been quicker: then its file has them.
+    drop(tracing::subscriber::set_global_default(subscriber));
+    Ok(())
 }

@@ -322,7 +322,7 @@ fn is_linked(summary: &pb::SummaryResponse, code: &str) -> bool {
 
 #[expect(clippy::print_stderr, reason = "the test harness shows it with the test that failed")]
 fn say_where(kept: &Path) {
-    eprintln!("the data of every node (and its log, where it was a process) is kept in {}", kept.display());
+    eprintln!("the data and the logs of all nodes are kept in {}", kept.display());
     // The test harness calls a test's thread by the test's name.
     let thread = std::thread::current();
     match thread.name().filter(|name| name.contains("::") || name.contains('_')) {

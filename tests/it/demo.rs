@@ -1,4 +1,4 @@
-//! No process outlives its parent, even one that is killed without warning; and what is not kept goes.
+//! The demonstration as a command: no process outlives it, what is not kept goes, and falling short is an error.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -89,5 +89,22 @@ async fn an_interrupted_demonstration_stops_its_processes_and_takes_its_data_alo
     let status = tokio::time::timeout(WITHIN, demo.wait()).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(1), "it did not come to its end");
     assert!(nodes.iter().all(|node| !runs(*node)));
+    assert!(std::fs::read_dir(place.path()).unwrap().next().is_none(), "the data is gone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demonstration_that_falls_short_exits_with_1_and_says_where() {
+    let Some(program) = crate::processes::program() else { return };
+    let place = tempfile::tempdir().unwrap();
+    let output = Command::new(program)
+        .args(["demo", "--countries", "BR,FR,JP", "--cut", "BR"])
+        .env("TMPDIR", place.path())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(2 * WITHIN, output).await.unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("The run falls short:\n  BR: "), "{table}");
     assert!(std::fs::read_dir(place.path()).unwrap().next().is_none(), "the data is gone");
 }
