@@ -185,12 +185,19 @@ impl Sequencer {
                 self.work.recv_many(gathered, GROUP_MAX).await;
             }
         }
-        let only_receipts = |work: &Work| matches!(work, Work::Receipts { .. });
-        if !gathered.is_empty() && gathered.iter().all(only_receipts) && !stop.is_cancelled() {
-            let more = self.work.recv_many(gathered, GROUP_MAX);
-            // Nothing more came: the receipts are written alone after all.
-            let _ = tokio::time::timeout(self.receipts_wait, more).await;
+        if gathered.is_empty() || stop.is_cancelled() {
+            return;
         }
+        let only_receipts = |work: &Work| matches!(work, Work::Receipts { .. });
+        let more = async {
+            while gathered.iter().all(only_receipts) && gathered.len() < GROUP_MAX {
+                if self.work.recv_many(gathered, GROUP_MAX).await == 0 {
+                    break;
+                }
+            }
+        };
+        // When nothing else comes, the receipts are written alone after all.
+        let _ = tokio::time::timeout(self.receipts_wait, more).await;
     }
 
     async fn commit(&mut self, gathered: Vec<Work>, due: bool, now: Timestamp) -> Result<(), SequencerError> {
