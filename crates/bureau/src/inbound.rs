@@ -22,9 +22,6 @@ use crate::journal::Note;
 use crate::outbox::Acceptance;
 use crate::views::Views;
 
-/// The signed type of an acceptance.
-const ACCEPTANCE: &str = "i247.v1.Acceptance";
-
 /// Largest body and signature that are kept as evidence, in bytes; with the header they fit into one entry.
 const MAX_EVIDENCE_BYTES: usize = i247_wire::MAX_BODY_BYTES + 1024;
 const MAX_SIGNATURE_BYTES: usize = 4 * 1024;
@@ -186,7 +183,7 @@ impl Inbound {
         if !matches!(signer.identity, Identity::Hub(_)) {
             return Err(Refusal::of(Reason::NotAuthorised, "acceptance.key_id"));
         }
-        let payload = i247_trust::verify(signed, ACCEPTANCE, &signer.key)?;
+        let payload = i247_trust::verify(signed, i247_wire::payload::ACCEPTANCE, &signer.key)?;
         let acceptance = pb::Acceptance::decode(payload)
             .map_err(|_| Refusal::of(Reason::Malformed, "acceptance.payload"))?;
         let sealed = views.outbox.get(id).and_then(|sent| sent.sealed);

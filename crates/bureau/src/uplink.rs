@@ -367,7 +367,7 @@ impl Session<'_> {
         let party = Party::Bureau(self.uplink.me);
         let receipts = Receipts { party, lanes, signed_at: self.uplink.clock.now() };
         let frame = i247_wire::receipts(&receipts, self.log_id.clone());
-        i247_trust::sign(&self.uplink.key, "i247.v1.Receipts", frame.encode_to_vec())
+        i247_trust::sign(&self.uplink.key, i247_wire::payload::RECEIPTS, frame.encode_to_vec())
     }
 
     /// Asks where the open messages stand; what is missed here comes with the next change or the next stream.

@@ -4,14 +4,11 @@ use bytes::Bytes;
 use i247_model::{Hash, MessageId, Party, Refusal, Timestamp};
 use i247_router::{Acceptance, Answer as Answered, Decision, Stamp};
 use i247_trust::{SigningKey, sign};
-use i247_wire::pb;
+use i247_wire::{payload, pb};
 use prost::Message as _;
 
 use crate::entry::hash_bytes;
 use crate::sequencer::Answer;
-
-/// The type of what an acceptance signs.
-pub const ACCEPTANCE_TYPE: &str = "i247.v1.Acceptance";
 
 /// What became of a submission.
 #[derive(Debug)]
@@ -118,7 +115,7 @@ impl Answers {
                     gone: parties(&accepted.told.gone),
                     come: parties(&accepted.told.come),
                 };
-                Wire::Acceptance(sign(&self.key, ACCEPTANCE_TYPE, acceptance.encode_to_vec()))
+                Wire::Acceptance(sign(&self.key, payload::ACCEPTANCE, acceptance.encode_to_vec()))
             }
             Err(refusal) => Wire::Refusal((&refusal).into()),
         };

@@ -112,7 +112,6 @@ pub struct Hub {
     shutdown: Shutdown,
     door: Stage,
     pipeline: Stage,
-    live: Live,
 }
 
 impl Hub {
@@ -167,18 +166,12 @@ impl Hub {
             shutdown,
             door,
             pipeline,
-            live,
         })
     }
 
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.listener.address()
-    }
-
-    /// The table of its connections.
-    pub fn live(&self) -> Live {
-        self.live.clone()
     }
 
     /// A digest over every view: equal for equal logs, whether recovered or rebuilt.

@@ -10,11 +10,10 @@ use i247_model::{Hash, Identity, Lifted, Party, Reason, Refusal};
 use i247_node::{Clock, Stage};
 use i247_router::Standing;
 use i247_trust::{Attested, Door, Signer, VerifyingKey, open_carried, open_many, verify};
-use i247_wire::pb;
+use i247_wire::{payload, pb};
 use prost::Message as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::answer::ACCEPTANCE_TYPE;
 use crate::links::Links;
 use crate::quota::Quotas;
 use crate::recent::Recent;
@@ -70,7 +69,7 @@ impl Core {
     /// Whether a bureau holds an acceptance of this hub from beyond the end of its log.
     pub(crate) fn proves_later(&self, hello: &pb::Hello, end: u64) -> bool {
         let Some(signed) = &hello.newest_acceptance else { return false };
-        let payload = verify(signed, ACCEPTANCE_TYPE, &self.key);
+        let payload = verify(signed, payload::ACCEPTANCE, &self.key);
         let acceptance = payload.ok().and_then(|payload| pb::Acceptance::decode(payload).ok());
         acceptance.is_some_and(|acceptance| acceptance.log_id == self.log_id && acceptance.position > end)
     }

@@ -6,7 +6,7 @@ use i247_model::{Identity, Reason, Refusal, Timestamp};
 use i247_router::Standing;
 use i247_trust::{introduce, verify};
 use i247_wire::pb::directory_service_server::DirectoryService;
-use i247_wire::{pb, status};
+use i247_wire::{payload, pb, status};
 use prost::Message as _;
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
@@ -16,9 +16,6 @@ use crate::entry::hash_bytes;
 use crate::exchange::missing;
 use crate::sequencer::Work;
 use crate::views::directory_change;
-
-/// The type of what a change signs.
-pub const CHANGE_TYPE: &str = "i247.v1.DirectoryChange";
 
 /// The service.
 pub(crate) struct Directory(pub(crate) Arc<Core>);
@@ -61,7 +58,7 @@ impl Directory {
         if !root.signer().in_force(now) {
             return Err(Refusal::of(Reason::CertificateNotInForce, "key_id"));
         }
-        let payload = verify(&signed, CHANGE_TYPE, &root.signer().key)?;
+        let payload = verify(&signed, payload::DIRECTORY_CHANGE, &root.signer().key)?;
         let change =
             pb::DirectoryChange::decode(payload).map_err(|_| Refusal::of(Reason::Malformed, "change"))?;
         let chain = change.signing_certificates.clone();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::{FutureExt as _, StreamExt as _};
 use i247_model::{Identity, Lane, MessageId, Party, Reason, Receipts, Refusal, Sender};
 use i247_trust::verify;
-use i247_wire::{known, pb};
+use i247_wire::{known, payload, pb};
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tonic::{Code, Status, Streaming};
@@ -21,9 +21,6 @@ const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
 /// At most so many envelopes are verified together.
 const BATCH_MAX: usize = 64;
-
-/// The type of what a receipts frame signs.
-pub const RECEIPTS_TYPE: &str = "i247.v1.Receipts";
 
 /// The reading side of one stream.
 pub(crate) struct Inbound {
@@ -193,7 +190,7 @@ impl Inbound {
             })
         };
         let signer = signer.ok_or_else(|| Refusal::of(Reason::UnknownKey, "receipts.key_id"))?;
-        let payload = verify(&signed, RECEIPTS_TYPE, &signer.key)?;
+        let payload = verify(&signed, payload::RECEIPTS, &signer.key)?;
         let receipts =
             pb::Receipts::decode(payload).map_err(|_| Refusal::of(Reason::Malformed, "receipts"))?;
         if receipts.log_id != self.core.log_id {

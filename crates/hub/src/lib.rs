@@ -44,11 +44,8 @@ mod stamps;
 mod turns;
 mod views;
 
-pub use answer::ACCEPTANCE_TYPE;
 pub use app::{BuildError, Hub, ServeError};
 pub use config::Config;
-pub use directory::CHANGE_TYPE;
-pub use inbound::RECEIPTS_TYPE;
 pub use rebuild::{RebuildError, Rebuilt, rebuild};
 pub use recover::RecoverError;
 pub use rules::{SERVICES, rules};

@@ -97,7 +97,11 @@ impl Pki {
 
     /// The change, signed.
     pub fn sign(&self, change: Change) -> pb::Signed {
-        sign(&self.authority.credentials().signing_key, i247_hub::CHANGE_TYPE, change.0.encode_to_vec())
+        sign(
+            &self.authority.credentials().signing_key,
+            i247_wire::payload::DIRECTORY_CHANGE,
+            change.0.encode_to_vec(),
+        )
     }
 }
 

@@ -20,6 +20,7 @@ mod header;
 mod limits;
 mod log;
 mod notice;
+pub mod payload;
 mod receipt;
 mod status;
 

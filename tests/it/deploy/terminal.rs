@@ -18,21 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// How often something that takes its time is looked at again.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The program, built beside this test. None where it was not built, which is said, and allowed unless everything is
-/// required.
-#[expect(clippy::print_stderr, reason = "whoever runs the tests must see what was not run")]
-pub(super) fn program() -> Option<PathBuf> {
-    let test = std::env::current_exe().unwrap();
-    let program = test.parent().and_then(Path::parent).unwrap().join("i247");
-    if program.is_file() {
-        return Some(program);
-    }
-    let missing =
-        format!("{} is missing: build it with `cargo build --locked --package i247-cli`", program.display());
-    assert!(std::env::var("I247_REQUIRE").as_deref() != Ok("all"), "{missing}");
-    eprintln!("not run: {missing}");
-    None
-}
+pub(super) use crate::processes::program;
 
 /// The directory of what is checked here.
 pub(super) fn deploy() -> PathBuf {

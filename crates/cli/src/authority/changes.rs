@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use i247_client::{Directory, pb};
-use i247_hub::CHANGE_TYPE;
 use i247_model::{Hash, Identity};
 use i247_trust::{Authority, Certificate, sign};
 use prost::Message as _;
@@ -167,7 +166,7 @@ fn next_sequence(known: &[pb::DirectoryRecord], identity: &Identity) -> u64 {
 }
 
 fn signed(authority: &Authority, change: &pb::DirectoryChange) -> pb::Signed {
-    sign(&authority.credentials().signing_key, CHANGE_TYPE, change.encode_to_vec())
+    sign(&authority.credentials().signing_key, i247_wire::payload::DIRECTORY_CHANGE, change.encode_to_vec())
 }
 
 fn directory(target: &Target, session: &Session) -> Result<(Authority, Directory), Fail> {
