@@ -24,6 +24,7 @@ serde_as_text!(Sender);
 
 impl Sender {
     /// The mailbox that answers to this sender go to.
+    #[inline]
     pub fn party(&self) -> Party {
         match self {
             Self::Secretariat | Self::Reviewer(_) => Party::Secretariat,

@@ -20,7 +20,8 @@ pub(crate) struct Changes {
     pub(crate) touched: BTreeSet<MessageRef>,
     /// Messages that this entry brought, or whose notice ended: perhaps there is nothing left to do.
     pub(crate) settling: BTreeSet<MessageRef>,
-    pub(crate) wake: BTreeSet<Party>,
+    /// Whoever has something to be handed; may stand several times.
+    pub(crate) wake: Vec<Party>,
     pub(crate) effects: Vec<Effect>,
 }
 
@@ -110,7 +111,7 @@ impl State {
                 queue.delivered.insert(place.number, message.at);
             } else {
                 queue.waiting.push_back(Waiting { message: message.at, gap: None, after: place.after });
-                changes.wake.insert(place.party);
+                changes.wake.push(place.party);
             }
             let due = message.reply_by.filter(|_| place.owes);
             let line = due.map(request::new_line);
@@ -126,7 +127,7 @@ impl State {
         self.deadlines.extend(expiry);
         changes.settling.insert(message.at);
         self.ids.insert(message.id.clone(), message.at);
-        self.open.insert(message.at, message);
+        self.open.insert(message.at, Box::new(message));
     }
 
     /// Ends a delivery without a message: its number becomes a gap and its clock stops.
@@ -147,7 +148,7 @@ impl State {
             mailbox.lanes[message.id.lane.index()].open_gap(recipient.number, gap);
         }
         self.stop_clock(at, party);
-        changes.wake.insert(party);
+        changes.wake.push(party);
         changes.touched.insert(at);
     }
 
@@ -292,7 +293,7 @@ impl State {
                 changes.touched.insert(at);
             }
         }
-        changes.wake.insert(party);
+        changes.wake.push(party);
     }
 
     /// Whoever left owes nothing any more.
@@ -310,20 +311,22 @@ impl State {
     }
 
     fn finish(&mut self, changes: Changes) -> Vec<Effect> {
-        let Changes { touched, settling, wake, mut effects } = changes;
+        let Changes { touched, settling, mut wake, mut effects } = changes;
         for at in touched.union(&settling) {
             let Some(message) = self.open.get(at) else { continue };
             if message.settled() && !message.clock_runs() && !self.is_hot(message) {
-                effects.extend(self.close(*at).map(|message| Effect::Closed(Box::new(message))));
+                effects.extend(self.close(*at).map(Effect::Closed));
             } else if touched.contains(at) {
                 effects.push(Effect::Progress(message.id.clone()));
             }
         }
+        wake.sort_unstable();
+        wake.dedup();
         effects.extend(wake.into_iter().map(Effect::Wake));
         effects
     }
 
-    fn close(&mut self, at: MessageRef) -> Option<Message> {
+    fn close(&mut self, at: MessageRef) -> Option<Box<Message>> {
         let message = self.open.remove(&at)?;
         self.ids.remove(&message.id);
         for (party, recipient) in &message.recipients {

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use i247_model::{
-    Audience, AudienceError, CountryCode, Kind, Lane, MEMBERS, MessageId, Party, Reason, RecipientState,
-    Refusal, Rule, Sender, member,
+    Audience, AudienceError, CountryCode, Kind, Lane, MessageId, Party, Reason, RecipientState, Refusal,
+    Rule, Sender, member,
 };
 
 use crate::directory::Standing;
 use crate::notice::NoticeFile;
-use crate::{Message, Place, State, TakenBack, UnderWay, reference};
+use crate::{Message, Place, State, Submission, TakenBack, UnderWay, reference};
 
 /// Who would receive this?
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +30,20 @@ pub struct Question<'a> {
     pub under_way: &'a UnderWay,
 }
 
+impl<'a> From<&'a Submission> for Question<'a> {
+    fn from(submission: &'a Submission) -> Self {
+        Self {
+            sender: &submission.header.id.sender,
+            kind: submission.header.kind,
+            audience: &submission.header.audience,
+            except: &submission.lifted.except,
+            refers_to: submission.header.refers_to.as_ref(),
+            referred: submission.referred.as_deref(),
+            under_way: &submission.under_way,
+        }
+    }
+}
+
 /// The secretariat and every member country of the table, each with the rule that admits it or not.
 ///
 /// The parties that are admitted are exactly those that [`crate::decide`] would freeze at this state.
@@ -38,7 +52,7 @@ pub struct Question<'a> {
 /// The refusal that such a message would get for its kind, its reference or its audience.
 pub fn explain(state: &State, question: &Question<'_>) -> Result<Vec<(Party, Rule)>, Refusal> {
     let call = Call::new(state, *question)?;
-    Ok(everyone().map(|party| (party, call.rule(party))).collect())
+    Ok(state.directory.everyone().map(|(party, standing)| (party, call.rule_in(party, standing))).collect())
 }
 
 /// Who came to an audience and who went from it since it was explained.
@@ -54,6 +68,8 @@ pub(crate) struct Call<'a> {
     question: Question<'a>,
     pub(crate) referred: Option<&'a Message>,
     file: Option<&'a NoticeFile>,
+    /// Whom the owner of the data bars from all that it owns.
+    barred: Option<&'a BTreeSet<CountryCode>>,
 }
 
 impl<'a> Call<'a> {
@@ -61,7 +77,8 @@ impl<'a> Call<'a> {
         reference::check_kind(question.sender, question.kind)?;
         let referred = reference::find(state, &question)?;
         let file = referred.and_then(|message| state.notices.get(&message.notice_id?));
-        let call = Self { state, question, referred, file };
+        let mut call = Self { state, question, referred, file, barred: None };
+        call.barred = call.owner().country().and_then(|owner| state.restrictions.get(&owner));
         call.check_form()?;
         call.check_named()?;
         Ok(call)
@@ -77,13 +94,14 @@ impl<'a> Call<'a> {
 
     /// The frozen audience, with mailbox numbers.
     pub(crate) fn places(&self, lane: Lane) -> Result<Vec<Place>, Refusal> {
-        let mut places = Vec::new();
-        for party in self.candidates() {
+        let (gate, candidates) = (self.gate(), self.candidates());
+        let mut places = Vec::with_capacity(candidates.len());
+        for party in candidates {
             if !self.rule(party).admits() {
                 continue;
             }
             let owes = self.question.kind == Kind::Request && self.wish(party) != Rule::Copy;
-            places.push(self.state.place(party, lane, owes, self.gate()));
+            places.push(self.state.place(party, lane, owes, gate));
         }
         let nobody = match self.question.kind {
             Kind::Request => !places.iter().any(|place| place.owes),
@@ -130,10 +148,14 @@ impl<'a> Call<'a> {
 
     /// The first rule that applies, the strongest first.
     fn rule(&self, party: Party) -> Rule {
+        self.rule_in(party, self.state.directory.standing_of(party))
+    }
+
+    fn rule_in(&self, party: Party, standing: Option<Standing>) -> Rule {
         if self.question.sender.party() == party {
             return Rule::Sender;
         }
-        match self.state.directory.standing_of(party) {
+        match standing {
             None => Rule::NotAMember,
             Some(Standing::Revoked) => Rule::Revoked,
             Some(Standing::Active) => self.rule_of_member(party),
@@ -229,27 +251,28 @@ impl<'a> Call<'a> {
     }
 
     fn is_barred(&self, country: CountryCode) -> bool {
-        let owner = self.owner();
-        if owner == Party::Bureau(country) {
+        if self.owner() == Party::Bureau(country) {
             return false;
         }
-        let standing = owner.country().and_then(|owner| self.state.restrictions.get(&owner));
         let about_notice = matches!(self.question.kind, Kind::Notice | Kind::Addendum | Kind::Cancellation);
-        standing.is_some_and(|barred| barred.contains(&country))
+        self.barred.is_some_and(|barred| barred.contains(&country))
             || self.question.except.contains(&country)
             || (about_notice && self.file.is_some_and(|file| file.except.contains(&country)))
     }
 
-    /// Only these can be admitted; all others are not named.
+    /// Only these can be admitted; all others are not named, or were never members.
     fn candidates(&self) -> Vec<Party> {
         let audience = self.question.audience;
         if audience.all || audience.as_referred || !audience.regions.is_empty() {
-            return everyone().collect();
+            let bureaus = self.state.directory.bureaus().map(|(country, _)| Party::Bureau(country));
+            return std::iter::once(Party::Secretariat).chain(bureaus).collect();
         }
-        let mut parties: BTreeSet<Party> = audience.copies.clone();
+        let mut parties: Vec<Party> = audience.copies.iter().copied().collect();
         parties.extend(audience.countries.iter().map(|country| Party::Bureau(*country)));
         parties.extend(audience.secretariat.then_some(Party::Secretariat));
-        parties.into_iter().collect()
+        parties.sort_unstable();
+        parties.dedup();
+        parties
     }
 
     /// What the kind says about the audience.
@@ -332,10 +355,6 @@ impl State {
         let held = self.directory.standing_of(party) == Some(Standing::Suspended);
         Place { party, number, held, owes, after }
     }
-}
-
-fn everyone() -> impl Iterator<Item = Party> {
-    std::iter::once(Party::Secretariat).chain(MEMBERS.iter().map(|member| Party::Bureau(member.code)))
 }
 
 fn in_regions(audience: &Audience, country: CountryCode) -> bool {

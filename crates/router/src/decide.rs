@@ -11,10 +11,10 @@ use crate::{
 };
 
 /// A message may be signed at most so far in the future.
-pub const SIGNED_AHEAD: Duration = Duration::from_secs(5 * 60);
+const SIGNED_AHEAD: Duration = Duration::from_secs(5 * 60);
 
 /// A reply may be asked for at most so far in the future.
-pub const REPLY_WITHIN: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+const REPLY_WITHIN: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// Decides about an input that would enter the log with this stamp.
 ///
@@ -63,15 +63,7 @@ fn accept(state: &State, stamp: Stamp, submission: &Submission) -> Result<Accept
     if header.previous != previous.filter(|_| !new_epoch) {
         return Err(Refusal::of(Reason::ChainBroken, "previous"));
     }
-    let question = Question {
-        sender: &header.id.sender,
-        kind: header.kind,
-        audience: &header.audience,
-        except: &lifted.except,
-        refers_to: header.refers_to.as_ref(),
-        referred: submission.referred.as_deref(),
-        under_way: &submission.under_way,
-    };
+    let question = Question::from(submission);
     reference::check_kind(question.sender, question.kind)?;
     if header.expires_at.is_some_and(|expires_at| expires_at <= stamp.at) {
         return Err(Refusal::of(Reason::Expired, "expires_at_ms"));

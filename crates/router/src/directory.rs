@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use i247_model::{CountryCode, Hash, Identity, Party, Reason, Refusal, Sender, Timestamp, member};
+use i247_model::{CountryCode, Hash, Identity, MEMBERS, Party, Reason, Refusal, Sender, Timestamp, member};
 use serde::{Deserialize, Serialize};
 
 use crate::{DirectoryAction, DirectoryChange, Stamp};
@@ -42,29 +42,40 @@ pub struct Record {
 /// The directory.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Directory {
-    records: BTreeMap<Identity, Record>,
+    /// Asked for each party of each message, and therefore apart.
+    bureaus: BTreeMap<CountryCode, Record>,
+    others: BTreeMap<Identity, Record>,
 }
 
 impl Directory {
-    /// Every record, by identity.
-    pub fn records(&self) -> impl Iterator<Item = (&Identity, &Record)> {
-        self.records.iter()
+    /// Every record: the bureaus by country, then all others by identity.
+    pub fn records(&self) -> impl Iterator<Item = (Identity, &Record)> {
+        let others = self.others.iter().map(|(identity, record)| (identity.clone(), record));
+        self.bureaus().map(|(country, record)| (Identity::Bureau(country), record)).chain(others)
+    }
+
+    /// The records of all bureaus, by country.
+    pub fn bureaus(&self) -> impl Iterator<Item = (CountryCode, &Record)> {
+        self.bureaus.iter().map(|(country, record)| (*country, record))
     }
 
     /// What is held about an identity.
     pub fn record(&self, identity: &Identity) -> Option<&Record> {
-        self.records.get(identity)
+        match identity {
+            Identity::Bureau(country) => self.bureaus.get(country),
+            _ => self.others.get(identity),
+        }
     }
 
     /// Whether an identity may act; none when it is unknown. Posts and officers can do no more than
     /// their bureau, which vouches for those that the directory does not name.
     pub fn standing(&self, identity: &Identity) -> Option<Standing> {
-        let own = self.records.get(identity).map(|record| record.standing);
+        let own = self.record(identity).map(|record| record.standing);
         match identity {
             Identity::Officer(country, _)
             | Identity::Post(country, _)
             | Identity::NationalAuthority(country) => {
-                let bureau = self.records.get(&Identity::Bureau(*country))?.standing;
+                let bureau = self.bureaus.get(country)?.standing;
                 Some(own.map_or(bureau, |own| own.max(bureau)))
             }
             Identity::Authority
@@ -96,7 +107,7 @@ impl Directory {
     /// Whether a party was a member once the entry at this position was in force, if only a suspended one.
     pub(crate) fn was_member(&self, party: Party, position: u64) -> bool {
         let Party::Bureau(country) = party else { return true };
-        let record = self.records.get(&Identity::Bureau(country));
+        let record = self.bureaus.get(&country);
         let turns = record.map_or(0, |record| record.membership.partition_point(|turn| *turn <= position));
         turns % 2 == 1
     }
@@ -105,10 +116,23 @@ impl Directory {
     pub(crate) fn standing_of(&self, party: Party) -> Option<Standing> {
         match party {
             Party::Secretariat => Some(Standing::Active),
-            Party::Bureau(country) => {
-                self.records.get(&Identity::Bureau(country)).map(|record| record.standing)
-            }
+            Party::Bureau(country) => self.bureaus.get(&country).map(|record| record.standing),
         }
+    }
+
+    /// The secretariat and every country of the table, each with its standing. Table and directory have the
+    /// same order, so that nothing is searched.
+    pub(crate) fn everyone(&self) -> impl Iterator<Item = (Party, Option<Standing>)> {
+        let mut bureaus = self.bureaus();
+        let mut next = bureaus.next();
+        let countries = MEMBERS.iter().map(move |member| {
+            while next.is_some_and(|(country, _)| country < member.code) {
+                next = bureaus.next();
+            }
+            let record = next.filter(|(country, _)| *country == member.code);
+            (Party::Bureau(member.code), record.map(|(_, record)| record.standing))
+        });
+        std::iter::once((Party::Secretariat, Some(Standing::Active))).chain(countries)
     }
 
     /// Whether a sender may submit.
@@ -117,7 +141,7 @@ impl Directory {
             // The hub's own messages are made by decisions, never submitted.
             Sender::Secretariat => None,
             Sender::Reviewer(name) => self.standing(&Identity::Reviewer(name.clone())),
-            Sender::Bureau(country) => self.standing(&Identity::Bureau(*country)),
+            Sender::Bureau(country) => self.standing_of(Party::Bureau(*country)),
             Sender::Post(country, name) => self.standing(&Identity::Post(*country, name.clone())),
         };
         match standing {
@@ -138,7 +162,7 @@ impl Directory {
         {
             return Err(Refusal::of(Reason::UnknownCountry, "identity"));
         }
-        let record = self.records.get(&change.identity);
+        let record = self.record(&change.identity);
         if change.sequence != record.map_or(0, |record| record.sequence).saturating_add(1) {
             return Err(Refusal::of(Reason::WrongField, "sequence"));
         }
@@ -170,7 +194,7 @@ impl Directory {
     }
 
     pub(crate) fn apply(&mut self, stamp: Stamp, change: &DirectoryChange) {
-        let record = self.records.entry(change.identity.clone()).or_insert_with(|| Record {
+        let new = || Record {
             standing: Standing::Active,
             tls_key: None,
             signing_keys: BTreeMap::new(),
@@ -179,7 +203,11 @@ impl Directory {
             position: stamp.position,
             sequence: 0,
             membership: Vec::new(),
-        });
+        };
+        let record = match &change.identity {
+            Identity::Bureau(country) => self.bureaus.entry(*country).or_insert_with(new),
+            other => self.others.entry(other.clone()).or_insert_with(new),
+        };
         record.since = stamp.at;
         record.position = stamp.position;
         record.sequence = change.sequence;
@@ -212,7 +240,7 @@ impl Directory {
     /// Of those that the directory does not name the chain of certificates decides.
     fn key_allowed(&self, identity: &Identity, key: &Hash, holds: impl Fn(&Record) -> bool) -> bool {
         let vouched = matches!(identity, Identity::Officer(..) | Identity::Post(..));
-        match self.records.get(identity) {
+        match self.record(identity) {
             None => vouched,
             Some(record) if record.void_keys.contains(key) => false,
             // Suspended and reinstated, but never admitted with keys of its own.

@@ -41,7 +41,7 @@ mod request;
 mod state;
 
 pub use audience::{Question, explain};
-pub use decide::{REPLY_WITHIN, SIGNED_AHEAD, decide};
+pub use decide::decide;
 pub use decision::{Accepted, Decision, Effect, Fired, FiredDeadline, Made, Outcome, Place, TakenBack};
 pub use directory::{Directory, Record, Standing};
 pub use input::{DirectoryAction, DirectoryChange, Input, Stamp, Submission, UnderWay};
@@ -49,6 +49,5 @@ pub use mailbox::{Cursor, Delivery, Gap, Mailbox, STARVATION_BOUND};
 pub use message::{Line, Message, MessageRef, Recipient};
 pub use notice::{NoticeFile, Review};
 pub use number::{ANSWERS_KEPT, Acceptance, Answer};
-pub use receipt::RANGES_PER_LANE;
-pub use request::{DEADLINES_PER_TICK, EXPIRY_AGAIN, INTERIMS};
+pub use request::DEADLINES_PER_TICK;
 pub use state::{Deadline, State};

@@ -54,17 +54,20 @@ impl LaneQueue {
     }
 
     pub(crate) fn get(&self, number: u64) -> Option<&Waiting> {
-        let at = number.checked_sub(self.delivered_up_to + 1)?;
-        self.waiting.get(usize::try_from(at).ok()?)
+        self.waiting.get(self.place(number)?)
     }
 
     /// Makes a number carry nothing.
     pub(crate) fn open_gap(&mut self, number: u64, gap: Gap) {
-        let at = number.checked_sub(self.delivered_up_to + 1).and_then(|at| usize::try_from(at).ok());
-        if let Some(waiting) = at.and_then(|at| self.waiting.get_mut(at)) {
+        if let Some(waiting) = self.place(number).and_then(|at| self.waiting.get_mut(at)) {
             waiting.gap = Some(gap);
             waiting.after = None;
         }
+    }
+
+    /// Where a number stands in `waiting`, unless it is delivered.
+    fn place(&self, number: u64) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.delivered_up_to + 1)?).ok()
     }
 }
 
@@ -115,8 +118,8 @@ impl Cursor {
 impl State {
     /// A cursor for a new stream to `party`.
     pub fn cursor(&self, party: Party) -> Cursor {
-        let handed =
-            Lane::ALL.map(|lane| self.mailbox(party).map_or(0, |mailbox| mailbox.delivered_up_to(lane)));
+        let mailbox = self.mailbox(party);
+        let handed = Lane::ALL.map(|lane| mailbox.map_or(0, |mailbox| mailbox.delivered_up_to(lane)));
         Cursor { party, handed, passed: [0; 4] }
     }
 
@@ -158,10 +161,12 @@ impl State {
 
     /// Adds what a stream has handed out and not heard of to what is under way.
     pub fn add_under_way(&self, cursor: &Cursor, under_way: &mut UnderWay) {
+        let mailbox = self.mailbox(cursor.party);
         for lane in Lane::ALL {
-            let delivered = self.mailbox(cursor.party).map_or(0, |mailbox| mailbox.delivered_up_to(lane));
+            let delivered = mailbox.map_or(0, |mailbox| mailbox.delivered_up_to(lane));
             if cursor.handed(lane) > delivered {
-                under_way.insert((cursor.party, lane), cursor.handed(lane));
+                let handed = under_way.entry((cursor.party, lane)).or_default();
+                *handed = cursor.handed(lane).max(*handed);
             }
         }
     }

@@ -64,6 +64,14 @@ struct LaneNumbers {
     answers: VecDeque<Answer>,
 }
 
+impl LaneNumbers {
+    /// Where the answer to a number stands in `answers`, unless it is too old or yet to come.
+    fn place(&self, number: u64) -> Option<usize> {
+        let back = usize::try_from(self.last.checked_sub(number)?).ok()?;
+        self.answers.len().checked_sub(back + 1)
+    }
+}
+
 impl Numbering {
     pub(crate) fn of_epoch(epoch: u64) -> Self {
         Self { epoch, lanes: Default::default() }
@@ -76,8 +84,7 @@ impl Numbering {
 
     fn answer(&self, lane: Lane, number: u64) -> Option<&Answer> {
         let numbers = &self.lanes[lane.index()];
-        let back = usize::try_from(numbers.last.checked_sub(number)?).ok()?;
-        numbers.answers.len().checked_sub(back + 1).and_then(|at| numbers.answers.get(at))
+        numbers.answers.get(numbers.place(number)?)
     }
 
     /// Keeps the answer to the next number of a lane.
@@ -93,9 +100,7 @@ impl Numbering {
     /// Notes that the log has evidence of a number used twice.
     pub(crate) fn mark_reused(&mut self, lane: Lane, number: u64) {
         let numbers = &mut self.lanes[lane.index()];
-        let back = numbers.last.checked_sub(number).and_then(|back| usize::try_from(back).ok());
-        let at = back.and_then(|back| numbers.answers.len().checked_sub(back + 1));
-        if let Some(answer) = at.and_then(|at| numbers.answers.get_mut(at)) {
+        if let Some(answer) = numbers.place(number).and_then(|at| numbers.answers.get_mut(at)) {
             answer.reused = true;
         }
     }

@@ -9,7 +9,7 @@ use crate::directory::Standing;
 use crate::{Effect, Stamp, State};
 
 /// At most so many ranges stand in the receipts of one lane.
-pub const RANGES_PER_LANE: usize = 1024;
+const RANGES_PER_LANE: usize = 1024;
 
 /// Whether receipts may be entered.
 ///

@@ -19,10 +19,10 @@ use crate::{Fired, FiredDeadline, Line, Made, Message, MessageRef, Outcome, Plac
 pub const DEADLINES_PER_TICK: usize = 250;
 
 /// So many interim answers restart the clock.
-pub const INTERIMS: u8 = 3;
+const INTERIMS: u8 = 3;
 
 /// What was under way at its expiry is looked at again after so long.
-pub const EXPIRY_AGAIN: Duration = Duration::from_secs(60);
+const EXPIRY_AGAIN: Duration = Duration::from_secs(60);
 
 /// What comes of the deadlines that are due.
 pub(crate) fn fire(state: &State, stamp: Stamp, under_way: &UnderWay) -> Fired {

@@ -30,7 +30,8 @@ pub struct State {
     pub(crate) directory: Directory,
     pub(crate) senders: BTreeMap<Sender, Numbering>,
     pub(crate) mailboxes: BTreeMap<Party, Mailbox>,
-    pub(crate) open: BTreeMap<MessageRef, Message>,
+    /// Boxed, because they are moved when others come and go.
+    pub(crate) open: BTreeMap<MessageRef, Box<Message>>,
     pub(crate) ids: BTreeMap<MessageId, MessageRef>,
     pub(crate) deadlines: BTreeSet<Deadline>,
     pub(crate) notices: BTreeMap<NoticeId, NoticeFile>,
@@ -53,17 +54,17 @@ impl State {
 
     /// An open message: its status is its recipients. Closed ones are in history.
     pub fn message(&self, id: &MessageId) -> Option<&Message> {
-        self.open.get(self.ids.get(id)?)
+        self.open.get(self.ids.get(id)?).map(Box::as_ref)
     }
 
     /// Every open message, in the order of the log.
     pub fn open_messages(&self) -> impl Iterator<Item = &Message> {
-        self.open.values()
+        self.open.values().map(Box::as_ref)
     }
 
     /// The open requests that `party` owes an answer to, the oldest first.
     pub fn owed(&self, party: Party) -> impl Iterator<Item = &Message> {
-        self.open.values().filter(move |message| {
+        self.open_messages().filter(move |message| {
             message.recipients.get(&party).is_some_and(|recipient| {
                 let reachable = recipient.state.has_it() || !recipient.state.settled();
                 reachable && recipient.line.is_some_and(|line| line.state.owed())
@@ -89,6 +90,11 @@ impl State {
     /// The mailbox of a party; none while nothing was ever addressed to it.
     pub fn mailbox(&self, party: Party) -> Option<&Mailbox> {
         self.mailboxes.get(&party)
+    }
+
+    /// Every mailbox, by party.
+    pub fn mailboxes(&self) -> impl Iterator<Item = (Party, &Mailbox)> {
+        self.mailboxes.iter().map(|(party, mailbox)| (*party, mailbox))
     }
 
     /// The epoch of a sender's numbers. From 1.

@@ -1,12 +1,14 @@
 //! What officers, reviewers and fate do: one random act at a time, mostly sensible, sometimes wrong.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::time::Duration;
 
 use i247_model::{Audience, CountryCode, Hash, Header, Kind, Lane, Lifted, MessageId, Party, Region, Sender};
-use i247_router::{DirectoryAction, Submission};
+use i247_router::{DirectoryAction, Input, Submission};
 
-use crate::world::World;
+use crate::sent::Sent;
+use crate::world::{World, submission};
 
 impl World {
     pub(crate) fn act(&mut self) {
@@ -96,7 +98,7 @@ impl World {
         let wild = self.dice.once_in(12);
         let refers_to = self.reference(kind, party, wild);
         let secretariat = [Kind::NoticeRequest, Kind::Restriction, Kind::Void].contains(&kind);
-        let referred = refers_to.as_ref().and_then(|id| self.record.sent.get(id)).cloned();
+        let referred = refers_to.as_ref().and_then(|id| self.record.sent.get(id));
         let audience = match (kind, &referred) {
             _ if secretariat => Audience::secretariat(),
             (Kind::Withdrawal | Kind::Cancellation, _) => Audience::as_referred(),
@@ -130,7 +132,7 @@ impl World {
 
     /// A reference that fits the kind, or now and then any message at all.
     fn reference(&mut self, kind: Kind, party: Party, wild: bool) -> Option<MessageId> {
-        let fits = |(_, sent): &(&MessageId, &crate::record::Sent)| match kind {
+        let fits = |sent: &&Sent| match kind {
             _ if wild => true,
             Kind::Withdrawal => sent.kind == Kind::Diffusion && sent.from == party,
             Kind::Reply => sent.kind == Kind::Request && sent.copies.contains_key(&party),
@@ -144,8 +146,8 @@ impl World {
         if matches!(kind, Kind::NoticeRequest | Kind::FreeText) && !self.dice.once_in(3) {
             return None;
         }
-        let ids: Vec<MessageId> = self.record.sent.iter().filter(fits).map(|(id, _)| id.clone()).collect();
-        self.dice.pick(&ids).cloned()
+        let ids: Vec<&MessageId> = self.record.sent.by_id().filter(fits).map(|sent| &sent.id).collect();
+        self.dice.pick(&ids).copied().cloned()
     }
 
     fn review(&mut self) {
@@ -237,7 +239,7 @@ impl World {
         let number = decided.map_or(0, Vec::len) + waiting.map_or(0, Vec::len) + 1;
         let previous = waiting
             .and_then(|waiting| waiting.last())
-            .map(|submission| submission.header_hash)
+            .map(|input| submission(input).header_hash)
             .or_else(|| decided.and_then(|decided| decided.last().copied()));
         Header {
             id: MessageId { sender: sender.clone(), epoch, lane, number: number as u64 },
@@ -271,6 +273,7 @@ impl World {
         let key = (header.id.sender.clone(), header.id.lane);
         let submission =
             Submission { header, header_hash, lifted, referred: None, under_way: Default::default() };
-        self.outbox.entry(key).or_default().push(submission);
+        let input = Rc::new(Input::Submission(Box::new(submission)));
+        self.outbox.entry(key).or_default().push(input);
     }
 }

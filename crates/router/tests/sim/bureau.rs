@@ -3,7 +3,8 @@
 use i247_model::{CountryCode, Lane, LaneReceipt, NumberRange, Party, Reason, Receipts};
 use i247_router::{Cursor, Decision, Input, STARVATION_BOUND};
 
-use crate::record::{Fate, Record};
+use crate::record::Record;
+use crate::sent::Fate;
 use crate::world::World;
 
 /// A bureau's end of a stream, as the bureau sees it.
@@ -32,7 +33,7 @@ impl World {
     pub(crate) fn hand(&mut self, country: CountryCode) -> bool {
         let party = Party::Bureau(country);
         let Some(stream) = self.streams.get_mut(&party) else { return false };
-        let ready = Lane::ALL.map(|lane| is_ready(&self.record, party, lane, &stream.handed));
+        let ready = ready(&self.record, party, &stream.handed);
         let Some(delivery) = self.state.next_delivery(&mut stream.cursor) else {
             assert_eq!(ready, [false; 4], "{party} waits for ever");
             return false;
@@ -46,8 +47,9 @@ impl World {
             assert!(*passed <= STARVATION_BOUND, "{party} starves");
         }
         stream.passed[lane] = 0;
-        let id = &self.record.mail[&(party, delivery.lane)][delivery.number as usize - 1];
-        let sent = &self.record.sent[id];
+        let mail = &self.record.mail[&party][lane];
+        let sent = self.record.sent.nth(mail[delivery.number as usize - 1]);
+        let id = &sent.id;
         assert_eq!((delivery.message.position, u64::from(delivery.message.n)), sent.at, "another message");
         let copy = sent.copies.get(&party).expect("nobody else ever gets it");
         assert_ne!(copy.fate, Fate::Delivered, "{id} was delivered twice");
@@ -66,6 +68,7 @@ impl World {
         let Some(stream) = self.streams.get(&party) else { return };
         let handed = stream.handed;
         let journal = self.journal.entry(party).or_default();
+        let before = *journal;
         let mut lanes = Vec::new();
         for lane in Lane::ALL {
             let (from, to) = (journal[lane.index()], handed[lane.index()]);
@@ -90,13 +93,13 @@ impl World {
         let receipts = Receipts { party, lanes, signed_at: self.now };
         let mut wild = receipts.clone();
         wild.lanes[0].delivered_up_to =
-            self.record.mail.get(&(party, Lane::VeryUrgent)).map_or(0, Vec::len) as u64 + 1;
+            self.record.mail.get(&party).map_or(0, |mail| mail[0].len()) as u64 + 1;
         assert_eq!(self.input(Input::Receipts(wild)), Err(Reason::WrongField));
         assert_eq!(self.input(Input::Receipts(receipts)), Ok(Decision::Noted));
-        for lane in Lane::ALL {
-            let Some(mail) = self.record.mail.get(&(party, lane)) else { continue };
-            for id in &mail[..journal[lane.index()] as usize] {
-                let copy = self.record.sent.get_mut(id).unwrap().copies.get_mut(&party).unwrap();
+        let Some(mail) = self.record.mail.get(&party) else { return };
+        for (mail, (before, after)) in mail.iter().zip(before.into_iter().zip(journal)) {
+            for place in &mail[before as usize..after as usize] {
+                let copy = self.record.sent.change_nth(*place).copies.get_mut(&party).unwrap();
                 if copy.fate == Fate::Waiting {
                     copy.fate = Fate::Delivered;
                 }
@@ -109,9 +112,12 @@ impl World {
     }
 }
 
-fn is_ready(record: &Record, party: Party, lane: Lane, handed: &[u64; 4]) -> bool {
-    let mail = record.mail.get(&(party, lane));
-    let Some(id) = mail.and_then(|mail| mail.get(handed[lane.index()] as usize)) else { return false };
-    let copy = &record.sent[id].copies[&party];
-    copy.fate == Fate::Gone || copy.waits_for.is_none_or(|(lane, number)| handed[lane.index()] >= number)
+/// Per lane, whether its next number may be handed out.
+fn ready(record: &Record, party: Party, handed: &[u64; 4]) -> [bool; 4] {
+    let Some(mail) = record.mail.get(&party) else { return [false; 4] };
+    std::array::from_fn(|lane| {
+        let Some(place) = mail[lane].get(handed[lane] as usize) else { return false };
+        let copy = &record.sent.nth(*place).copies[&party];
+        copy.fate == Fate::Gone || copy.waits_for.is_none_or(|(lane, number)| handed[lane.index()] >= number)
+    })
 }

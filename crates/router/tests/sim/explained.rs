@@ -1,9 +1,9 @@
-//! Who came or went since an explanation, by reading the whole log: the naive rule beside the router's.
+//! Who came or went since an explanation, by reading every move of the directory: the naive rule beside the router's.
 
 use std::collections::BTreeSet;
 
-use i247_model::{CountryCode, Identity, Party};
-use i247_router::{DirectoryAction, Input, Standing, Submission};
+use i247_model::{CountryCode, Party};
+use i247_router::{DirectoryAction, Standing, Submission};
 
 use crate::record::Handed;
 use crate::world::World;
@@ -35,18 +35,14 @@ impl World {
 
     fn was_member(&self, country: CountryCode, position: u64) -> bool {
         let mut member = false;
-        for (stamp, input, _) in &self.log {
-            match input {
-                Input::DirectoryChange(change)
-                    if change.identity == Identity::Bureau(country) && stamp.position <= position =>
-                {
-                    match change.action {
-                        DirectoryAction::Admit => member = true,
-                        DirectoryAction::Revoke => member = false,
-                        DirectoryAction::Suspend | DirectoryAction::Reinstate => {}
-                    }
-                }
-                _ => {}
+        for (at, whose, action) in &self.moves {
+            if *whose != country || *at > position {
+                continue;
+            }
+            match action {
+                DirectoryAction::Admit => member = true,
+                DirectoryAction::Revoke => member = false,
+                DirectoryAction::Suspend | DirectoryAction::Reinstate => {}
             }
         }
         member

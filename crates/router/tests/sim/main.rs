@@ -6,9 +6,11 @@
 
 mod acts;
 mod bureau;
+mod check;
 mod dice;
 mod explained;
 mod record;
+mod sent;
 mod submit;
 mod world;
 
@@ -21,16 +23,14 @@ const STEPS: u64 = 120;
 
 fn run(seed: u64) -> BTreeMap<&'static str, u64> {
     let mut world = World::new(seed);
-    for step in 0..STEPS {
+    for _ in 0..STEPS {
         world.act();
-        if step % 8 == 0 {
-            world.check();
-        }
+        world.check();
     }
-    world.check();
     world.restart();
     world.drain();
-    world.restart();
+    world.check_all();
+    world.replay();
     world.seen
 }
 
@@ -45,11 +45,12 @@ fn every_history_keeps_the_promises() {
         return;
     }
     let seeds = number("I247_SEEDS").unwrap_or(2_000);
-    let halves = std::thread::scope(|scope| {
-        let runs = [0, 1].map(|half| {
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let parts = std::thread::scope(|scope| {
+        let work = |first: u64| {
             scope.spawn(move || {
                 let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
-                for seed in (half..seeds).step_by(2) {
+                for seed in (first..seeds).step_by(workers) {
                     let Ok(run) = std::panic::catch_unwind(|| run(seed)) else { return Err(seed) };
                     for (what, count) in run {
                         *seen.entry(what).or_default() += count;
@@ -57,12 +58,13 @@ fn every_history_keeps_the_promises() {
                 }
                 Ok(seen)
             })
-        });
-        runs.map(|run| run.join().unwrap())
+        };
+        let runs: Vec<_> = (0..workers as u64).map(work).collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect::<Vec<_>>()
     });
     let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
-    for half in halves {
-        for (what, count) in half.unwrap_or_else(|seed| panic!("failed: repeat with I247_SEED={seed}")) {
+    for part in parts {
+        for (what, count) in part.unwrap_or_else(|seed| panic!("failed: repeat with I247_SEED={seed}")) {
             *seen.entry(what).or_default() += count;
         }
     }

@@ -8,44 +8,7 @@ use i247_model::{
 };
 use i247_router::{Standing, Submission};
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Fate {
-    Waiting,
-    Delivered,
-    Gone,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Line {
-    pub(crate) due: Option<Timestamp>,
-    pub(crate) interims: u8,
-    pub(crate) reminders: u8,
-    pub(crate) settled: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Copy {
-    pub(crate) number: u64,
-    pub(crate) fate: Fate,
-    /// Not before this number of this lane.
-    pub(crate) waits_for: Option<(Lane, u64)>,
-    pub(crate) line: Option<Line>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Sent {
-    pub(crate) kind: Kind,
-    pub(crate) from: Party,
-    pub(crate) lane: Lane,
-    pub(crate) at: (u64, u64),
-    pub(crate) copies: BTreeMap<Party, Copy>,
-    pub(crate) interval: Duration,
-    pub(crate) expiry: Option<Timestamp>,
-    pub(crate) withdrawn: bool,
-    pub(crate) notice: Option<NoticeId>,
-    pub(crate) refers_to: Option<MessageId>,
-    pub(crate) reply_to_all: bool,
-}
+use crate::sent::{AllSent, Copy, Fate, Line, Sent};
 
 pub(crate) struct Notice {
     pub(crate) owner: CountryCode,
@@ -64,9 +27,9 @@ pub(crate) type Handed = BTreeMap<Party, [u64; 4]>;
 pub(crate) struct Record {
     pub(crate) standing: BTreeMap<CountryCode, Standing>,
     pub(crate) barred: BTreeMap<CountryCode, BTreeSet<CountryCode>>,
-    pub(crate) sent: BTreeMap<MessageId, Sent>,
-    /// Every mailbox lane: what each number is.
-    pub(crate) mail: BTreeMap<(Party, Lane), Vec<MessageId>>,
+    pub(crate) sent: AllSent,
+    /// Every mailbox lane: what each number is, as a place in `sent`.
+    pub(crate) mail: BTreeMap<Party, [Vec<usize>; 4]>,
     pub(crate) notices: BTreeMap<NoticeId, Notice>,
     /// Per sender, epoch and lane: the hashes of the numbers decided on.
     pub(crate) numbers: BTreeMap<(Sender, u64, Lane), Vec<Hash>>,
@@ -88,7 +51,7 @@ impl Record {
     fn under_way(&self, id: &MessageId, party: Party, handed: &Handed) -> bool {
         let sent = &self.sent[id];
         let copy = &sent.copies[&party];
-        let up_to = handed.get(&party).map_or(0, |handed| handed[sent.lane.index()]);
+        let up_to = handed.get(&party).map_or(0, |handed| handed[sent.id.lane.index()]);
         copy.fate == Fate::Waiting && copy.number <= up_to && self.is_active(party)
     }
 
@@ -127,11 +90,10 @@ impl Record {
                     wish.secretariat || wish.copies.contains(&party) || header.kind == Kind::Cancellation
                 }
                 Party::Bureau(country) => {
-                    let region = member(country).unwrap().region;
                     wish.all
-                        || wish.regions.contains(&region)
                         || wish.countries.contains(&country)
                         || wish.copies.contains(&party)
+                        || wish.regions.iter().any(|region| member(country).unwrap().region == *region)
                 }
             };
             let referred_to = wish.as_referred && self.had(submission, party, handed);
@@ -179,7 +141,6 @@ impl Record {
     /// Numbers a new message in the mailboxes of its audience.
     pub(crate) fn enter(
         &mut self,
-        id: &MessageId,
         mut sent: Sent,
         to: impl IntoIterator<Item = Party>,
         line: Option<Timestamp>,
@@ -191,19 +152,19 @@ impl Record {
             first = notice.and_then(|notice| notice.published.first().cloned()).or(first);
         }
         for party in to {
-            let mail = self.mail.entry((party, sent.lane)).or_default();
-            mail.push(id.clone());
+            let mail = &mut self.mail.entry(party).or_default()[sent.id.lane.index()];
+            mail.push(self.sent.len());
             let waits_for = first.as_ref().and_then(|first| {
                 let before = self.sent.get(first)?;
                 let copy = before.copies.get(&party)?;
-                (copy.fate == Fate::Waiting).then_some((before.lane, copy.number))
+                (copy.fate == Fate::Waiting).then_some((before.id.lane, copy.number))
             });
             let owes = line.filter(|_| !copies.contains(&party));
             let line = owes.map(|due| Line { due: Some(due), interims: 0, reminders: 0, settled: false });
             let fate = if party == Party::Secretariat { Fate::Delivered } else { Fate::Waiting };
             sent.copies.insert(party, Copy { number: mail.len() as u64, fate, waits_for, line });
         }
-        self.sent.insert(id.clone(), sent);
+        self.sent.enter(sent);
     }
 
     /// A withdrawal or cancellation takes back what is not under way.
@@ -217,7 +178,7 @@ impl Record {
     }
 
     fn lose(&mut self, id: &MessageId, party: Party) {
-        let copy = self.sent.get_mut(id).unwrap().copies.get_mut(&party).unwrap();
+        let copy = self.sent.change(id).copies.get_mut(&party).unwrap();
         copy.fate = Fate::Gone;
         if let Some(line) = &mut copy.line {
             line.due = None;
@@ -225,7 +186,8 @@ impl Record {
     }
 
     pub(crate) fn revoke(&mut self, country: CountryCode) {
-        for sent in self.sent.values_mut() {
+        for place in 0..self.sent.len() {
+            let sent = self.sent.change_nth(place);
             let Some(copy) = sent.copies.get_mut(&Party::Bureau(country)) else { continue };
             if copy.fate == Fate::Waiting {
                 copy.fate = Fate::Gone;
@@ -237,7 +199,7 @@ impl Record {
     }
 
     pub(crate) fn answered(&mut self, request: &MessageId, by: Party, stage: ReplyStage, now: Timestamp) {
-        let sent = self.sent.get_mut(request).unwrap();
+        let sent = self.sent.change(request);
         let closed = sent.copies.values().all(|copy| {
             copy.fate != Fate::Waiting && copy.line.as_ref().is_none_or(|line| line.due.is_none())
         });
@@ -259,9 +221,10 @@ impl Record {
         handed: &Handed,
     ) -> (Vec<Reminder>, BTreeMap<MessageId, BTreeSet<Party>>) {
         let mut due = BTreeSet::new();
-        for (id, sent) in &self.sent {
+        for sent in self.sent.in_order() {
+            let id = &sent.id;
             due.extend(sent.expiry.filter(|at| *at <= now).map(|at| (at, sent.at, None, id.clone())));
-            for (party, copy) in &sent.copies {
+            for (party, copy) in sent.copies.iter().filter(|_| sent.kind == Kind::Request) {
                 let line = copy.line.as_ref().and_then(|line| line.due).filter(|at| *at <= now);
                 due.extend(line.map(|at| (at, sent.at, Some(*party), id.clone())));
             }
@@ -272,7 +235,7 @@ impl Record {
                 self.expire(&id, now, handed);
                 continue;
             };
-            let sent = self.sent.get_mut(&id).unwrap();
+            let sent = self.sent.change(&id);
             let interval = sent.interval;
             let line = sent.copies.get_mut(&party).unwrap().line.as_mut().unwrap();
             if line.due.is_none() {
@@ -300,6 +263,6 @@ impl Record {
                 self.lose(id, party);
             }
         }
-        self.sent.get_mut(id).unwrap().expiry = again;
+        self.sent.change(id).expiry = again;
     }
 }

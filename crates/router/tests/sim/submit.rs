@@ -1,46 +1,48 @@
 //! Submissions in the simulation: each decision is checked against the record, and entered into it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Duration;
 
-use i247_model::{Kind, Lane, MessageId, NoticeId, Party, Reason, Sender};
-use i247_router::{Acceptance, Answer, Decision, Input, Question, Submission, explain};
+use i247_model::{Kind, MessageId, NoticeId, Party, Reason};
+use i247_router::{Acceptance, Answer, Decision, Input, Question, Submission, UnderWay, explain};
 
-use crate::record::{Handed, Notice, Sent};
-use crate::world::World;
+use crate::record::{Handed, Notice};
+use crate::sent::Sent;
+use crate::world::{World, submission};
 
 impl World {
     /// One envelope of an outbox arrives: usually the first, sometimes a later one.
     pub(crate) fn arrive(&mut self) {
-        let keys: Vec<(Sender, Lane)> = self
-            .outbox
-            .iter()
-            .filter(|(_, waiting)| !waiting.is_empty())
-            .map(|(key, _)| key.clone())
-            .collect();
-        let Some(key) = self.dice.pick(&keys).cloned() else { return };
-        let waiting = self.outbox[&key].len() as u64;
-        let at = if self.dice.once_in(5) { self.dice.below(waiting) as usize } else { 0 };
-        let submission = self.outbox[&key][at].clone();
-        if self.submit(submission) {
-            self.outbox.get_mut(&key).unwrap().remove(at);
+        let senders = self.outbox.values().filter(|waiting| !waiting.is_empty()).count() as u64;
+        if senders == 0 {
+            return;
+        }
+        let sender = self.dice.below(senders) as usize;
+        let mut waiting = self.outbox.iter_mut().filter(|(_, waiting)| !waiting.is_empty());
+        let (key, waiting) = waiting.nth(sender).unwrap();
+        let at = if self.dice.once_in(5) { self.dice.below(waiting.len() as u64) as usize } else { 0 };
+        let (key, mut input) = (key.clone(), waiting.remove(at));
+        if !self.submit(&mut input) {
+            self.outbox.get_mut(&key).unwrap().insert(at, input);
         }
     }
 
     /// An envelope comes once more, or its number with other bytes.
     pub(crate) fn repeat(&mut self) {
-        let Some((mut submission, first)) = self.dice.pick(&self.answered).cloned() else { return };
-        let sender = &submission.header.id.sender;
+        let Some((mut input, first)) = self.dice.pick(&self.answered).cloned() else { return };
+        let id = &submission(&input).header.id;
+        let sender = &id.sender;
         if !self.record.is_active(sender.party()) {
             return;
         }
-        let older = submission.header.id.epoch < self.record.epochs.get(sender).copied().unwrap_or(1);
+        let older = id.epoch < self.record.epochs.get(sender).copied().unwrap_or(1);
         let lie = self.dice.once_in(4);
         if lie {
-            submission.header_hash = self.hash();
+            submission_mut(&mut input).header_hash = self.hash();
         }
         let end = self.log.len();
-        match self.input(Input::Submission(Box::new(submission))) {
+        match self.enter(&input) {
             Ok(Decision::Older) if older => {}
             Ok(Decision::Answered(Answer { outcome, .. })) if !lie => {
                 assert_eq!(outcome.map_err(|refusal| refusal.reason), first, "the first answer again");
@@ -52,26 +54,30 @@ impl World {
     }
 
     /// Submits, and checks the decision against the record. Says whether it was answered for good.
-    fn submit(&mut self, mut submission: Submission) -> bool {
-        let header = submission.header.clone();
-        let id = header.id.clone();
-        submission.referred =
-            header.refers_to.as_ref().and_then(|id| self.history.get(id)).cloned().map(Box::new);
-        submission.under_way = self.under_way();
-        let handed = self.handed();
+    fn submit(&mut self, input: &mut Rc<Input>) -> bool {
+        let fresh = submission_mut(input);
+        let refers_to = fresh.header.refers_to.as_ref();
+        fresh.referred = refers_to.and_then(|id| self.history.get(id)).cloned();
+        // As the hub does: nothing else takes anything back.
+        let takes_back = matches!(fresh.header.kind, Kind::Withdrawal | Kind::Cancellation);
+        fresh.under_way = if takes_back { self.under_way() } else { UnderWay::new() };
+        let submission = submission(input);
+        let header = &submission.header;
+        let id = &header.id;
+        let handed = if header.refers_to.is_some() { self.handed() } else { Handed::new() };
         let expected = header
             .refers_to
             .as_ref()
-            .is_none_or(|id| self.record.sent.contains_key(id))
-            .then(|| self.record.audience(&submission, &handed));
-        let (come, gone) = self.changes_since_explained(&submission, expected.as_ref(), &handed);
-        let explained = explain(&self.state, &question(&submission));
+            .is_none_or(|id| self.record.sent.get(id).is_some())
+            .then(|| self.record.audience(submission, &handed));
+        let (come, gone) = self.changes_since_explained(submission, expected.as_ref(), &handed);
         let key = (id.sender.clone(), id.epoch, id.lane);
         let next = self.record.numbers.get(&key).map_or(0, Vec::len) as u64 + 1;
         let in_turn =
             id.number == next && id.epoch == self.record.epochs.get(&id.sender).copied().unwrap_or(1);
         let active = self.record.is_active(id.sender.party());
-        let decision = match self.input(Input::Submission(Box::new(submission.clone()))) {
+        let turn = in_turn || header.kind == Kind::NewEpoch;
+        let decision = match self.decide(input) {
             Ok(decision) => decision,
             Err(Reason::OutOfOrder) => {
                 assert!(!in_turn, "{id} is in its turn");
@@ -87,20 +93,24 @@ impl World {
             }
             Err(other) => panic!("{id} got {other}"),
         };
-        assert!(active && (in_turn || header.kind == Kind::NewEpoch), "{id} is out of turn");
-        if header.kind == Kind::NewEpoch && matches!(decision, Decision::Accepted(_)) {
+        let accepted = matches!(decision, Decision::Accepted(_));
+        let explained = accepted.then(|| explain(&self.state, &Question::from(submission)).unwrap());
+        self.apply(input, &decision);
+        assert!(active && turn, "{id} is out of turn");
+        if header.kind == Kind::NewEpoch && accepted {
             self.record.epochs.insert(id.sender.clone(), id.epoch);
         }
         self.record.numbers.entry(key).or_default().push(submission.header_hash);
         let outcome = match &decision {
             Decision::Accepted(accepted) => {
                 let expected = expected.expect("what it refers to exists");
-                let places: BTreeSet<Party> = accepted.places.iter().map(|place| place.party).collect();
-                assert_eq!(places, expected, "the audience of {id}, {}", header.kind);
-                let admitted = explained.unwrap().into_iter().filter(|(_, rule)| rule.admits());
-                assert_eq!(admitted.map(|(party, _)| party).collect::<BTreeSet<_>>(), places, "explain");
-                self.check_allowed(&submission);
-                self.note_accepted(&submission, accepted.notice_id, places, &handed);
+                let places: Vec<Party> = accepted.places.iter().map(|place| place.party).collect();
+                assert!(places.iter().eq(&expected), "{id} to {places:?}, and should be {expected:?}");
+                let explained = explained.unwrap();
+                let admitted = explained.iter().filter(|(_, rule)| rule.admits()).map(|(party, _)| party);
+                assert!(places.iter().eq(admitted), "{id} to {places:?}, and explained is {explained:?}");
+                self.check_allowed(submission);
+                self.note_accepted(submission, accepted.notice_id, places, &handed);
                 self.see(header.kind.as_str());
                 accepted.taken_back.iter().for_each(|_| self.see("taken back"));
                 let waits = accepted.places.iter().filter(|place| place.after.is_some()).count();
@@ -114,13 +124,13 @@ impl World {
             Decision::Void(refusal) => {
                 let changed = header.exactly && !(come.is_empty() && gone.is_empty());
                 assert!(changed || refusal.reason != Reason::AudienceChanged, "nothing changed for {id}");
-                assert!(changed || !self.is_sound(&submission, expected.as_ref()), "{id} got {refusal}");
+                assert!(changed || !self.is_sound(submission, expected.as_ref()), "{id} got {refusal}");
                 self.see(refusal.reason.as_str());
                 Err(refusal.reason)
             }
             other => panic!("{id} got {other:?}"),
         };
-        self.answered.push((submission, outcome));
+        self.answered.push((Rc::clone(input), outcome));
         true
     }
 
@@ -168,7 +178,7 @@ impl World {
         &mut self,
         submission: &Submission,
         notice: Option<NoticeId>,
-        places: BTreeSet<Party>,
+        places: Vec<Party>,
         handed: &Handed,
     ) {
         let header = &submission.header;
@@ -181,13 +191,13 @@ impl World {
         };
         for id in &ended {
             self.record.take_back(id, handed);
-            self.record.sent.get_mut(id).unwrap().withdrawn = true;
+            self.record.sent.change(id).withdrawn = true;
         }
         let by = header.reply_by.filter(|_| header.kind == Kind::Request);
         let sent = Sent {
+            id: header.id.clone(),
             kind: header.kind,
             from: party,
-            lane: header.id.lane,
             at: (self.log.len() as u64, 0),
             copies: BTreeMap::new(),
             interval: by.map_or(Duration::ZERO, |by| by.since(self.now).max(Duration::from_secs(1))),
@@ -206,7 +216,7 @@ impl World {
             .filter(|copy| copy.country().is_none_or(|country| !named.contains(&country)))
             .filter(|copy| *copy != Party::Secretariat || !header.audience.secretariat)
             .collect();
-        self.record.enter(&header.id, sent, places, by, &copies);
+        self.record.enter(sent, places, by, &copies);
         match (header.kind, referred) {
             (Kind::Restriction, _) => {
                 self.record.barred.insert(party.country().unwrap(), submission.lifted.except.clone());
@@ -245,14 +255,10 @@ impl World {
     }
 }
 
-fn question(submission: &Submission) -> Question<'_> {
-    Question {
-        sender: &submission.header.id.sender,
-        kind: submission.header.kind,
-        audience: &submission.header.audience,
-        except: &submission.lifted.except,
-        refers_to: submission.header.refers_to.as_ref(),
-        referred: submission.referred.as_deref(),
-        under_way: &submission.under_way,
+/// Copies what is in the log already.
+fn submission_mut(input: &mut Rc<Input>) -> &mut Submission {
+    match Rc::make_mut(input) {
+        Input::Submission(submission) => submission,
+        other => panic!("{other:?} is no submission"),
     }
 }

@@ -1,11 +1,11 @@
 //! The network in the simulation: a hub with a memory log, bureaus with journals, and the checks after every step.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Duration;
 
 use i247_model::{
-    CountryCode, Hash, Identity, Kind, Lane, MessageId, Party, Reason, RecipientState, ReplyStage, Sender,
-    Timestamp,
+    CountryCode, Hash, Identity, Kind, Lane, MessageId, Party, Reason, ReplyStage, Sender, Timestamp,
 };
 use i247_router::{
     Acceptance, Decision, DirectoryAction, DirectoryChange, Effect, Fired, Input, Message, Stamp, Standing,
@@ -14,7 +14,8 @@ use i247_router::{
 
 use crate::bureau::Stream;
 use crate::dice::Dice;
-use crate::record::{Fate, Handed, Record, Sent};
+use crate::record::{Handed, Record};
+use crate::sent::{Fate, Sent};
 
 pub(crate) struct World {
     pub(crate) dice: Dice,
@@ -22,17 +23,24 @@ pub(crate) struct World {
     pub(crate) record: Record,
     pub(crate) now: Timestamp,
     pub(crate) countries: Vec<CountryCode>,
-    pub(crate) log: Vec<(Stamp, Input, Decision)>,
-    snapshot: (usize, Vec<u8>),
-    pub(crate) history: BTreeMap<MessageId, Message>,
+    pub(crate) log: Vec<(Stamp, Rc<Input>, Decision)>,
+    /// The state of which a snapshot was taken, and after how many entries.
+    snapshot: (usize, State),
+    /// How many entries there were at the last check.
+    pub(crate) checked: usize,
+    pub(crate) history: BTreeMap<MessageId, Box<Message>>,
+    /// What went to history since the last check.
+    pub(crate) closed: Vec<MessageId>,
     pub(crate) streams: BTreeMap<Party, Stream>,
     /// What each bureau has in its journal, per lane.
     pub(crate) journal: BTreeMap<Party, [u64; 4]>,
     /// First answers, to be given again.
-    pub(crate) answered: Vec<(Submission, Result<Acceptance, Reason>)>,
+    pub(crate) answered: Vec<(Rc<Input>, Result<Acceptance, Reason>)>,
     /// Sealed, in the order of numbers, and not yet answered.
-    pub(crate) outbox: BTreeMap<(Sender, Lane), Vec<Submission>>,
+    pub(crate) outbox: BTreeMap<(Sender, Lane), Vec<Rc<Input>>>,
     sequences: BTreeMap<Identity, u64>,
+    /// Every change of a standing, with the position of its entry.
+    pub(crate) moves: Vec<(u64, CountryCode, DirectoryAction)>,
     /// How often what happened: a history in which nothing happens proves nothing.
     pub(crate) seen: BTreeMap<&'static str, u64>,
 }
@@ -49,13 +57,16 @@ impl World {
             now: Timestamp::from_millis(1_293_839_990_000),
             countries: codes[..n].iter().map(|code| code.parse().unwrap()).collect(),
             log: Vec::new(),
-            snapshot: (0, postcard::to_stdvec(&State::default()).unwrap()),
+            snapshot: (0, State::default()),
+            checked: 0,
             history: BTreeMap::new(),
+            closed: Vec::new(),
             streams: BTreeMap::new(),
             journal: BTreeMap::new(),
             answered: Vec::new(),
             outbox: BTreeMap::new(),
             sequences: BTreeMap::new(),
+            moves: Vec::new(),
             seen: BTreeMap::new(),
         };
         world.input(Input::Genesis { log_id: vec![7] }).unwrap();
@@ -67,21 +78,38 @@ impl World {
         world
     }
 
-    /// Decides, enters and applies, as the hub does.
     pub(crate) fn input(&mut self, input: Input) -> Result<Decision, Reason> {
-        let stamp = Stamp { position: self.log.len() as u64 + 1, at: self.now };
-        let decision = decide(&self.state, stamp, &input).map_err(|refusal| refusal.reason)?;
-        if decision.is_entry() {
-            let effects = self.state.apply(stamp, &input, &decision);
-            for effect in effects {
-                if let Effect::Closed(message) = effect {
-                    assert!(self.state.message(&message.id).is_none());
-                    self.history.insert(message.id.clone(), *message);
-                }
-            }
-            self.log.push((stamp, input, decision.clone()));
-        }
+        self.enter(&Rc::new(input))
+    }
+
+    /// Decides, enters and applies, as the hub does.
+    pub(crate) fn enter(&mut self, input: &Rc<Input>) -> Result<Decision, Reason> {
+        let decision = self.decide(input)?;
+        self.apply(input, &decision);
         Ok(decision)
+    }
+
+    pub(crate) fn decide(&self, input: &Input) -> Result<Decision, Reason> {
+        decide(&self.state, self.stamp(), input).map_err(|refusal| refusal.reason)
+    }
+
+    pub(crate) fn apply(&mut self, input: &Rc<Input>, decision: &Decision) {
+        if !decision.is_entry() {
+            return;
+        }
+        let stamp = self.stamp();
+        for effect in self.state.apply(stamp, input, decision) {
+            if let Effect::Closed(message) = effect {
+                assert!(self.state.message(&message.id).is_none());
+                self.closed.push(message.id.clone());
+                self.history.insert(message.id.clone(), message);
+            }
+        }
+        self.log.push((stamp, Rc::clone(input), decision.clone()));
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp { position: self.log.len() as u64 + 1, at: self.now }
     }
 
     fn change(&mut self, identity: Identity, action: DirectoryAction) -> Result<Decision, Reason> {
@@ -98,6 +126,9 @@ impl World {
         let stale = DirectoryChange { sequence: sequence - 1, ..change.clone() };
         assert_eq!(self.input(Input::DirectoryChange(stale)), Err(Reason::WrongField));
         let decision = self.input(Input::DirectoryChange(change))?;
+        if let Identity::Bureau(country) = identity {
+            self.moves.push((self.log.len() as u64, country, action));
+        }
         self.sequences.insert(identity, sequence);
         Ok(decision)
     }
@@ -157,11 +188,12 @@ impl World {
         for made in made {
             self.see(made.kind.as_str());
             let request = &self.record.sent[&made.refers_to];
+            assert_eq!(made.id.lane, request.id.lane, "in the lane of the request");
             let sent = Sent {
+                at: (position, made.id.number),
+                id: made.id,
                 kind: made.kind,
                 from: Party::Secretariat,
-                lane: request.lane,
-                at: (position, made.id.number),
                 copies: BTreeMap::new(),
                 interval: Duration::ZERO,
                 expiry: None,
@@ -183,17 +215,26 @@ impl World {
                 let expected = there.then_some(asker).into_iter().chain([Party::Secretariat]);
                 assert_eq!(to, expected.collect(), "who hears of silence");
             }
-            self.record.enter(&made.id, sent, to, None, &BTreeSet::new());
+            self.record.enter(sent, to, None, &BTreeSet::new());
         }
         assert_eq!(reminded, reminders, "who is reminded");
         assert!(escalations.is_empty(), "escalations missing: {escalations:?}");
     }
 
-    /// The hub stops and starts: from its snapshot, or from nothing, it must arrive at the same state.
+    /// The hub stops and starts.
     pub(crate) fn restart(&mut self) {
+        let state = self.replay();
+        self.snapshot = (self.log.len(), std::mem::replace(&mut self.state, state));
+        self.checked = 0;
+        self.streams.clear();
+    }
+
+    /// From its snapshot, or from nothing, the hub must arrive at the same state.
+    pub(crate) fn replay(&mut self) -> State {
         let from_snapshot = self.dice.once_in(2);
         let (from, mut state) = if from_snapshot {
-            (self.snapshot.0, postcard::from_bytes(&self.snapshot.1).unwrap())
+            let bytes = postcard::to_stdvec(&self.snapshot.1).unwrap();
+            (self.snapshot.0, postcard::from_bytes(&bytes).unwrap())
         } else {
             (0, State::default())
         };
@@ -202,39 +243,7 @@ impl World {
             state.apply(*stamp, input, decision);
         }
         assert!(state == self.state, "a replay arrives at another state");
-        self.snapshot = (self.log.len(), postcard::to_stdvec(&state).unwrap());
-        self.state = state;
-        self.streams.clear();
-    }
-
-    /// Everything that the record knows is so in the state or in history, and nothing else.
-    pub(crate) fn check(&self) {
-        for (id, sent) in &self.record.sent {
-            let open = self.state.message(id);
-            let message = open.or_else(|| self.history.get(id)).unwrap_or_else(|| panic!("{id} is lost"));
-            let parties: Vec<_> = message.recipients.keys().collect();
-            assert_eq!(parties, sent.copies.keys().collect::<Vec<_>>(), "the states of {id} add up");
-            for (party, copy) in &sent.copies {
-                let recipient = &message.recipients[party];
-                let fits = match copy.fate {
-                    Fate::Waiting if self.record.is_active(*party) => {
-                        recipient.state == RecipientState::Queued
-                    }
-                    Fate::Waiting => recipient.state == RecipientState::Held,
-                    Fate::Delivered => recipient.state.has_it(),
-                    Fate::Gone => recipient.state.settled() && !recipient.state.has_it(),
-                };
-                assert!(fits, "{id} at {party} is {}, and should be {:?}", recipient.state, copy.fate);
-                assert_eq!(recipient.number, copy.number);
-                let line = copy.line.as_ref().map(|line| (line.due, line.settled));
-                assert_eq!(
-                    recipient.line.map(|line| (line.due, !line.state.owed())),
-                    line,
-                    "{id} at {party}"
-                );
-            }
-        }
-        assert_eq!(self.state.notices().count(), self.record.notices.len());
+        state
     }
 
     /// Everybody is back, all is handed out, and time passes: nothing stays open but notices.
@@ -260,7 +269,7 @@ impl World {
             }
         }
         self.check();
-        let waiting = self.record.sent.values().flat_map(|sent| sent.copies.values());
+        let waiting = self.record.sent.in_order().flat_map(|sent| sent.copies.values());
         assert_eq!(waiting.filter(|copy| copy.fate == Fate::Waiting).count(), 0, "all is delivered");
         for message in self.state.open_messages() {
             let hot = matches!(message.kind, Kind::Notice | Kind::NoticeRequest);
@@ -272,5 +281,13 @@ impl World {
     /// The stage is a number so that acts stay short.
     pub(crate) fn stage(&mut self) -> ReplyStage {
         [ReplyStage::Interim, ReplyStage::Final, ReplyStage::Refusal][self.dice.below(3) as usize]
+    }
+}
+
+/// The submission that an envelope is to the hub.
+pub(crate) fn submission(input: &Input) -> &Submission {
+    match input {
+        Input::Submission(submission) => submission,
+        other => panic!("{other:?} is no submission"),
     }
 }
