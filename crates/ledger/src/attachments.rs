@@ -2,17 +2,28 @@
 //! who may have one.
 //!
 //! An attachment is named by the hash of its manifest, which lists the chunks. A file holds
-//! `manifest length 4 | manifest | chunk | chunk …`; while it is incomplete it is called `<name>.part`. What of an
-//! incomplete file survives a crash is found by checking the chunks again, so only the last step is synced.
+//! `manifest length 4 | manifest | chunk | chunk …`. What of an incomplete file survives a crash is found by checking
+//! the chunks again, so only the last steps are synced:
+//!
+//! ```text
+//!   <name>.part ──all chunks──► <name>.whole ──a message names it──► <name>
+//! ```
+//!
+//! What is called `<name>` stays for ever. The others are charged to whoever brings them, and swept when nothing
+//! comes of them.
 
+mod unnamed;
+
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use self::unnamed::Unnamed;
 use crate::Blocking;
 use crate::disk::{Disk, DiskFile, is_full, read_up_to, write_all_at};
 
@@ -51,6 +62,12 @@ pub enum AttachmentError {
     /// It is not here, or not complete.
     #[error("the attachment is not here")]
     Absent,
+    /// Whoever brings it has too much here that no message names; it may be sent again when there is less.
+    #[error("more than {limit} bytes that no message names")]
+    TooMuch {
+        /// How many bytes one may have here.
+        limit: u64,
+    },
     /// No room; what is there stays, and the rest may be sent again.
     #[error("no room on the disk")]
     Full,
@@ -74,6 +91,8 @@ pub struct Attachments {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     blocking: Arc<dyn Blocking>,
+    bytes_each: u64,
+    unnamed: Arc<Mutex<Unnamed>>,
 }
 
 /// An attachment that is being taken in. One at a time for a name.
@@ -82,6 +101,7 @@ pub struct Upload {
     file: Arc<dyn DiskFile>,
     layout: Layout,
     next: u32,
+    _open: Arc<()>,
 }
 
 impl Upload {
@@ -138,7 +158,8 @@ impl Layout {
 }
 
 impl Attachments {
-    /// The attachments in `dir`, which is made if it is not there.
+    /// The attachments in `dir`, which is made if it is not there. Each owner may have `bytes_each` bytes in it that no
+    /// message names. Blocks.
     ///
     /// # Errors
     /// [`AttachmentError::Io`] when it cannot be made.
@@ -146,18 +167,80 @@ impl Attachments {
         disk: Arc<dyn Disk>,
         dir: impl Into<PathBuf>,
         blocking: Arc<dyn Blocking>,
+        bytes_each: u64,
     ) -> Result<Self, AttachmentError> {
         let dir = dir.into();
-        disk.create_dir(&dir).map_err(|source| AttachmentError::Io { dir: dir.clone(), source })?;
-        Ok(Self { disk, dir, blocking })
+        // A process that was killed may have given a name that is not durable yet; now every name is.
+        disk.create_dir(&dir)
+            .and_then(|()| disk.sync_dir(&dir))
+            .map_err(|source| AttachmentError::Io { dir: dir.clone(), source })?;
+        Ok(Self { disk, dir, blocking, bytes_each, unnamed: Arc::default() })
     }
 
-    /// Whether the attachment is complete and durable.
+    /// Whether the attachment is complete and durable. Whoever was told so has until the sweep after the next to
+    /// [`keep`](Self::keep) it.
     pub async fn complete(&self, name: [u8; 32]) -> Result<bool, AttachmentError> {
-        self.run(move |store| match store.disk.open_read(&store.path(&name, "")) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(store.refused(error)),
+        self.run(move |store| {
+            store.unnamed().touch(&hex(&name));
+            match store.open_complete(&name) {
+                Ok(_) => Ok(true),
+                Err(AttachmentError::Absent) => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+        .await
+    }
+
+    /// Keeps a complete attachment for ever, since a message names it; false when it is not complete. It is durable
+    /// before this returns, so call it before that message is written.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is kept or not; repeating it is harmless.
+    pub async fn keep(&self, name: [u8; 32]) -> Result<bool, AttachmentError> {
+        self.run(move |store| {
+            // Held to the end: whoever finds the name given must find it durable.
+            let mut unnamed = store.unnamed();
+            store.check_synced(&unnamed)?;
+            match store.disk.rename(&store.path(&name, ".whole"), &store.path(&name, "")) {
+                Ok(()) => store.sync_names(&mut unnamed)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return match store.disk.open_read(&store.path(&name, "")) {
+                        Ok(_) => Ok(true),
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                        Err(error) => Err(store.refused(error)),
+                    };
+                }
+                Err(error) => return Err(store.refused(error)),
+            }
+            unnamed.release(&hex(&name));
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Removes what no message names and to which nothing has happened since the sweep before; returns how many
+    /// files. So an upload that is given up stays for one to two times the time between sweeps.
+    ///
+    /// # Cancel safety
+    ///
+    /// What is not removed yet is removed by a later sweep.
+    pub async fn sweep(&self) -> Result<u64, AttachmentError> {
+        self.run(|store| {
+            // Held to the end: nothing may be kept, or begun anew, while it is removed.
+            let mut unnamed = store.unnamed();
+            let (mut removed, mut left) = (0, BTreeSet::new());
+            for file in store.disk.list(&store.dir).map_err(|error| store.refused(error))? {
+                let Some(name) = file.strip_suffix(".part").or(file.strip_suffix(".whole")) else { continue };
+                if unnamed.is_abandoned(name) {
+                    store.disk.remove(&store.dir.join(&file)).map_err(|error| store.refused(error))?;
+                    removed += 1;
+                } else {
+                    left.insert(name.to_owned());
+                }
+            }
+            unnamed.swept(&left);
+            Ok(removed)
         })
         .await
     }
@@ -186,9 +269,10 @@ impl Attachments {
         .await
     }
 
-    /// Begins or resumes taking in an attachment.
-    pub async fn begin(&self, layout: Layout) -> Result<Upload, AttachmentError> {
-        self.run(move |store| store.begin_now(layout)).await
+    /// Begins or resumes taking in an attachment, which is charged to `owner` until it is kept or swept.
+    pub async fn begin(&self, layout: Layout, owner: &str) -> Result<Upload, AttachmentError> {
+        let owner = owner.to_owned();
+        self.run(move |store| store.begin_now(layout, owner)).await
     }
 
     /// Takes in the next chunk.
@@ -220,14 +304,26 @@ impl Attachments {
             if (upload.next as usize) < upload.layout.chunks.len() {
                 return Ok(false);
             }
-            upload.file.sync_data().map_err(|error| store.refused(error))?;
             let name = &upload.layout.name;
-            store
-                .disk
-                .rename(&store.path(name, ".part"), &store.path(name, ""))
-                .and_then(|()| store.disk.sync_dir(&store.dir))
-                .map_err(|error| store.refused(error))?;
-            Ok(true)
+            if store.open_complete(name).is_ok() {
+                return Ok(true);
+            }
+            store.check_synced(&store.unnamed())?;
+            // Long, so nobody waits for it.
+            let synced = upload.file.sync_data();
+            let mut unnamed = store.unnamed();
+            if let Err(error) = synced {
+                unnamed.failed = true;
+                return Err(store.refused(error));
+            }
+            match store.disk.rename(&store.path(name, ".part"), &store.path(name, ".whole")) {
+                Ok(()) => {
+                    unnamed.touch(&hex(name));
+                    store.sync_names(&mut unnamed).map(|()| true)
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                Err(error) => Err(store.refused(error)),
+            }
         })
         .await
     }
@@ -249,12 +345,13 @@ impl Attachments {
         .await
     }
 
-    fn begin_now(&self, layout: Layout) -> Result<Upload, AttachmentError> {
+    fn begin_now(&self, layout: Layout, owner: String) -> Result<Upload, AttachmentError> {
         let part = self.path(&layout.name, ".part");
-        if let Ok(file) = self.disk.open_read(&self.path(&layout.name, "")) {
+        if let Ok(file) = self.open_complete(&layout.name) {
             let next = u32::try_from(layout.chunks.len()).unwrap_or(u32::MAX);
-            return Ok(Upload { file, layout, next });
+            return Ok(Upload { file, layout, next, _open: Arc::default() });
         }
+        let open = self.charge(&layout, owner)?;
         let file = match self.disk.open(&part) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -269,7 +366,34 @@ impl Attachments {
                 .and_then(|()| write_all_at(&*file, &layout.manifest, 4))
                 .map_err(|error| self.refused(error))?;
         }
-        Ok(Upload { file, layout, next })
+        Ok(Upload { file, layout, next, _open: open })
+    }
+
+    fn charge(&self, layout: &Layout, owner: String) -> Result<Arc<()>, AttachmentError> {
+        let mut unnamed = self.unnamed();
+        self.check_synced(&unnamed)?;
+        unnamed
+            .charge(hex(&layout.name), owner, layout.size_bytes, self.bytes_each)
+            .ok_or(AttachmentError::TooMuch { limit: self.bytes_each })
+    }
+
+    fn unnamed(&self) -> MutexGuard<'_, Unnamed> {
+        self.unnamed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After a sync has failed, nothing says what a later one has written.
+    fn check_synced(&self, unnamed: &Unnamed) -> Result<(), AttachmentError> {
+        if unnamed.failed {
+            return Err(self.refused(io::Error::other("a sync has failed; start again")));
+        }
+        Ok(())
+    }
+
+    fn sync_names(&self, unnamed: &mut Unnamed) -> Result<(), AttachmentError> {
+        self.disk.sync_dir(&self.dir).map_err(|error| {
+            unnamed.failed = true;
+            self.refused(error)
+        })
     }
 
     /// The manifest at the head of a file. Damaged bytes are not served.
@@ -306,10 +430,15 @@ impl Attachments {
     }
 
     fn open_complete(&self, name: &[u8; 32]) -> Result<Arc<dyn DiskFile>, AttachmentError> {
-        self.disk.open_read(&self.path(name, "")).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => AttachmentError::Absent,
-            _ => self.refused(error),
-        })
+        // In the order in which it changes its name, so that it is found although it changes it in between.
+        for suffix in [".whole", ""] {
+            match self.disk.open_read(&self.path(name, suffix)) {
+                Ok(file) => return Ok(file),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(self.refused(error)),
+            }
+        }
+        Err(AttachmentError::Absent)
     }
 
     fn read(&self, file: &dyn DiskFile, bytes: &mut [u8], at: u64) -> Result<(), AttachmentError> {
@@ -318,12 +447,7 @@ impl Attachments {
     }
 
     fn path(&self, name: &[u8; 32], suffix: &str) -> PathBuf {
-        let mut text = String::with_capacity(64 + suffix.len());
-        for byte in name {
-            text.push_str(&format!("{byte:02x}"));
-        }
-        text.push_str(suffix);
-        self.dir.join(text)
+        self.dir.join(hex(name) + suffix)
     }
 
     fn refused(&self, error: io::Error) -> AttachmentError {
@@ -344,82 +468,16 @@ impl Attachments {
     }
 }
 
+fn hex(name: &[u8; 32]) -> String {
+    let mut text = String::with_capacity(64);
+    for byte in name {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}
+
 fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
     hash
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Inline;
-    use crate::disk::OsDisk;
-
-    fn layout(data: &[u8]) -> Layout {
-        let chunks: Vec<[u8; 32]> = data.chunks(CHUNK_BYTES as usize).map(sha256).collect();
-        let manifest: Bytes = chunks.concat().into();
-        Layout::new(manifest, data.len() as u64, CHUNK_BYTES, chunks).unwrap()
-    }
-
-    fn layout_of(manifest: Bytes) -> Layout {
-        let chunks = manifest.chunks(32).map(|hash| hash.try_into().unwrap()).collect();
-        Layout { name: sha256(&manifest), manifest, size_bytes: 0, chunks }
-    }
-
-    fn store(dir: &std::path::Path) -> Attachments {
-        Attachments::open(Arc::new(OsDisk), dir, Arc::new(Inline)).unwrap()
-    }
-
-    fn chunk(data: &[u8], index: usize) -> Bytes {
-        Bytes::copy_from_slice(data.chunks(CHUNK_BYTES as usize).nth(index).unwrap())
-    }
-
-    #[tokio::test]
-    async fn an_attachment_is_taken_in_pieces_and_resumed() {
-        let dir = tempfile::tempdir().unwrap();
-        let data: Vec<u8> = (0..150_000_u32).map(|n| n.to_le_bytes()[1]).collect();
-        let layout = layout(&data);
-        let upload = store(dir.path()).begin(layout.clone()).await.unwrap();
-        let upload = store(dir.path()).put(upload, 0, chunk(&data, 0)).await.unwrap();
-        assert!(!store(dir.path()).finish(upload).await.unwrap(), "two chunks are missing");
-        let known = |manifest: Bytes| Some(Layout { size_bytes: 150_000, ..layout_of(manifest) });
-        assert_eq!(store(dir.path()).progress(layout.name, known).await.unwrap(), 1);
-        assert_eq!(store(dir.path()).progress([9; 32], known).await.unwrap(), 0);
-
-        let attachments = store(dir.path());
-        let mut upload = attachments.begin(layout.clone()).await.unwrap();
-        assert_eq!(upload.chunks(), 1, "the first chunk is still there");
-        for index in 1..3 {
-            upload = attachments.put(upload, index, chunk(&data, index as usize)).await.unwrap();
-        }
-        assert!(attachments.finish(upload).await.unwrap());
-        assert!(attachments.complete(layout.name).await.unwrap());
-        assert_eq!(attachments.manifest(layout.name).await.unwrap(), layout.manifest);
-        assert_eq!(attachments.chunk(layout, 2).await.unwrap(), chunk(&data, 2));
-    }
-
-    #[tokio::test]
-    async fn a_chunk_that_does_not_match_is_refused_by_its_index() {
-        let dir = tempfile::tempdir().unwrap();
-        let data = vec![7; 70_000];
-        let attachments = store(dir.path());
-        let upload = attachments.begin(layout(&data)).await.unwrap();
-        let upload = attachments.put(upload, 0, chunk(&data, 0)).await.unwrap();
-        let wrong = attachments.put(upload, 1, Bytes::from_static(&[8; 4464])).await;
-        assert!(matches!(wrong, Err(AttachmentError::Chunk(1))));
-        assert!(!attachments.complete(layout(&data).name).await.unwrap());
-    }
-
-    #[test]
-    fn an_impossible_manifest_is_refused() {
-        let chunks = vec![[0; 32]; 2];
-        assert!(Layout::new(Bytes::new(), 70_000, CHUNK_BYTES, chunks.clone()).is_ok());
-        assert!(Layout::new(Bytes::new(), 0, CHUNK_BYTES, vec![]).is_err());
-        assert!(Layout::new(Bytes::new(), 60_000, CHUNK_BYTES, chunks.clone()).is_err());
-        assert!(Layout::new(Bytes::new(), 70_000, 1024, chunks).is_err());
-        assert!(
-            Layout::new(Bytes::new(), MAX_ATTACHMENT_BYTES + 1, CHUNK_BYTES, vec![[0; 32]; 401]).is_err()
-        );
-    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::disk::Disk;
 use crate::format::Kind;
+use crate::runs::{self, RunError, RunStore};
 use crate::scan::{Depth, ScanError, scan};
 use crate::{Damage, Position, snapshot};
 
@@ -24,9 +25,11 @@ pub struct Report {
     pub bodies_erased: u64,
     /// How many snapshots are good.
     pub snapshots: u64,
+    /// How many runs are good.
+    pub runs: u64,
     /// Whether the log was closed.
     pub clean_stop: bool,
-    /// What is wrong, segments in order, then snapshots.
+    /// What is wrong, segments in order, then snapshots and runs.
     pub damage: Vec<Damage>,
 }
 
@@ -60,7 +63,7 @@ pub enum CheckError {
     },
 }
 
-/// Reads every byte of the log in `dir` and of its snapshots. Blocks, takes no lock, changes nothing. On a log that
+/// Reads every byte of the log in `dir`, of its snapshots and its runs. Blocks, takes no lock, changes nothing. On a log that
 /// is being written, the group under way may show as torn.
 pub fn check(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Report, CheckError> {
     let depth = Depth { trusted_to: Position::START, bodies: true };
@@ -70,11 +73,13 @@ pub fn check(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Report, CheckError> {
     })?;
     let (snapshots, damaged) = snapshot::check(disk, dir, scan.end)
         .map_err(|source| CheckError::Io { path: dir.to_owned(), source })?;
+    let (runs, damaged_runs) = check_runs(disk, dir, scan.end)?;
     let clean_stop =
         scan.torn.is_none() && scan.last.as_ref().is_some_and(|last| last.head.kind == Kind::Close);
     let mut damage = scan.damage;
     damage.extend(scan.torn);
     damage.extend(damaged);
+    damage.extend(damaged_runs);
     Ok(Report {
         end: scan.end,
         segments: scan.segments,
@@ -82,7 +87,19 @@ pub fn check(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Report, CheckError> {
         bodies_present: scan.bodies.present,
         bodies_erased: scan.bodies.erased,
         snapshots,
+        runs,
         clean_stop,
         damage,
+    })
+}
+
+fn check_runs(disk: &Arc<dyn Disk>, dir: &Path, end: Position) -> Result<(u64, Vec<Damage>), CheckError> {
+    let dir = dir.join(runs::DIR);
+    RunStore::new(disk.clone(), &dir).check(end).map_err(|error| match error {
+        RunError::Io { file, source } => CheckError::Io { path: dir.join(file), source },
+        // Nothing is written here, so that only reading can fail.
+        RunError::Full | RunError::Damaged(_) | RunError::OutOfOrder | RunError::TooLarge(_) => {
+            CheckError::Io { path: dir, source: io::Error::other(error) }
+        }
     })
 }

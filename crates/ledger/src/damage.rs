@@ -44,8 +44,12 @@ pub enum DamageKind {
     Torn,
     /// A snapshot is unreadable; an older one, or the log itself, serves instead.
     Snapshot,
-    /// A snapshot stands ahead of the log's end: the log is an older copy.
+    /// A snapshot or a run stands ahead of the log's end: the log is an older copy.
     Ahead,
+    /// A run does not match its checksums. All runs are made anew from the log.
+    Run,
+    /// Runs are missing. All runs are made anew from the log.
+    RunMissing,
 }
 
 impl DamageKind {
@@ -62,7 +66,9 @@ impl DamageKind {
             | DamageKind::Control
             | DamageKind::Torn
             | DamageKind::Snapshot
-            | DamageKind::Ahead => false,
+            | DamageKind::Ahead
+            | DamageKind::Run
+            | DamageKind::RunMissing => false,
         }
     }
 }
@@ -79,7 +85,9 @@ impl fmt::Display for DamageKind {
             DamageKind::Control => "a mark without entries is damaged, nothing is lost",
             DamageKind::Torn => "the last group is torn and was never acknowledged",
             DamageKind::Snapshot => "the snapshot is damaged",
-            DamageKind::Ahead => "the snapshot is ahead of the log",
+            DamageKind::Ahead => "it is ahead of the log",
+            DamageKind::Run => "the run is damaged and is made anew from the log",
+            DamageKind::RunMissing => "runs are missing and are made anew from the log",
         })
     }
 }

@@ -9,12 +9,14 @@
 //!
 //! The same seed and the same calls give the same faults.
 
+mod trap;
 mod world;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use self::trap::{Moment, Trap};
 use self::world::{Change, Faults, Inode, NameChange, World, apply_name, power_is_off};
 use crate::disk::{DirLock, Disk, DiskFile};
 
@@ -119,6 +121,14 @@ impl BreakableDisk {
         self.next_boot()
     }
 
+    /// As [`power_off_keeping`](Self::power_off_keeping), but `keep` says how many bytes of each sector survive, from
+    /// its first on; of the other things, which survive whole, 0 means that one is lost.
+    #[must_use]
+    pub fn power_off_tearing(&self, mut keep: impl FnMut(usize) -> usize) -> BreakableDisk {
+        self.world().lose_unsynced(&mut keep);
+        self.next_boot()
+    }
+
     /// The program is killed; what it wrote is still in the page cache. Returns the disk of the next boot.
     #[must_use]
     pub fn kill(&self) -> BreakableDisk {
@@ -147,6 +157,22 @@ impl BreakableDisk {
     /// then not synced, a sync not done. Everything fails from there on, until `power_off` is called.
     pub fn power_off_after(&self, count: u64) {
         self.world().faults.operations_left = Some(count);
+    }
+
+    /// The power goes off at a moment of a file's life: everything fails from there on, until `power_off` is called.
+    pub fn power_off_at(&self, trap: Trap) {
+        self.world().faults.trap = Some(trap);
+    }
+
+    /// The power goes off now: everything fails from here on, until `power_off` is called.
+    pub fn cut_power(&self) {
+        self.world().powered = false;
+    }
+
+    /// Whether there is power: false from the moment at which a fault took it.
+    #[must_use]
+    pub fn is_powered(&self) -> bool {
+        self.world().powered
     }
 
     /// Limits the room for all files together, in bytes; `None` lifts the limit.
@@ -223,6 +249,12 @@ impl BreakableDisk {
     #[must_use]
     pub fn contents(&self, path: &Path) -> Option<Vec<u8>> {
         self.world().inode(path).map(|inode| inode.current.clone())
+    }
+
+    /// Every file, by its path.
+    #[must_use]
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.world().names.keys().cloned().collect()
     }
 
     /// Writes a file whole and durably, in place of what has that name.
@@ -392,6 +424,9 @@ impl DiskFile for BreakableFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let mut world = self.disk.running()?;
         let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        if world.trapped(Moment::BeforeWrite, self.inode, Some(bytes)) {
+            return Err(power_is_off());
+        }
         if let Err(error) = world.operate() {
             let change = Change::Write { offset, bytes: bytes.to_vec() };
             world.change(self.inode, change);
@@ -412,8 +447,12 @@ impl DiskFile for BreakableFile {
     fn sync_data(&self) -> io::Result<()> {
         let mut world = self.disk.running()?;
         world.operate()?;
+        if world.trapped(Moment::BeforeSync, self.inode, None) {
+            return Err(power_is_off());
+        }
+        let gone = world.trapped(Moment::AfterSync, self.inode, None);
         if world.faults.lazy_syncs {
-            return Ok(());
+            return if gone { Err(power_is_off()) } else { Ok(()) };
         }
         let fails = world.faults.syncs_fail > 0;
         let Some(file) = world.files.get_mut(&self.inode) else { return Ok(()) };
@@ -425,7 +464,7 @@ impl DiskFile for BreakableFile {
         for change in changes {
             change.apply(&mut file.durable);
         }
-        Ok(())
+        if gone { Err(power_is_off()) } else { Ok(()) }
     }
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {

@@ -13,7 +13,7 @@
 //!
 //! * [`Ledger`] is the contract; [`Segments`] keeps it on a disk, [`Memory`] in memory.
 //! * [`disk`] is the seam to the disk, [`faults`] a disk that breaks on purpose, [`Blocking`] where disk work runs.
-//! * [`snapshot`] stores state beside the log; [`check()`] says what is wrong where.
+//! * [`snapshot`] stores state beside the log, [`runs`] an index; [`check()`] says what is wrong where.
 
 pub mod attachments;
 mod blocking;
@@ -25,6 +25,7 @@ mod format;
 mod index;
 mod memory;
 mod os_disk;
+pub mod runs;
 mod scan;
 mod segments;
 pub mod snapshot;

@@ -89,7 +89,8 @@ impl Snapshots {
         Snapshots { disk, dir: dir.into(), blocking }
     }
 
-    /// Stores a snapshot durably, and removes all but the newest [`KEPT`]. Storing a position again replaces it.
+    /// Stores a snapshot durably, and removes all but the newest [`KEPT`] up to its position: what is ahead of it is of
+    /// a log that is no more. Storing a position again replaces it.
     ///
     /// # Cancel safety
     ///
@@ -121,7 +122,9 @@ impl Snapshots {
         replace_whole(&*self.disk, &self.dir, &snapshot_name(snapshot.position), &encode(snapshot))
             .map_err(|error| self.refused(error))?;
         let names = self.names().map_err(|error| self.refused(error))?;
-        for (_, name) in names.iter().rev().skip(KEPT) {
+        let (current, ahead): (Vec<_>, Vec<_>) =
+            names.into_iter().partition(|(position, _)| *position <= snapshot.position);
+        for (_, name) in current.iter().rev().skip(KEPT).chain(&ahead) {
             self.disk.remove(&self.dir.join(name)).map_err(|error| self.refused(error))?;
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Dice, SECTOR_BYTES};
+use super::{Dice, Moment, SECTOR_BYTES, Trap};
 
 #[derive(Clone, Debug)]
 pub(super) struct World {
@@ -26,6 +26,7 @@ pub(super) struct World {
 pub(super) struct Faults {
     pub(super) capacity: Option<u64>,
     pub(super) operations_left: Option<u64>,
+    pub(super) trap: Option<Trap>,
     pub(super) syncs_fail: u32,
     pub(super) next_write_fails: Option<io::ErrorKind>,
     pub(super) reads_fail: u32,
@@ -88,6 +89,27 @@ impl World {
                 Ok(())
             }
         }
+    }
+
+    /// Whether the power goes off now, at this moment of this file, whose latest bytes are `bytes`; a write is asked
+    /// for, else they are what is not synced. Then it is off.
+    pub(super) fn trapped(&mut self, moment: Moment, inode: u64, bytes: Option<&[u8]>) -> bool {
+        let Some(trap) = self.faults.trap.as_ref().filter(|trap| trap.moment == moment) else { return false };
+        let lies_there =
+            |(path, named): (&PathBuf, &u64)| *named == inode && path.parent() == Some(&trap.dir);
+        if !self.names.iter().any(lies_there) {
+            return false;
+        }
+        let changes = self.files.get(&inode).map(|file| file.unsynced.as_slice()).unwrap_or_default();
+        let sprung = match bytes {
+            Some(bytes) => trap.springs_at(bytes),
+            None => changes.iter().any(|change| match change {
+                Change::Write { bytes, .. } => trap.springs_at(bytes),
+                Change::Grow(_) => false,
+            }),
+        };
+        self.powered &= !sprung;
+        sprung
     }
 
     pub(super) fn inode(&mut self, path: &Path) -> Option<&mut Inode> {

@@ -1,10 +1,10 @@
-//! What is there after a stop, a kill and a power cut, at every instant of one commit.
+//! What is there after a stop, a kill and a power cut.
 
-use i247_ledger::faults::BreakableDisk;
-use i247_ledger::{Body, Dropped, Inline, Ledger, Options, Position, Segments, check};
+use i247_ledger::faults::{BreakableDisk, Moment, Trap};
+use i247_ledger::{Body, Dropped, Ledger, Options, Position, Segments, check};
 
 use crate::common::{
-    SEGMENT_BYTES, as_disk, body, dir, draft, entries, open, options, plain, present, read_all, with_body,
+    SEGMENT_BYTES, as_disk, body, dir, entries, open, options, plain, present, read_all, with_body,
 };
 
 #[tokio::test]
@@ -64,6 +64,28 @@ async fn what_recovery_found_in_the_page_cache_is_synced_before_it_is_told() {
     assert_eq!(opened.end, Position(2));
     let (log, _) = open(&disk.power_off_keeping(|_| false));
     assert_eq!(entries(&log).await, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn the_power_goes_off_at_a_named_moment_of_what_is_named() {
+    let lost = ["a", "other"];
+    let kept = ["a", "other", "named"];
+    for (moment, left) in
+        [(Moment::BeforeWrite, &lost[..]), (Moment::BeforeSync, &lost), (Moment::AfterSync, &kept)]
+    {
+        let disk = BreakableDisk::new(1);
+        let (log, _) = open(&disk);
+        log.append(Position(0), plain("a")).await.expect("appends");
+        disk.power_off_at(Trap { dir: dir(), holding: vec![b"nam".to_vec(), b"ed".to_vec()], moment });
+        log.append(Position(1), plain("other")).await.expect("not what is waited for");
+        assert!(disk.is_powered());
+        log.append(Position(2), plain("named")).await.expect_err("the power goes off");
+        assert!(!disk.is_powered());
+        let unsynced = if moment == Moment::BeforeSync { 1 } else { 0 };
+        assert_eq!(disk.unsynced(), unsynced, "{moment:?}");
+        let (log, _) = open(&disk.power_off_keeping(|_| false));
+        assert_eq!(entries(&log).await, left, "{moment:?}");
+    }
 }
 
 #[tokio::test]
@@ -144,120 +166,4 @@ async fn a_trusted_part_is_not_read_when_opening_and_the_chain_goes_on() {
         log.append(Position(12), plain("last")).await.expect("appends");
         assert!(check(&as_disk(&disk), &dir()).expect("checks").is_sound());
     }
-}
-
-/// One commit, its name, and what it may leave.
-#[derive(Clone, Copy, Debug)]
-enum Commit {
-    Append,
-    AppendToANewSegment,
-    Erase,
-    Close,
-    Reopen,
-}
-
-async fn run(commit: Commit, log: &Segments) {
-    match commit {
-        Commit::Append => {
-            let group = vec![draft("new 1", Some(&"n".repeat(1100))), draft("new 2", None)];
-            let _ = log.append(Position(3), group).await;
-        }
-        Commit::AppendToANewSegment => {
-            let group = vec![draft(&"m".repeat(14 * 1024), None), draft("new 2", Some("b"))];
-            let _ = log.append(Position(3), group).await;
-        }
-        Commit::Erase => {
-            let _ = log.erase(Position(3)).await;
-        }
-        Commit::Close => {
-            let _ = log.close().await;
-        }
-        Commit::Reopen => {}
-    }
-}
-
-/// The state is valid, and holds what was acknowledged and the whole commit or nothing of it.
-async fn inspect(disk: &BreakableDisk, commit: Commit, story: &str) {
-    let (log, opened) = match Segments::open(as_disk(disk), dir(), options()) {
-        Ok(open) => open,
-        Err(error) => panic!("{story}: {error:?}"),
-    };
-    let read = read_all(&log).await;
-    let held: Vec<usize> = read.iter().map(|record| record.entry.len()).collect();
-    let allowed: &[&[usize]] = match commit {
-        Commit::Append => &[&[1, 1, 1], &[1, 1, 1, 5, 5]],
-        Commit::AppendToANewSegment => &[&[1, 1, 1], &[1, 1, 1, 14 * 1024, 5]],
-        Commit::Erase | Commit::Close | Commit::Reopen => &[&[1, 1, 1]],
-    };
-    assert!(allowed.contains(&held.as_slice()), "{story}: {held:?}");
-    assert!(read.iter().all(|record| record.body != Body::Damaged), "{story}");
-    assert_eq!(read[0].body, present("body of a"), "{story}");
-    assert!(opened.damage.is_empty(), "{story}: {:?}", opened.damage);
-    let report = check(&as_disk(disk), &dir()).expect("checks");
-    assert!(report.is_sound(), "{story}: {:?}", report.damage);
-    let end = log.end();
-    assert_eq!(log.append(end, plain("goes on")).await, Ok(end.next()), "{story}");
-}
-
-/// Every prefix of the operations of one commit, and behind each every subset of what was not synced.
-#[tokio::test]
-async fn a_power_cut_at_every_instant_of_a_commit_leaves_all_or_nothing() {
-    let mut states = 0;
-    for commit in [Commit::Append, Commit::AppendToANewSegment, Commit::Erase, Commit::Close, Commit::Reopen]
-    {
-        let disk = BreakableDisk::new(1);
-        let (log, _) = open(&disk);
-        log.append(Position(0), with_body("a", "body of a")).await.expect("appends");
-        log.append(Position(1), with_body("b", &"b".repeat(1000))).await.expect("appends");
-        log.append(Position(2), with_body("c", &"c".repeat(1000))).await.expect("appends");
-        if matches!(commit, Commit::Reopen) {
-            disk.power_off_after(1);
-            let _ = log.append(Position(3), with_body("torn", &"t".repeat(3000))).await;
-        }
-        let disk = match commit {
-            Commit::Reopen => disk.power_off_keeping(|sector| sector % 2 == 0),
-            _ => disk.kill(),
-        };
-        for cut in 0.. {
-            let disk = disk.fork();
-            let opens = Options { blocking: std::sync::Arc::new(Inline), ..options() };
-            let mut before = disk.operations();
-            if matches!(commit, Commit::Reopen) {
-                disk.power_off_after(cut);
-            }
-            if let Ok((log, _)) = Segments::open(as_disk(&disk), dir(), opens) {
-                if !matches!(commit, Commit::Reopen) {
-                    before = disk.operations();
-                    disk.power_off_after(cut);
-                }
-                run(commit, &log).await;
-            }
-            let was_cut = disk.operations() - before > cut;
-            let unsynced = disk.unsynced();
-            for subset in subsets(unsynced) {
-                let story = format!("{commit:?} cut after {cut}, keeping {subset:b} of {unsynced}");
-                let image = disk.fork().power_off_keeping(|index| subset >> (index % 64) & 1 == 1);
-                inspect(&image, commit, &story).await;
-                states += 1;
-            }
-            if !was_cut {
-                break;
-            }
-        }
-    }
-    assert!(states > 1000, "{states}");
-}
-
-/// All subsets of up to ten things; of more, all prefixes, all that lack one, and a few hundred others.
-fn subsets(count: usize) -> Vec<u64> {
-    if count <= 10 {
-        return (0..1 << count).collect();
-    }
-    let all = u64::MAX >> (64 - count.min(63));
-    let mut subsets: Vec<u64> =
-        (0..=count.min(63)).map(|kept| all >> (count.min(63) - kept).min(63)).collect();
-    subsets.extend((0..count.min(63)).map(|lost| all & !(1 << lost)));
-    let mut dice = i247_ledger::faults::Dice::new(count as u64);
-    subsets.extend((0..300).map(|_| dice.roll() & all));
-    subsets
 }

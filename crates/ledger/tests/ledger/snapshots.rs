@@ -68,6 +68,19 @@ async fn a_snapshot_ahead_of_the_log_is_passed_over_and_named() {
 }
 
 #[tokio::test]
+async fn a_snapshot_of_a_lost_future_does_not_crowd_out_the_next_ones() {
+    let disk = BreakableDisk::new(1);
+    let store = snapshots(&disk);
+    for position in [20, 30] {
+        store.store(at(position)).await.expect("stores");
+    }
+    // The log was put back to an older copy, the snapshots were not.
+    store.store(at(9)).await.expect("stores");
+    assert_eq!(store.load(Position(10)).await.expect("loads").snapshot, Some(at(9)));
+    assert_eq!(disk.list(&dir()).expect("lists"), ["snapshot-00000000000000000009"]);
+}
+
+#[tokio::test]
 async fn a_full_disk_keeps_the_older_ones() {
     let disk = BreakableDisk::new(1);
     let store = snapshots(&disk);
