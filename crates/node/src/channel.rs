@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
+use i247_model::Reason;
+use rustls::AlertDescription;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
@@ -96,6 +98,8 @@ pub enum ConnectError {
         address: String,
         /// What the other side says.
         detail: String,
+        /// Why, where that says it: `SUSPENDED` or `REVOKED`.
+        reason: Option<Reason>,
     },
     /// Anything else of the network.
     #[error("{address}: {detail}")]
@@ -125,7 +129,12 @@ impl ConnectError {
         if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             return match tls {
                 rustls::Error::AlertReceived(alert) => {
-                    Self::NotAdmitted { address, detail: format!("{alert:?}") }
+                    let reason = match alert {
+                        AlertDescription::AccessDenied => Some(Reason::Suspended),
+                        AlertDescription::CertificateRevoked => Some(Reason::Revoked),
+                        _ => None,
+                    };
+                    Self::NotAdmitted { address, detail: format!("{alert:?}"), reason }
                 }
                 other => Self::Tls { address, detail: other.to_string() },
             };

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::calls::Calls;
 use crate::clock::{Clock, sleep, sleep_until};
@@ -128,7 +129,7 @@ where
     F::Output: Send,
 {
     fn execute(&self, task: F) {
-        tokio::spawn(self.0.clone().run_until_cancelled_owned(task));
+        tokio::spawn(self.0.clone().run_until_cancelled_owned(task).in_current_span());
     }
 }
 

@@ -31,7 +31,7 @@ pub mod trace;
 
 pub use authorise::{DescriptorError, Role, Rule, Rules, Shape};
 pub use channel::{ChannelLimits, ConnectError, connect};
-pub use clock::{Clock, SystemClock, TlsClock, sleep, sleep_until};
+pub use clock::{Clock, SystemClock, TlsClock, sleep, sleep_on, sleep_until};
 pub use dice::{Dice, SeededDice, SystemDice};
 pub use health::{Health, reflection};
 pub use limits::Limits;

@@ -1,31 +1,31 @@
-//! Takes a renewed certificate from the credentials directory while the node runs.
+//! Takes renewed keys and certificates from the credentials directory while the node runs.
 //!
-//! It looks at the files once a minute, and shows what is new and good to connections from then on. What is there must
-//! be of the same identity and lead to the same authority; anything else is said once and left alone. It must not
-//! touch the signing key, nor connections that are open: those end with the certificate that they began with.
+//! It looks at the files once a minute. What is new and good is shown to connections from then on, and signs from then
+//! on: whoever signs follows [`Renewal::credentials`]. What is there must be of the same identity and lead to the same
+//! authority; anything else is said once and left alone. It must not touch connections that are open: those end with
+//! the certificate that they began with.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use i247_ledger::Blocking;
-use i247_model::Identity;
-use i247_trust::{Credentials, CredentialsError, Presented, Use, verify_chain};
-use tokio::sync::oneshot;
+use i247_trust::{Credentials, CredentialsError, Presented, Use, introduce, verify_chain};
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{Clock, sleep};
+use crate::clock::{Clock, sleep_on};
 use crate::seams::Seams;
 
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// The certificate of a running node, kept as new as its files.
+/// Keys and certificates of a running node, kept as new as its files.
 #[derive(Debug)]
 pub struct Renewal {
     presented: Arc<Presented>,
-    /// What is shown.
-    shown: Credentials,
+    /// What is shown and signed with.
+    taken: watch::Sender<Arc<Credentials>>,
     dir: PathBuf,
     clock: Arc<dyn Clock>,
     blocking: Arc<dyn Blocking>,
@@ -34,57 +34,73 @@ pub struct Renewal {
 }
 
 impl Renewal {
-    /// Keeps `presented`, which shows `shown`, as new as the files in `dir`.
-    pub fn new(presented: Arc<Presented>, shown: Credentials, dir: PathBuf, seams: &Seams) -> Self {
+    /// Keeps `presented`, which shows `credentials`, as new as the files in `dir`.
+    pub fn new(presented: Arc<Presented>, credentials: Credentials, dir: PathBuf, seams: &Seams) -> Self {
         let (clock, blocking) = (Arc::clone(&seams.clock), Arc::clone(&seams.blocking));
-        Self { presented, shown, dir, clock, blocking, wrong: None }
+        let taken = watch::Sender::new(Arc::new(credentials));
+        Self { presented, taken, dir, clock, blocking, wrong: None }
+    }
+
+    /// What the node shows and signs with, as it changes.
+    pub fn credentials(&self) -> watch::Receiver<Arc<Credentials>> {
+        self.taken.subscribe()
     }
 
     /// Looks until `stop`.
     ///
     /// # Cancel safety
-    /// Dropped at any point, the certificate that was shown last stays.
+    /// Dropped at any point, what was taken last stays.
     pub async fn run(mut self, stop: CancellationToken) {
+        let clock = Arc::clone(&self.clock);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = sleep(EVERY) => {}
+                () = sleep_on(&*clock, EVERY) => {}
             }
             self.look().await;
         }
     }
 
-    /// Looks once. True when another certificate is shown from now on.
+    /// Looks once. True when something else is shown or signed with from now on.
     async fn look(&mut self) -> bool {
-        let found = match self.load().await {
+        let mut found = match self.load().await {
             Ok(found) => found,
             Err(error) => return self.leave(said(&error)),
         };
-        if found.tls_chain == self.shown.tls_chain {
+        let taken = Arc::clone(&self.taken.borrow());
+        let other_tls = found.tls_chain != taken.tls_chain;
+        let other_signing = found.signing_chain != taken.signing_chain;
+        if !other_tls && !other_signing {
             self.wrong = None;
             return false;
         }
-        if found.identity != self.shown.identity {
-            return self.leave(format!("they are those of {}", found.identity));
+        if let Err(wrong) = self.check(&found, &taken) {
+            return self.leave(wrong);
         }
-        if let Err(error) = verify_chain(&found.tls_chain, &self.shown.root, self.clock.now(), Use::Tls) {
+        if other_tls && let Err(error) = self.presented.renew(&found) {
             return self.leave(said(&error));
         }
-        if let Err(error) = self.presented.renew(&found) {
-            return self.leave(said(&error));
-        }
-        let other_key = found.signing_key.key_id() != self.shown.signing_key.key_id();
-        // A hub introduces itself by its signing certificate; for a bureau the directory does that.
-        let introduces = matches!(found.identity, Identity::Hub(_));
-        if other_key || (introduces && found.signing_chain != self.shown.signing_chain) {
-            tracing::warn!(
-                "what it signs with is renewed at the next start: restart before the old one ends"
-            );
-        }
-        tracing::info!(identity = %found.identity, "a renewed certificate is shown to new connections");
+        let other_key = found.signing_key.key_id() != taken.signing_key.key_id();
+        tracing::info!(
+            identity = %found.identity, other_tls, other_signing, other_key,
+            "renewed certificates are shown to new connections and signed with"
+        );
         self.wrong = None;
-        self.shown.tls_chain = found.tls_chain;
+        // The root was read at the start; whoever holds it goes on with that one.
+        found.root = taken.root.clone();
+        self.taken.send_replace(Arc::new(found));
         true
+    }
+
+    /// Of the same identity, and good at this moment.
+    fn check(&self, found: &Credentials, taken: &Credentials) -> Result<(), String> {
+        if found.identity != taken.identity {
+            return Err(format!("they are those of {}", found.identity));
+        }
+        let now = self.clock.now();
+        verify_chain(&found.tls_chain, &taken.root, now, Use::Tls).map_err(|error| said(&error))?;
+        introduce(&found.signing_chain, &taken.root, now).map_err(|error| said(&error))?;
+        Ok(())
     }
 
     fn leave(&mut self, wrong: String) -> bool {
@@ -137,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_renewed_certificate_is_shown_and_a_bad_one_never() {
+    async fn what_is_renewed_is_shown_and_signed_with_and_what_is_bad_never() {
         let seams = Seams { blocking: Arc::new(i247_ledger::Inline), ..Seams::system() };
         let dir = tempfile::tempdir().unwrap();
         let secretariat = authority(&seams);
@@ -149,17 +165,28 @@ mod tests {
         assert!(!renewal.look().await);
         assert_eq!(shows(&presented), first.tls_chain);
 
-        let second = enrol(&secretariat, "ncb/fr", &seams);
+        let mut second = enrol(&secretariat, "ncb/fr", &seams);
         second.save(dir.path()).unwrap();
         assert!(renewal.look().await);
         assert_eq!(shows(&presented), second.tls_chain);
         assert!(!renewal.look().await);
+
+        // Another signing key, over connections as before.
+        let other_key = enrol(&secretariat, "ncb/fr", &seams);
+        let signs = renewal.credentials();
+        assert_eq!(signs.borrow().signing_key.key_id(), second.signing_key.key_id());
+        (second.signing_key, second.signing_chain) = (other_key.signing_key, other_key.signing_chain);
+        second.save(dir.path()).unwrap();
+        assert!(renewal.look().await);
+        assert_eq!(signs.borrow().signing_key.key_id(), second.signing_key.key_id());
+        assert_eq!(shows(&presented), second.tls_chain);
 
         let other_country = enrol(&secretariat, "ncb/br", &seams);
         let other_authority = enrol(&authority(&seams), "ncb/fr", &seams);
         for bad in [other_country, other_authority] {
             bad.save(dir.path()).unwrap();
             assert!(!renewal.look().await);
+            assert_eq!(signs.borrow().signing_key.key_id(), second.signing_key.key_id());
         }
         // Half written: the new key with the old certificate, then no certificate at all.
         second.save(dir.path()).unwrap();

@@ -23,6 +23,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
+use tracing::Instrument as _;
 
 use crate::authorise::Rules;
 use crate::calls::Calls;
@@ -106,7 +107,7 @@ impl Server {
                         continue;
                     };
                     let one = door.clone().connection(stream, from, place);
-                    connections.spawn(dropped.clone().run_until_cancelled_owned(one));
+                    connections.spawn(dropped.clone().run_until_cancelled_owned(one).in_current_span());
                 }
                 Err(error) => {
                     // Out of file handles, most likely: what is open goes on, and something will close.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
 
 /// The stages of one node, in the order in which they stop.
 #[derive(Debug, Default)]
@@ -28,6 +29,8 @@ pub struct Stage {
     stop: CancellationToken,
     dropped: CancellationToken,
     tasks: TaskTracker,
+    /// That in which the stage was made.
+    span: Span,
 }
 
 impl Shutdown {
@@ -45,6 +48,7 @@ impl Shutdown {
             stop: CancellationToken::new(),
             dropped: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            span: Span::current(),
         };
         self.stages.push(stage.clone());
         stage
@@ -97,9 +101,11 @@ impl Stage {
         self.stop.clone()
     }
 
-    /// Runs a task in this stage. It is dropped when it goes on after the grace.
+    /// Runs a task in this stage, and in the span in which the stage was made. It is dropped when it goes on after
+    /// the grace.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(self.dropped.clone().run_until_cancelled_owned(task));
+        let task = self.dropped.clone().run_until_cancelled_owned(task);
+        self.tasks.spawn(task.instrument(self.span.clone()));
     }
 
     /// The same for a task without which the node is no use: if it ends or panics before the stage was asked to

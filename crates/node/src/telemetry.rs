@@ -197,6 +197,9 @@ impl Telemetry {
 
     /// Sends what is still waiting, for at most three seconds.
     pub async fn stop(self) {
+        if !self.measured && self.tracers.is_none() {
+            return;
+        }
         let flush = tokio::task::spawn_blocking(move || {
             // What cannot be sent now is lost; the process ends.
             drop(self.tracers.map(|tracers| tracers.shutdown_with_timeout(EXPORT_DEADLINE)));

@@ -89,7 +89,7 @@ pub fn open(
     now: Timestamp,
     signer_of: impl Fn(&Hash) -> Option<Arc<Signer>>,
 ) -> Result<Attested, Refusal> {
-    open_one(envelope, Door::Delivery, now, &signer_of)
+    open_one(envelope, Door::Delivery, now, &|header| signer_of(&header.key_id))
 }
 
 /// Opens an envelope at the hub. `now` is the hub's clock.
@@ -101,16 +101,17 @@ pub fn open_submission(
     now: Timestamp,
     signer_of: impl Fn(&Hash) -> Option<Arc<Signer>>,
 ) -> Result<Attested, Refusal> {
-    open_one(envelope, Door::Submission, now, &signer_of)
+    open_one(envelope, Door::Submission, now, &|header| signer_of(&header.key_id))
 }
 
 /// Opens several envelopes, which need not be of one signer, with the answers that each would get alone.
-/// A signature that serves several of them is verified once, different ones together.
+/// A signature that serves several of them is verified once, different ones together. `signer_of` finds whoever had
+/// the key of a header when that was signed: certificates of one key follow each other.
 pub fn open_many(
     envelopes: &[pb::Envelope],
     door: Door,
     now: Timestamp,
-    signer_of: impl Fn(&Hash) -> Option<Arc<Signer>>,
+    signer_of: impl Fn(&Header) -> Option<Arc<Signer>>,
 ) -> Vec<Result<Attested, Refusal>> {
     let mut claims: Vec<Claim> = Vec::new();
     let mut places: BTreeMap<Hash, usize> = BTreeMap::new();
@@ -133,7 +134,7 @@ fn open_one(
     envelope: &pb::Envelope,
     door: Door,
     now: Timestamp,
-    signer_of: &impl Fn(&Hash) -> Option<Arc<Signer>>,
+    signer_of: &impl Fn(&Header) -> Option<Arc<Signer>>,
 ) -> Result<Attested, Refusal> {
     let (attested, claim) = check(envelope, door, now, signer_of)?;
     if claim.key.signed(&claim.message, &claim.signature) { Ok(attested) } else { Err(unsigned()) }
@@ -148,7 +149,7 @@ fn check(
     envelope: &pb::Envelope,
     door: Door,
     now: Timestamp,
-    signer_of: &impl Fn(&Hash) -> Option<Arc<Signer>>,
+    signer_of: &impl Fn(&Header) -> Option<Arc<Signer>>,
 ) -> Result<(Attested, Claim), Refusal> {
     let header = match door {
         Door::Submission => decode_canonical_header(&envelope.header)?,
@@ -158,7 +159,7 @@ fn check(
         return Err(Refusal::of(Reason::TooLarge, "body"));
     }
     let signature = envelope.signature.as_ref().ok_or_else(unsigned)?;
-    let signer = signer_of(&header.key_id).ok_or_else(|| Refusal::of(Reason::UnknownKey, "key_id"))?;
+    let signer = signer_of(&header).ok_or_else(|| Refusal::of(Reason::UnknownKey, "key_id"))?;
     if signer.key.key_id() != header.key_id {
         return Err(Refusal::of(Reason::UnknownKey, "key_id"));
     }

@@ -7,7 +7,7 @@ use i247_model::Identity;
 use rcgen::{CertificateSigningRequestParams, KeyPair, SanType};
 
 use crate::authority::AuthorityError;
-use crate::{SigningKey, files, profile};
+use crate::{Credentials, SigningKey, files, profile};
 
 const TAG: &str = "CERTIFICATE REQUEST";
 
@@ -45,14 +45,26 @@ impl Request {
     /// # Errors
     /// [`AuthorityError::Exists`] when there are keys already: they may be in use.
     pub fn create(dir: &Path, identity: &Identity, tls: TlsKey) -> Result<Self, AuthorityError> {
-        if [files::TLS_KEY, files::SIGNING_KEY, files::CA_KEY].iter().any(|name| dir.join(name).exists()) {
-            return Err(AuthorityError::Exists);
+        check_empty(dir)?;
+        NodeKeys::generate(identity, tls)?.requested(dir, identity)
+    }
+
+    /// The same with a new signing key alone: the TLS key is that of a node that runs from the directory `running`,
+    /// and whose connections go on while its signing key is renewed.
+    ///
+    /// # Errors
+    /// As [`Request::create`]; [`AuthorityError::BadRequest`] for an authority, and when `running` is another's.
+    pub fn renew_signing(dir: &Path, running: &Path, identity: &Identity) -> Result<Self, AuthorityError> {
+        check_empty(dir)?;
+        if is_authority(identity) {
+            return Err(AuthorityError::BadRequest("an authority's keys go together"));
         }
-        let keys = NodeKeys::generate(identity, tls)?;
-        let request = keys.request(identity)?;
-        keys.save(dir)?;
-        files::write_public(dir, files::REQUEST, &request.text)?;
-        Ok(request)
+        if Credentials::load(running)?.identity != *identity {
+            return Err(AuthorityError::BadRequest("the TLS key is another's"));
+        }
+        let tls = KeyPair::from_pem(&files::read(running, files::TLS_KEY)?)?;
+        let signing = SigningKey::generate().map_err(|_| rcgen::Error::RingUnspecified)?;
+        NodeKeys { tls, signing, ca: None }.requested(dir, identity)
     }
 
     /// Reads a request, and proves that whoever made it holds the keys.
@@ -121,6 +133,14 @@ impl NodeKeys {
         Request::from_pem(&text)
     }
 
+    /// Writes the keys and the request.
+    fn requested(&self, dir: &Path, identity: &Identity) -> Result<Request, AuthorityError> {
+        let request = self.request(identity)?;
+        self.save(dir)?;
+        files::write_public(dir, files::REQUEST, &request.text)?;
+        Ok(request)
+    }
+
     fn save(&self, dir: &Path) -> Result<(), AuthorityError> {
         if let Some(ca) = &self.ca {
             files::write_private(dir, files::CA_KEY, &ca.serialize_pem())?;
@@ -129,6 +149,13 @@ impl NodeKeys {
         files::write_private(dir, files::SIGNING_KEY, &self.signing.to_pkcs8_pem())?;
         Ok(())
     }
+}
+
+/// Keys that are there may be in use.
+fn check_empty(dir: &Path) -> Result<(), AuthorityError> {
+    let there =
+        [files::TLS_KEY, files::SIGNING_KEY, files::CA_KEY].iter().any(|name| dir.join(name).exists());
+    if there { Err(AuthorityError::Exists) } else { Ok(()) }
 }
 
 fn is_authority(identity: &Identity) -> bool {

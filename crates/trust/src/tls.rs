@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use i247_model::{Hash, Identity, Refusal, Timestamp};
+use i247_model::{Hash, Identity, Reason, Refusal, Timestamp};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConfig, ResolvesClientCert, Resumption};
 use rustls::crypto::aws_lc_rs::{self, kx_group};
@@ -39,7 +39,8 @@ pub trait Admission: Send + Sync + fmt::Debug {
     /// Admits this identity with this TLS key, or says why not.
     ///
     /// # Errors
-    /// `SUSPENDED`, `REVOKED` or `NOT_AUTHORISED`; the handshake then fails.
+    /// The handshake then fails, with the alert `access_denied` for `SUSPENDED`, `certificate_revoked` for `REVOKED`,
+    /// and `certificate_unknown` for every other reason.
     fn admit(&self, identity: &Identity, tls_key: &Hash) -> Result<(), Refusal>;
 }
 
@@ -213,6 +214,16 @@ fn alert(error: CertificateError) -> Error {
     })
 }
 
+/// The same for somebody whose certificate is good, and who may not come all the same: who was suspended or revoked
+/// is told so by the alert, since no call can say it.
+fn not_admitted(refusal: Refusal) -> Error {
+    Error::InvalidCertificate(match refusal.reason {
+        Reason::Revoked => TlsCertificateError::Revoked,
+        Reason::Suspended => TlsCertificateError::ApplicationVerificationFailure,
+        _ => TlsCertificateError::Other(OtherError(Arc::new(refusal))),
+    })
+}
+
 /// TLS 1.2 is not offered, so nobody can ask for this.
 fn no_tls12() -> Result<HandshakeSignatureValid, Error> {
     Err(PeerIncompatible::Tls12NotOffered.into())
@@ -236,9 +247,7 @@ impl ClientCertVerifier for ClientVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let leaf = self.chains.verify(end_entity, intermediates, now)?;
-        self.admission.admit(&leaf.identity, &leaf.key_id).map_err(|refusal| {
-            Error::InvalidCertificate(TlsCertificateError::Other(OtherError(Arc::new(refusal))))
-        })?;
+        self.admission.admit(&leaf.identity, &leaf.key_id).map_err(not_admitted)?;
         Ok(ClientCertVerified::assertion())
     }
 

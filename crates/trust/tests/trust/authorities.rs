@@ -26,6 +26,30 @@ fn mode(dir: &Path, name: &str) -> u32 {
 }
 
 #[test]
+fn a_new_signing_key_comes_beside_the_tls_key_of_a_node_that_runs_on() {
+    let (running, renewed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (fr, authority) = (identity("ncb/fr"), authority());
+    let request = Request::create(running.path(), &fr, TlsKey::P256).unwrap();
+    authority.issue(&request, &fr, &["bureau.example"], until(30)).unwrap().save(running.path()).unwrap();
+    let before = Credentials::load(running.path()).unwrap();
+
+    let request = Request::renew_signing(renewed.path(), running.path(), &fr).unwrap();
+    authority.issue(&request, &fr, &["bureau.example"], until(60)).unwrap().save(renewed.path()).unwrap();
+    let after = Credentials::load(renewed.path()).unwrap();
+    assert_eq!(after.tls_key_id(), before.tls_key_id());
+    assert_ne!(after.signing_key.key_id(), before.signing_key.key_id());
+    assert_eq!(mode(renewed.path(), "signing.key.pem"), 0o600);
+
+    let refused = |identity, running: &Path| {
+        let dir = tempfile::tempdir().unwrap();
+        Request::renew_signing(dir.path(), running, &identity).is_err()
+    };
+    assert!(refused(identity("ncb/br"), running.path()));
+    assert!(refused(identity("ncb/fr/authority"), running.path()));
+    assert!(Request::renew_signing(renewed.path(), running.path(), &fr).is_err(), "keys are there");
+}
+
+#[test]
 fn a_bureau_asks_with_keys_that_stay_where_they_were_made() {
     let (secretariat, bureau) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     Authority::create(secretariat.path(), until(100), TlsKey::P256).unwrap();

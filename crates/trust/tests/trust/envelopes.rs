@@ -129,7 +129,7 @@ impl Network {
             self.sent("ncb/br", &header)
         };
         let batch = [other("BR-1-N-1"), envelope.clone(), other("BR-1-U-1"), envelope.clone()];
-        let together = open_many(&batch, door, now, signer_of);
+        let together = open_many(&batch, door, now, |header| signer_of(&header.key_id));
         for (at, same) in [1, 3].map(|at| (at, &together[at])) {
             let refusal = |result: &Result<Attested, _>| result.as_ref().err().cloned();
             assert_eq!(refusal(same), refusal(&alone), "at place {at} of a batch");
@@ -363,7 +363,7 @@ fn each_envelope_of_a_burst_stands_alone() {
     for envelope in five(&network) {
         assert!(network.opened(&envelope, Door::Submission, NOW).is_ok());
     }
-    let signer_of = |key_id: &Hash| network.known.get(key_id).cloned();
+    let signer_of = |header: &Header| network.known.get(&header.key_id).cloned();
     for count in [1, 2, 63, MAX_BURST] {
         let headers: Vec<Bytes> =
             (1..=count).map(|epoch| header(&format!("FR-{epoch}-N-1"), network.key_id("ncb/fr"))).collect();
@@ -431,7 +431,7 @@ fn one_bad_envelope_among_many_is_named_and_the_others_are_opened() {
     for (path, id) in [("ncb/br", "BR-1-N-1"), ("ncb/fr/post/cdg", "FR.cdg-1-N-1")] {
         envelopes.push(network.sent(path, &plain(id, network.key_id(path))));
     }
-    let signer_of = |key_id: &Hash| network.known.get(key_id).cloned();
+    let signer_of = |header: &Header| network.known.get(&header.key_id).cloned();
     let opened = open_many(&envelopes, Door::Submission, NOW, signer_of);
     let ids: Vec<String> = opened.iter().map(|one| one.as_ref().unwrap().header().id.to_string()).collect();
     assert_eq!(ids, ["FR-1-V-1", "FR-1-U-1", "FR-1-N-1", "FR-1-B-1", "FR-2-N-1", "BR-1-N-1", "FR.cdg-1-N-1"]);
@@ -445,4 +445,24 @@ fn one_bad_envelope_among_many_is_named_and_the_others_are_opened() {
     let good: Vec<bool> = opened.iter().map(Result::is_ok).collect();
     assert_eq!(good, [true, true, false, true, true, true, true]);
     assert!(open_many(&[], Door::Submission, NOW, signer_of).is_empty());
+}
+
+#[test]
+fn among_many_each_is_held_against_the_signer_of_its_time() {
+    let network = Network::new();
+    let key_id = network.key_id("ncb/fr");
+    let now = days(10);
+    let between = |not_before, not_after| {
+        Arc::new(Signer { not_before, not_after, ..(*network.known[&key_id]).clone() })
+    };
+    let (ended, renewed) = (between(days(0), days(5)), between(days(8), days(20)));
+    let signed =
+        |id: &str, day: i64| network.sent("ncb/fr", &Header { signed_at: days(day), ..plain(id, key_id) });
+    let envelopes = [signed("FR-1-N-1", 4), signed("FR-1-U-1", 9)];
+    let signer_of = |header: &Header| {
+        [&ended, &renewed].into_iter().find(|signer| signer.in_force(header.signed_at)).cloned()
+    };
+    let opened = open_many(&envelopes, Door::Submission, now, signer_of);
+    assert_eq!(opened[0].as_ref().unwrap_err().reason, Reason::CertificateNotInForce);
+    assert_eq!(opened[1].as_ref().unwrap().signer().not_after, days(20));
 }
