@@ -1,13 +1,12 @@
 //! The composition root of a hub: makes every part, hands it what it needs, stops in order.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use i247_ledger::attachments::{AttachmentError, Attachments};
-use i247_ledger::snapshot::Snapshots;
 use i247_ledger::{Options, Segments};
 use i247_model::Identity;
 use i247_node::{
@@ -26,21 +25,24 @@ use tonic::service::RoutesBuilder;
 
 use crate::admission::ByDirectory;
 use crate::answer::Answers;
+use crate::archive::{Archive, Limits as StoreLimits, keep_merged, keep_stored, store};
+use crate::attachments::sweep;
 use crate::config::Config;
 use crate::core::Core;
 use crate::directory::Directory;
 use crate::effects::Actor;
 use crate::exchange::Exchange;
 use crate::gauges::{Counters, gauges};
+use crate::history::HistoryError;
 use crate::links::Links;
 use crate::made::Maker;
 use crate::monitor::Monitor;
 use crate::quota::Quotas;
 use crate::recent::Recent;
-use crate::recover::{RecoverError, Recovered, begin, recover, snapshot};
+use crate::recover::{RecoverError, Recovered, begin, recover};
 use crate::review::Review;
 use crate::rules::{SERVICES, rules};
-use crate::sequencer::{Held, Sequencer};
+use crate::sequencer::{Held, Sequencer, SequencerError};
 use crate::stamps::Stamps;
 use crate::turns::Turns;
 use crate::views::Views;
@@ -92,6 +94,9 @@ pub enum ServeError {
     /// The log takes nothing more. Start again: recovery finds out the truth.
     #[error("the log has stopped")]
     Log,
+    /// History cannot be read, and nothing is decided without it. Start again: it is made anew from the log.
+    #[error("history cannot be read")]
+    History,
     /// A part without which the hub is no use has ended by itself. What was answered is durable.
     #[error("a part of the hub has ended by itself")]
     Part,
@@ -108,7 +113,7 @@ pub struct Hub {
     core: Arc<Core>,
     sequencer: Sequencer,
     ledger: Arc<Segments>,
-    snapshots: Snapshots,
+    archive: Arc<Archive>,
     shutdown: Shutdown,
     door: Stage,
     pipeline: Stage,
@@ -126,7 +131,7 @@ impl Hub {
         let network = seams.network.clone();
         let telemetry =
             Telemetry::start(&config.telemetry, "i247-hub", config.site.as_str(), &*network).await?;
-        let Recovered { ledger, snapshots, mut views } = open(&config, &credentials, &seams).await?;
+        let Recovered { ledger, archive, mut views } = open(&config, &credentials, &seams).await?;
         if views.position == 0 {
             begin(&*ledger, &mut views, &*seams.dice, &credentials, seams.clock.now()).await?;
         }
@@ -136,14 +141,15 @@ impl Hub {
         let door = shutdown.stage("door", config.grace.0);
         let pipeline = shutdown.stage("pipeline", config.grace.0);
         let live = Live::new();
-        let parts = Parts { config: &config, credentials: &credentials, seams: &seams };
+        let presented = Presented::new(&credentials)?;
+        let dir = config.credentials.clone();
+        let renewal = Renewal::new(Arc::clone(&presented), credentials.clone(), dir, &seams);
+        let own = renewal.credentials();
+        let parts = Parts { config: &config, credentials: &credentials, seams: &seams, own };
         let (core, sequencer) =
             parts.pipeline(ledger.clone(), views, streams, live.clone(), &telemetry.meter())?;
         let views = core.views.clone();
         let meter = telemetry.meter();
-        let presented = Presented::new(&credentials)?;
-        let dir = config.credentials.clone();
-        let renewal = Renewal::new(Arc::clone(&presented), credentials.clone(), dir, &seams);
         let root = &credentials.root;
         let (health, server) = server(&core, presented, root, &seams, live.clone(), views, meter).await?;
         let listener = seams
@@ -162,7 +168,7 @@ impl Hub {
             core,
             sequencer,
             ledger,
-            snapshots,
+            archive,
             shutdown,
             door,
             pipeline,
@@ -175,7 +181,10 @@ impl Hub {
     }
 
     /// A digest over every view: equal for equal logs, whether recovered or rebuilt.
-    pub fn digest(&self) -> String {
+    ///
+    /// # Errors
+    /// When history cannot be read.
+    pub fn digest(&self) -> Result<String, HistoryError> {
         self.core.views().digest()
     }
 
@@ -195,7 +204,7 @@ impl Hub {
             core,
             sequencer,
             ledger,
-            snapshots,
+            archive,
             shutdown,
             door,
             pipeline,
@@ -203,23 +212,28 @@ impl Hub {
         } = self;
         let _gauges = gauges(&telemetry.meter(), &core);
         let asked = shutdown.asked();
-        let failed = Arc::new(AtomicBool::new(false));
-        let broken = failed.clone();
+        let failed = Arc::new(OnceLock::new());
+        let (broken, condemned) = (failed.clone(), archive.clone());
         let sequencer_stop = pipeline.stop();
         pipeline.spawn_vital("sequencer", async move {
             if let Err(error) = sequencer.run(sequencer_stop).await {
-                tracing::error!(%error, "the log has stopped");
-                broken.store(true, Ordering::Relaxed);
+                tracing::error!(error = &error as &dyn std::error::Error, "nothing is decided any more");
+                // Set once: this task is the only one that sets it.
+                let _ = broken.set(match error {
+                    SequencerError::Log(_) => ServeError::Log,
+                    SequencerError::History(_) => {
+                        condemned.condemn();
+                        ServeError::History
+                    }
+                });
             }
         });
-        pipeline.spawn(keep_snapshots(
-            core.clone(),
-            snapshots.clone(),
-            config.snapshot_entries,
-            pipeline.stop(),
-        ));
+        pipeline.spawn(keep_stored(core.clone(), archive.clone(), pipeline.stop()));
+        pipeline.spawn(keep_merged(core.clone(), archive.clone(), pipeline.stop()));
+        pipeline.spawn(sweep(core.clone(), config.attachment_unnamed.0, pipeline.stop()));
         let (writable, behind) = (core.writable.clone(), core.behind.subscribe());
-        pipeline.spawn(tell_health(writable, behind, health, pipeline.stop()));
+        let unreadable = core.recent.unreadable();
+        pipeline.spawn(tell_health(writable, behind, unreadable, health, pipeline.stop()));
         door.spawn(renewal.run(door.stop()));
         let door_stop = door.stop();
         door.spawn_vital("server", server.serve(listener, door_stop));
@@ -229,14 +243,14 @@ impl Hub {
             () = asked.cancelled() => true,
         };
         shutdown.run().await;
-        let ended = match (failed.load(Ordering::Relaxed), by_itself) {
-            (true, _) => Err(ServeError::Log),
-            (false, true) => Err(ServeError::Part),
-            (false, false) => Ok(()),
+        let ended = match (Arc::into_inner(failed).and_then(OnceLock::into_inner), by_itself) {
+            (Some(error), _) => Err(error),
+            (None, true) => Err(ServeError::Part),
+            (None, false) => Ok(()),
         };
         // After a fault the next start reads the log, and trusts nothing else.
         if ended.is_ok() {
-            store_snapshot(&core, &snapshots).await;
+            store(&core, &archive).await;
             if let Err(error) = ledger.close().await {
                 tracing::warn!(%error, "the log was not closed");
             }
@@ -251,6 +265,8 @@ struct Parts<'a> {
     config: &'a Config,
     credentials: &'a Credentials,
     seams: &'a Seams,
+    /// The credentials as they are renewed.
+    own: watch::Receiver<Arc<Credentials>>,
 }
 
 impl Parts<'_> {
@@ -263,28 +279,37 @@ impl Parts<'_> {
         live: Live,
         meter: &Meter,
     ) -> Result<(Arc<Core>, Sequencer), BuildError> {
-        let Self { config, credentials, seams } = self;
+        let Self { config, credentials, seams, .. } = self;
+        let own_chain = &credentials.signing_chain;
+        let entered = if views.signers.holds(own_chain) { own_chain.clone() } else { Vec::new() };
         let (work, queue) = mpsc::channel(QUEUE_MAX);
         let (writable, is_writable) = watch::channel(true);
+        let (links, counters) = (Links::after(&views.state), Counters::new(meter));
         let (ahead, stamps) = (views.state.clone(), Stamps::after(views.at));
         let log_id: Bytes = views.state.log_id().map(Bytes::copy_from_slice).unwrap_or_default();
         let dir = config.data.join("attachments");
         let core = Arc::new(Core {
             views: Arc::new(RwLock::new(views)),
             ledger: ledger.clone(),
-            attachments: Attachments::open(seams.disk.clone(), dir, seams.blocking.clone())?,
-            links: Arc::new(Links::default()),
-            recent: Arc::new(Recent::default()),
+            attachments: Attachments::open(
+                seams.disk.clone(),
+                dir,
+                seams.blocking.clone(),
+                config.attachment_bytes,
+            )?,
+            links: Arc::new(links),
+            counters: counters.clone(),
+            recent: Arc::new(Recent::new(counters.clone())),
             quotas: Quotas::new(config.submissions_per_second),
             work,
             clock: seams.clock.clone(),
+            blocking: seams.blocking.clone(),
             handing_out: Arc::default(),
             writable: is_writable,
             turns: Turns::new(std::thread::available_parallelism().map_or(2, usize::from)),
             behind: watch::Sender::new(false),
             log_id: log_id.clone(),
-            key: *credentials.signing_key.verifying_key(),
-            chain: credentials.signing_chain.clone(),
+            me: credentials.identity.clone(),
             // A channel without a place is none.
             window: config.window.max(1),
             progress_wait: config.progress_wait.0,
@@ -302,13 +327,15 @@ impl Parts<'_> {
             actor,
             answers: Answers { key: credentials.signing_key.clone(), log_id },
             maker: Maker { key: credentials.signing_key.clone(), dice: seams.dice.clone() },
+            own: self.own.clone(),
+            entered,
             handing_out: core.handing_out.clone(),
             writable,
             look_again: Duration::ZERO,
             held: Held::default(),
             behind: core.behind.subscribe(),
             receipts_wait: config.receipts_wait.0,
-            counters: Counters::new(meter),
+            counters,
         };
         Ok((core, sequencer))
     }
@@ -324,7 +351,8 @@ async fn open(config: &Config, credentials: &Credentials, seams: &Seams) -> Resu
         ..Options::default()
     };
     let log = config.data.join("log");
-    Ok(recover(seams.disk.clone(), seams.blocking.clone(), &log, options, &credentials.root).await?)
+    let limits = StoreLimits::of(config);
+    Ok(recover(seams.disk.clone(), seams.blocking.clone(), &log, options, limits, &credentials.root).await?)
 }
 
 async fn server(
@@ -373,15 +401,17 @@ async fn server(
 /// The largest call of a reviewer: 64 publications.
 const DECIDE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Ready while entries are taken; the services go with the node.
+/// Ready while entries are taken and can be read; the services go with the node.
 async fn tell_health(
     mut writable: watch::Receiver<bool>,
     mut behind: watch::Receiver<bool>,
+    mut unreadable: watch::Receiver<BTreeSet<u64>>,
     health: Health,
     stop: CancellationToken,
 ) {
     loop {
-        let ready = *writable.borrow_and_update() && !*behind.borrow_and_update();
+        let whole = unreadable.borrow_and_update().is_empty();
+        let ready = *writable.borrow_and_update() && !*behind.borrow_and_update() && whole;
         for service in SERVICES.iter().chain([&""]) {
             health.set_ready(service, ready).await;
         }
@@ -389,6 +419,7 @@ async fn tell_health(
         let changed = tokio::select! {
             changed = writable.changed() => changed,
             changed = behind.changed() => changed,
+            changed = unreadable.changed() => changed,
             () = stop.cancelled() => break,
         };
         if changed.is_err() {
@@ -397,34 +428,5 @@ async fn tell_health(
     }
     for service in SERVICES.iter().chain([&""]) {
         health.set_ready(service, false).await;
-    }
-}
-
-/// Stores a snapshot after every so many entries.
-async fn keep_snapshots(core: Arc<Core>, snapshots: Snapshots, entries: u64, stop: CancellationToken) {
-    const LOOK: Duration = Duration::from_secs(1);
-    let mut stored = core.views().position;
-    loop {
-        tokio::select! {
-            () = i247_node::sleep(LOOK) => {}
-            () = stop.cancelled() => return,
-        }
-        let position = core.views().position;
-        if position >= stored.saturating_add(entries.max(1)) {
-            store_snapshot(&core, &snapshots).await;
-            stored = position;
-        }
-    }
-}
-
-async fn store_snapshot(core: &Arc<Core>, snapshots: &Snapshots) {
-    let views = core.views.clone();
-    // Written out in one go, which takes a while: no place for a worker of the runtime. Views that a fault has left
-    // half changed are not kept.
-    let taken = tokio::task::spawn_blocking(move || views.read().ok().and_then(|views| snapshot(&views)));
-    if let Ok(Some(snapshot)) = taken.await
-        && let Err(error) = snapshots.store(snapshot).await
-    {
-        tracing::warn!(%error, "no snapshot was stored; the next start reads more of the log");
     }
 }

@@ -1,6 +1,7 @@
 //! Attachments at the hub: taken in before the message that names them, given to its audience only.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use i247_ledger::attachments::{AttachmentError, Layout};
@@ -10,13 +11,34 @@ use i247_wire::{hash, parsed, pb, status};
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use crate::core::Core;
 use crate::exchange::missing;
+use crate::past;
 
 /// Chunks that wait in a stream for the network.
 const CHUNKS_AHEAD: usize = 4;
+
+/// When whoever has too much here should come again.
+const COME_AGAIN: Duration = Duration::from_secs(60);
+
+/// Removes what no message names, every `period`.
+pub(crate) async fn sweep(core: Arc<Core>, period: Duration, stop: CancellationToken) {
+    loop {
+        // Dropping the wait loses nothing.
+        tokio::select! {
+            () = i247_node::sleep_on(&*core.clock, period) => {}
+            () = stop.cancelled() => return,
+        }
+        match core.attachments.sweep().await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "attachments that no message names were removed"),
+            Err(error) => tracing::error!(%error, "cannot remove attachments"),
+        }
+    }
+}
 
 pub(crate) async fn find(
     core: &Core,
@@ -36,6 +58,7 @@ pub(crate) async fn find(
 
 pub(crate) async fn put(
     core: &Core,
+    party: Party,
     mut frames: Streaming<pb::PutAttachmentRequest>,
 ) -> Result<pb::PutAttachmentResponse, Status> {
     use pb::put_attachment_request::Frame;
@@ -43,7 +66,7 @@ pub(crate) async fn put(
     let Some(Frame::Manifest(manifest)) = first else { return Err(missing("manifest")) };
     let layout = layout(&manifest).map_err(refused)?;
     let commitment = Bytes::copy_from_slice(&layout.name);
-    let mut upload = core.attachments.begin(layout).await.map_err(refused)?;
+    let mut upload = core.attachments.begin(layout, &party.to_string()).await.map_err(refused)?;
     while let Some(request) = frames.message().await? {
         let Some(Frame::Chunk(chunk)) = request.frame else { return Err(missing("chunk")) };
         // Sent again after a break: what is there stays.
@@ -66,8 +89,8 @@ pub(crate) async fn fetch(
     // Whoever may not have it learns nothing, not even whether it exists.
     let absent = || status(&Refusal::of(Reason::UnknownReference, "message_id"));
     let at = {
-        let views = core.views();
-        let (message, _) = views.message(&id).ok_or_else(absent)?;
+        let found = past::entered(&core, &id).await.map_err(|refusal| status(&refusal))?;
+        let message = found.and_then(|found| found.message).ok_or_else(absent)?;
         let sent = message.id.sender.party() == party;
         let received = message.recipients.get(&party).is_some_and(|recipient| recipient.state.has_it());
         // Handed out on its stream and not yet acknowledged counts as well: it may fetch before it signs.
@@ -141,6 +164,13 @@ fn refused(error: AttachmentError) -> Status {
         AttachmentError::Chunk(_) => Refusal::of(Reason::BodyMismatch, "chunk.data"),
         AttachmentError::OutOfOrder(_) => Refusal::of(Reason::OutOfOrder, "chunk.index"),
         AttachmentError::Absent => Refusal::of(Reason::UnknownReference, "commitment"),
+        AttachmentError::TooMuch { .. } => {
+            let next_step = "send the messages that name what is here already, or wait until it is removed";
+            Refusal {
+                next_step: next_step.into(),
+                ..Refusal::of(Reason::Busy, "manifest.size_bytes").retry_after(COME_AGAIN)
+            }
+        }
         AttachmentError::Full => Refusal::of(Reason::ReadOnly, "attachment"),
         AttachmentError::Io { .. } | AttachmentError::Cancelled => {
             tracing::error!(%error, "attachment");

@@ -24,12 +24,20 @@ pub struct Config {
     pub window: u32,
     /// Envelopes and frames of receipts a second that one member may send; two seconds' worth at once, more waits.
     pub submissions_per_second: u32,
+    /// Bytes of attachments that one member may have here, whole or begun, that no message names yet.
+    pub attachment_bytes: u64,
+    /// An attachment that no message names is removed when nothing has happened to it for so long, or for up to twice
+    /// so long.
+    pub attachment_unnamed: Period,
     /// Receipts wait so long for the next group; they never force a flush.
     pub receipts_wait: Period,
     /// States of a fan-out are folded together over so much time.
     pub progress_wait: Period,
     /// A snapshot is stored after so many entries, and at every clean stop.
     pub snapshot_entries: u64,
+    /// It is stored before when so many rows of history are in memory: one for each message and each of its recipients,
+    /// each delivery and each receipt.
+    pub history_rows: usize,
     /// Size of a segment of the log, in bytes.
     pub segment_bytes: u64,
     /// How long open work may go on once the hub was asked to stop.
@@ -47,9 +55,12 @@ impl Default for Config {
             site: "lyon".parse().expect("a name in the program text"),
             window: 64,
             submissions_per_second: 5000,
+            attachment_bytes: 1024 * 1024 * 1024,
+            attachment_unnamed: Period(Duration::from_secs(24 * 60 * 60)),
             receipts_wait: Period(Duration::from_millis(20)),
             progress_wait: Period(Duration::from_millis(50)),
             snapshot_entries: 100_000,
+            history_rows: 1_000_000,
             segment_bytes: 64 * 1024 * 1024,
             grace: Period(Duration::from_secs(5)),
             telemetry: TelemetryConfig::default(),

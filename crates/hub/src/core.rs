@@ -4,16 +4,17 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use i247_ledger::Ledger;
 use i247_ledger::attachments::Attachments;
-use i247_model::{Hash, Identity, Lifted, Party, Reason, Refusal};
+use i247_ledger::{Blocking, Ledger};
+use i247_model::{Header, Identity, Lifted, Party, Reason, Refusal, Timestamp};
 use i247_node::{Clock, Stage};
 use i247_router::Standing;
-use i247_trust::{Attested, Door, Signer, VerifyingKey, open_carried, open_many, verify};
+use i247_trust::{Attested, Door, open_carried, open_many, verify};
 use i247_wire::{payload, pb};
 use prost::Message as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::gauges::Counters;
 use crate::links::Links;
 use crate::quota::Quotas;
 use crate::recent::Recent;
@@ -29,18 +30,19 @@ pub(crate) struct Core {
     pub(crate) links: Arc<Links>,
     pub(crate) recent: Arc<Recent>,
     pub(crate) quotas: Quotas,
+    pub(crate) counters: Counters,
     pub(crate) work: mpsc::Sender<Work>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Where signatures are checked and snapshots are taken.
+    pub(crate) blocking: Arc<dyn Blocking>,
     pub(crate) handing_out: Arc<tokio::sync::RwLock<()>>,
     pub(crate) writable: watch::Receiver<bool>,
     pub(crate) turns: Turns,
     /// A bureau holds a receipt from beyond the end of the log: an older copy was started. Nothing is entered then.
     pub(crate) behind: watch::Sender<bool>,
     pub(crate) log_id: Bytes,
-    /// With which acceptances are signed.
-    pub(crate) key: VerifyingKey,
-    /// The hub's own signing certificates, for whoever has to check what it makes.
-    pub(crate) chain: Vec<Bytes>,
+    /// Which hub it is.
+    pub(crate) me: Identity,
     pub(crate) window: u32,
     pub(crate) progress_wait: Duration,
     /// Owns the tasks of the streams.
@@ -67,32 +69,53 @@ impl Core {
     }
 
     /// Whether a bureau holds an acceptance of this hub from beyond the end of its log.
-    pub(crate) fn proves_later(&self, hello: &pb::Hello, end: u64) -> bool {
+    pub(crate) fn proves_later(&self, views: &Views, hello: &pb::Hello) -> bool {
         let Some(signed) = &hello.newest_acceptance else { return false };
-        let payload = verify(signed, payload::ACCEPTANCE, &self.key);
+        let Ok(key) = i247_wire::hash(&signed.key_id, "newest_acceptance.key_id") else { return false };
+        let signer = views.signers.find(&key).map(|known| known.signer.clone());
+        let Some(signer) = signer.filter(|signer| signer.identity == self.me) else { return false };
+        let payload = verify(signed, payload::ACCEPTANCE, &signer.key);
         let acceptance = payload.ok().and_then(|payload| pb::Acceptance::decode(payload).ok());
-        acceptance.is_some_and(|acceptance| acceptance.log_id == self.log_id && acceptance.position > end)
+        acceptance.is_some_and(|acceptance| {
+            acceptance.log_id == self.log_id && acceptance.position > views.position
+        })
+    }
+
+    /// Charges a call for so many messages. A stream waits instead.
+    ///
+    /// # Errors
+    /// `BUSY` with the time after which they may come again.
+    pub(crate) fn charge(&self, member: &Identity, count: usize) -> Result<(), Refusal> {
+        let taken = self.quotas.take(member, count, self.clock.monotonic());
+        taken.map_err(|wait| self.count(Refusal::of(Reason::Busy, "quota").retry_after(wait)))
+    }
+
+    /// Counts a refusal of which the sequencer does not hear.
+    pub(crate) fn count(&self, refusal: Refusal) -> Refusal {
+        self.counters.refused(refusal.reason);
+        refusal
     }
 
     /// Checks what has gathered from one member: signatures together, then bodies and attachments one by one.
-    /// The member waits for it; nobody else does. There is a result for every envelope, in their order.
+    /// The member waits for it; nobody else does. There is a result for every envelope, in their order, and every
+    /// refusal is counted. On an older copy nothing is looked at: all are `BEHIND`.
     pub(crate) async fn check(
         &self,
         envelopes: Vec<pb::Envelope>,
         peer: &Identity,
     ) -> Vec<Result<Checked, Refusal>> {
+        if let Err(refusal) = self.check_open() {
+            return envelopes.iter().map(|_| Err(self.count(refusal.clone()))).collect();
+        }
         let turn = self.turns.take(peer).await;
         let now = self.clock.now();
-        let signers: Vec<Option<Arc<Signer>>> = {
-            let views = self.views();
-            envelopes.iter().map(|envelope| signer_of(&views, envelope)).collect()
-        };
-        let find = move |key: &Hash| signers.iter().flatten().find(|signer| signer.key_id == *key).cloned();
+        let views = self.views.clone();
         let count = envelopes.len();
-        let opened = tokio::task::spawn_blocking(move || {
-            let opened = open_many(&envelopes, Door::Submission, now, find);
-            opened.into_iter().map(|result| result.and_then(lift)).collect::<Vec<_>>()
-        });
+        let (done, opened) = oneshot::channel();
+        self.blocking.run(Box::new(move || {
+            // Whoever asked may be gone by then.
+            drop(done.send(open_all(&views, &envelopes, now)));
+        }));
         // Given up by a runtime that shuts down, or a fault of ours: every sender hears of it all the same.
         let not_done = |_| (0..count).map(|_| Err(Refusal::of(Reason::Busy, "envelope"))).collect();
         let opened: Vec<Result<Checked, Refusal>> = opened.await.unwrap_or_else(not_done);
@@ -100,10 +123,11 @@ impl Core {
         drop(turn);
         let mut checked = Vec::with_capacity(opened.len());
         for result in opened {
-            checked.push(match result {
+            let admitted = match result {
                 Ok(message) => self.admit(message, peer).await,
                 Err(refusal) => Err(refusal),
-            });
+            };
+            checked.push(admitted.map_err(|refusal| self.count(refusal)));
         }
         checked
     }
@@ -111,10 +135,9 @@ impl Core {
     /// Messages to the sequencer in this order, and their results.
     ///
     /// # Errors
-    /// `BEHIND` on an older copy, `BUSY` when the hub stops: what was not answered may be entered or not, and the
+    /// `BUSY` when the hub stops: what was not answered may be entered or not, and the
     /// same bytes may come again.
     pub(crate) async fn submit(&self, messages: Vec<Checked>) -> Result<Vec<pb::SubmitResult>, Refusal> {
-        self.check_open()?;
         let stopping = || Refusal::of(Reason::Busy, "envelope");
         let mut waiting = Vec::with_capacity(messages.len());
         for (attested, lifted) in messages {
@@ -151,11 +174,12 @@ impl Core {
             }
         }
         for commitment in &attested.header().attachments {
-            let complete = self.attachments.complete(*commitment.as_bytes()).await.unwrap_or_else(|error| {
-                tracing::error!(%error, "cannot look for an attachment");
+            // It stays from here on, before the message is written that may name it for ever.
+            let kept = self.attachments.keep(*commitment.as_bytes()).await.unwrap_or_else(|error| {
+                tracing::error!(%error, "cannot keep an attachment");
                 false
             });
-            if !complete {
+            if !kept {
                 return Err(
                     Refusal::of(Reason::AttachmentMissing, "attachments").retry_after(Duration::from_secs(1))
                 );
@@ -165,10 +189,19 @@ impl Core {
     }
 }
 
-fn signer_of(views: &Views, envelope: &pb::Envelope) -> Option<Arc<Signer>> {
-    // Only key and time are read here; whether the header is canonical is for `open_many` to say.
-    let header = i247_wire::decode_header(&envelope.header).ok()?;
-    views.signers.find_at(&header.key_id, header.signed_at).map(|known| known.signer.clone())
+/// Opens what has gathered. Each is held against whoever had its key when it was signed.
+fn open_all(
+    views: &RwLock<Views>,
+    envelopes: &[pb::Envelope],
+    now: Timestamp,
+) -> Vec<Result<Checked, Refusal>> {
+    // The views are held for one look at a time: the sequencer does not wait for signatures.
+    let signer_of = |header: &Header| {
+        let views = views.read().unwrap_or_else(PoisonError::into_inner);
+        views.signers.find_at(&header.key_id, header.signed_at).map(|known| known.signer.clone())
+    };
+    let opened = open_many(envelopes, Door::Submission, now, signer_of);
+    opened.into_iter().map(|result| result.and_then(lift)).collect()
 }
 
 /// What the router needs of the body, where the secretariat may open it.

@@ -17,6 +17,7 @@ use crate::core::{Core, mailbox_of};
 use crate::inbound::{Inbound, check_chain, hello, received, welcome};
 use crate::links::Link;
 use crate::outbound::{Frames, Outbound, response, send_progress, send_results};
+use crate::past;
 
 /// Frames that wait in a stream for the network.
 const FRAMES_MAX: usize = 256;
@@ -50,10 +51,7 @@ impl ExchangeService for Exchange {
     ) -> Result<Response<pb::SubmitResponse>, Status> {
         let peer = Peer::of(&request)?.identity.clone();
         let envelope = request.into_inner().envelope.ok_or_else(|| missing("envelope"))?;
-        let party = mailbox_of(&peer).map_err(|refusal| status(&refusal))?;
-        if let Err(wait) = self.0.quotas.take(party, 1, self.0.clock.monotonic()) {
-            return Err(status(&Refusal::of(Reason::Busy, "quota").retry_after(wait)));
-        }
+        mailbox_of(&peer).and_then(|_| self.0.charge(&peer, 1)).map_err(|refusal| status(&refusal))?;
         let checked: Result<Vec<_>, Refusal> =
             self.0.check(vec![envelope], &peer).await.into_iter().collect();
         let messages = checked.map_err(|refusal| status(&refusal))?;
@@ -66,7 +64,8 @@ impl ExchangeService for Exchange {
         request: Request<pb::ExplainRequest>,
     ) -> Result<Response<pb::ExplainResponse>, Status> {
         let peer = Peer::of(&request)?.identity.clone();
-        self.explanation(&peer, &request.into_inner()).map(Response::new).map_err(|refusal| status(&refusal))
+        let explained = self.explanation(&peer, &request.into_inner()).await;
+        explained.map(Response::new).map_err(|refusal| status(&refusal))
     }
 
     async fn statuses(
@@ -78,11 +77,10 @@ impl ExchangeService for Exchange {
         if ids.len() > STATUSES_MAX {
             return Err(status(&Refusal::of(Reason::TooLarge, "ids")));
         }
-        let views = self.0.views();
         let own = |id: &MessageId| id.sender.party() == party;
-        let statuses =
-            ids.iter().filter_map(|id| id.parse().ok()).filter(own).filter_map(|id| views.status(&id));
-        Ok(Response::new(pb::StatusesResponse { statuses: statuses.collect() }))
+        let ids = ids.iter().filter_map(|id| id.parse().ok()).filter(own).collect();
+        let statuses = past::statuses(&self.0, ids).await.map_err(|refusal| status(&refusal))?;
+        Ok(Response::new(pb::StatusesResponse { statuses }))
     }
 
     async fn find_attachment(
@@ -96,7 +94,8 @@ impl ExchangeService for Exchange {
         &self,
         request: Request<Streaming<pb::PutAttachmentRequest>>,
     ) -> Result<Response<pb::PutAttachmentResponse>, Status> {
-        attachments::put(&self.0, request.into_inner()).await.map(Response::new)
+        let party = mailbox_of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
+        attachments::put(&self.0, party, request.into_inner()).await.map(Response::new)
     }
 
     async fn fetch_attachment(
@@ -109,7 +108,7 @@ impl ExchangeService for Exchange {
 }
 
 impl Exchange {
-    fn explanation(
+    async fn explanation(
         &self,
         peer: &Identity,
         request: &pb::ExplainRequest,
@@ -123,8 +122,14 @@ impl Exchange {
         for country in &request.except {
             except.insert(parsed(country, "except")?);
         }
+        // What is closed stays closed: nothing is missed between the two looks.
+        let referred = match &refers_to {
+            Some(id) if self.0.views().state.message(id).is_none() => {
+                past::closed(&self.0, id.clone()).await?
+            }
+            _ => None,
+        };
         let views = self.0.views();
-        let referred = refers_to.as_ref().and_then(|id| views.history.closed(id));
         let under_way = self.0.links.under_way(&views.state);
         let question = Question {
             sender: &sender,
@@ -132,7 +137,7 @@ impl Exchange {
             audience: &audience,
             except: &except,
             refers_to: refers_to.as_ref(),
-            referred,
+            referred: referred.as_ref(),
             under_way: &under_way,
         };
         let parties = explain(&views.state, &question)?;
@@ -193,7 +198,7 @@ async fn serve(
                 farewell(&frames, &refusal).await;
             },
             () = outbound.run(end.clone()) => {}
-            () = send_results(outcomes, frames.clone()) => {}
+            () = send_results(core.clone(), outcomes, frames.clone()) => {}
             () = send_progress(core.clone(), link.clone(), frames.clone()) => {}
             () = end.cancelled() => farewell(&frames, &Refusal::of(Reason::Busy, "stream")).await,
         }

@@ -9,7 +9,7 @@ use opentelemetry::metrics::{Counter, Histogram, Meter, ObservableGauge};
 use crate::core::Core;
 
 /// The gauges live as long as what is returned.
-pub(crate) fn gauges(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<u64>; 5] {
+pub(crate) fn gauges(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<u64>; 8] {
     let gauge = |name: &'static str, text: &'static str, read: fn(&Core) -> u64| {
         let core = core.clone();
         meter
@@ -23,6 +23,13 @@ pub(crate) fn gauges(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<u64>; 
         gauge("i247.messages.open", "messages that are not closed", |core| {
             core.views().state.open_messages().count() as u64
         }),
+        gauge("i247.history.position", "up to which entry history is on disk", |core| {
+            core.views().history.runs().end().0
+        }),
+        gauge("i247.history.runs", "files that history on disk consists of", |core| {
+            core.views().history.runs().count() as u64
+        }),
+        gauge("i247.history.held", "rows of history in memory", |core| core.views().history.held() as u64),
         gauge("i247.reviews.pending", "notice requests that wait for a reviewer", |core| {
             core.views().state.reviews().count() as u64
         }),
@@ -39,6 +46,7 @@ pub(crate) struct Counters {
     accepted: Counter<u64>,
     refused: Counter<u64>,
     receipts: Counter<u64>,
+    unreadable: Counter<u64>,
     group: Histogram<u64>,
 }
 
@@ -54,6 +62,12 @@ impl Counters {
                 .with_description("submissions refused")
                 .build(),
             receipts: meter.u64_counter("i247.receipts").with_description("frames of receipts").build(),
+            unreadable: meter
+                .u64_counter("i247.log.unreadable")
+                .with_description(
+                    "entries and bodies that were found damaged or unreadable while they were served",
+                )
+                .build(),
             group: meter
                 .u64_histogram("i247.log.group")
                 .with_description("entries written with one sync")
@@ -72,6 +86,10 @@ impl Counters {
 
     pub(crate) fn receipts(&self) {
         self.receipts.add(1, &[]);
+    }
+
+    pub(crate) fn unreadable(&self, part: &'static str) {
+        self.unreadable.add(1, &[KeyValue::new("part", part)]);
     }
 
     pub(crate) fn group(&self, entries: usize) {

@@ -63,7 +63,7 @@ pub(crate) fn welcome(
     };
     if other_log || hello.log_end_seen > views.position || hello.mailbox.iter().any(received_more) {
         tracing::error!(%party, seen = hello.log_end_seen, end = views.position, other_log, "a bureau has seen more of the log than this hub");
-        if !other_log && core.proves_later(hello, views.position) {
+        if !other_log && core.proves_later(&views, hello) {
             core.behind.send_replace(true);
         }
         return Err(Refusal::of(Reason::Behind, if other_log { "log_id" } else { "log_end_seen" }));
@@ -153,25 +153,25 @@ impl Inbound {
             // The other side of this stream is gone.
             let gone = |_| Refusal::of(Reason::Busy, "stream");
             let room = self.results.clone().reserve_owned().await.map_err(gone)?;
-            let refusal = match (self.core.check_open(), checked) {
-                (Ok(()), Ok((attested, lifted))) => {
+            match checked {
+                Ok((attested, lifted)) => {
                     let answer = Answer::Stream(room);
                     let work = Work::Submission { attested, lifted, answer };
                     self.core.work.send(work).await.map_err(|_| Refusal::of(Reason::Busy, "envelope"))?;
-                    continue;
                 }
-                (Err(refusal), _) | (Ok(()), Err(refusal)) => refusal,
-            };
-            tracing::warn!(message_id = %id, peer = %self.peer, %refusal, "submission refused");
-            let result = pb::submit_result::Result::Refusal((&refusal).into());
-            room.send(pb::SubmitResult { id, result: Some(result) });
+                Err(refusal) => {
+                    tracing::warn!(message_id = %id, peer = %self.peer, %refusal, "submission refused");
+                    let result = pb::submit_result::Result::Refusal((&refusal).into());
+                    room.send(pb::SubmitResult { id, result: Some(result) });
+                }
+            }
         }
         Ok(())
     }
 
     /// Quota on a stream is withheld reading: the member waits, nothing is lost.
     async fn charge(&self, count: usize) {
-        while let Err(wait) = self.core.quotas.take(self.link.party, count, self.core.clock.monotonic()) {
+        while let Err(wait) = self.core.quotas.take(&self.peer, count, self.core.clock.monotonic()) {
             i247_node::sleep(wait).await;
         }
     }

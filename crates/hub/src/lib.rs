@@ -10,6 +10,7 @@
 //! * [`app`](Hub) puts the parts together; [`Config`] is all that can be set.
 //! * `inbound`, `core`, `sequencer`, `outbound`: the path of a message, in this order.
 //! * `views`: what follows from the log (`state` of the router, `history`, `signers`); `entry` is its stored form.
+//! * `archive`: what of it lies on disk, a snapshot of what is open and `history` in runs; `past` looks things up.
 //! * `exchange`, `directory`, `review`, `monitor`, `attachments`: the services.
 //! * `effects`, `links`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
 //!
@@ -18,6 +19,7 @@
 mod admission;
 mod answer;
 mod app;
+mod archive;
 mod attachments;
 mod config;
 mod core;
@@ -32,6 +34,7 @@ mod links;
 mod made;
 mod monitor;
 mod outbound;
+mod past;
 mod quota;
 mod rebuild;
 mod recent;
@@ -45,7 +48,9 @@ mod turns;
 mod views;
 
 pub use app::{BuildError, Hub, ServeError};
+pub use archive::StoreError;
 pub use config::Config;
+pub use history::HistoryError;
 pub use rebuild::{RebuildError, Rebuilt, rebuild};
 pub use recover::RecoverError;
 pub use rules::{SERVICES, rules};

@@ -87,43 +87,69 @@ impl Link {
 }
 
 /// The newest stream of each mailbox. One that has ended stays until the next begins: what it handed out may have
-/// come through, and only the bureau's next Hello says how much of it did.
+/// come through, and only the bureau's next Hello says how much of it did. So it is with the streams of a hub that
+/// ran before on the same log; they may have handed out all that there was.
 #[derive(Debug, Default)]
-pub(crate) struct Links(DashMap<Party, Arc<Link>>);
+pub(crate) struct Links {
+    streams: DashMap<Party, Arc<Link>>,
+    /// The last numbers at the start, by lane, of those who have not said Hello since.
+    before: DashMap<Party, [u64; 4]>,
+}
 
 impl Links {
+    /// No stream yet, after a start with this state.
+    pub(crate) fn after(state: &State) -> Self {
+        let before = DashMap::new();
+        for (party, mailbox) in state.mailboxes() {
+            before.insert(party, Lane::ALL.map(|lane| mailbox.last(lane)));
+        }
+        Self { streams: DashMap::new(), before }
+    }
+
     /// Puts a new stream in place of the one before, which ends.
     pub(crate) fn enter(&self, link: Arc<Link>) {
-        if let Some(before) = self.0.insert(link.party, link) {
+        let party = link.party;
+        if let Some(before) = self.streams.insert(party, link) {
             before.end.cancel();
         }
+        // Last, so that at no moment less is under way than may have come through.
+        self.before.remove(&party);
     }
 
     /// The live stream of a mailbox.
     pub(crate) fn find(&self, party: Party) -> Option<Arc<Link>> {
-        self.0.get(&party).filter(|link| link.is_live()).map(|link| link.clone())
+        self.streams.get(&party).filter(|link| link.is_live()).map(|link| link.clone())
     }
 
     /// How many streams are live.
     pub(crate) fn count(&self) -> usize {
-        self.0.iter().filter(|link| link.is_live()).count()
+        self.streams.iter().filter(|link| link.is_live()).count()
     }
 
-    /// What is, or may be, on its way to every mailbox. The order of the table does not reach the result.
+    /// What is, or may be, on its way to every mailbox. The order of the tables does not reach the result.
     pub(crate) fn under_way(&self, state: &State) -> UnderWay {
         let mut under_way = UnderWay::new();
-        for link in &self.0 {
+        // First: whoever says Hello meanwhile is found in the one table or in the other.
+        for before in &self.before {
+            add(state, *before.key(), *before.value(), &mut under_way);
+        }
+        for link in &self.streams {
             state.add_under_way(&link.cursor(), &mut under_way);
-            for lane in Lane::ALL {
-                let received = link.received[lane.index()];
-                let delivered = state.mailbox(link.party).map_or(0, |mailbox| mailbox.delivered_up_to(lane));
-                if received > delivered {
-                    let handed = under_way.entry((link.party, lane)).or_default();
-                    *handed = received.max(*handed);
-                }
-            }
+            add(state, link.party, link.received, &mut under_way);
         }
         under_way
+    }
+}
+
+/// Adds numbers, by lane, that the bureau has or may have and did not sign for.
+fn add(state: &State, party: Party, numbers: [u64; 4], under_way: &mut UnderWay) {
+    for lane in Lane::ALL {
+        let number = numbers[lane.index()];
+        let delivered = state.mailbox(party).map_or(0, |mailbox| mailbox.delivered_up_to(lane));
+        if number > delivered {
+            let handed = under_way.entry((party, lane)).or_default();
+            *handed = number.max(*handed);
+        }
     }
 }
 
@@ -149,6 +175,17 @@ mod tests {
         assert_eq!(links.under_way(&state), UnderWay::from([((party, Lane::Normal), 7)]));
         links.enter(link(0));
         assert_eq!(links.under_way(&state), UnderWay::new(), "the bureau says that nothing came through");
+    }
+
+    #[test]
+    fn after_a_start_all_that_there_was_may_have_come_through() {
+        let state = State::default();
+        let party: Party = "FR".parse().unwrap();
+        let links = Links::default();
+        links.before.insert(party, [0, 0, 7, 0]);
+        assert_eq!(links.under_way(&state), UnderWay::from([((party, Lane::Normal), 7)]));
+        links.enter(link(3));
+        assert_eq!(links.under_way(&state), UnderWay::from([((party, Lane::Normal), 3)]));
     }
 
     #[test]

@@ -152,7 +152,7 @@ mod tests {
         let made = maker.make(stamp, &fired.made);
         let entry = pb::Entry {
             at_ms: stamp.at.as_millis(),
-            input: Some(pb::entry::Input::Tick(pb::Tick {})),
+            input: Some(pb::entry::Input::Tick(pb::Tick::default())),
             decision: encode_decision(&i247_router::Decision::Fired(fired)),
             made,
         };

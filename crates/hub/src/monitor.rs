@@ -1,15 +1,17 @@
 //! MonitorService: what operators ask. Counts and states from the views; a body is never shown.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use i247_model::{CountryCode, Identity, Kind, MessageId, Party, Reason, RecipientState, Refusal, Timestamp};
+use i247_model::{CountryCode, Kind, MessageId, Party, Reason, RecipientState, Refusal, Timestamp};
 use i247_router::Standing;
 use i247_wire::pb::monitor_service_server::MonitorService;
 use i247_wire::{pb, status};
 use tonic::{Request, Response, Status};
 
 use crate::core::Core;
+use crate::history::HistoryError;
+use crate::past::{self, Found};
 use crate::views::Views;
 
 /// The service.
@@ -29,11 +31,10 @@ impl MonitorService for Monitor {
                 *oldest = Some(oldest.map_or(message.accepted_at, |oldest| oldest.min(message.accepted_at)));
             }
         }
-        let links = views.state.directory().records().filter_map(|(identity, record)| {
-            let Identity::Bureau(country) = identity else { return None };
-            let party = Party::Bureau(*country);
+        let links = views.state.directory().bureaus().map(|(country, record)| {
+            let party = Party::Bureau(country);
             let (count, oldest) = queued.get(&party).copied().unwrap_or_default();
-            Some(pb::LinkSummary {
+            pb::LinkSummary {
                 party: party.to_string(),
                 connected: core.links.find(party).is_some(),
                 queued: count,
@@ -44,7 +45,7 @@ impl MonitorService for Monitor {
                     Standing::Revoked => "revoked",
                 }
                 .into(),
-            })
+            }
         });
         let links = links.collect();
         Ok(Response::new(pb::SummaryResponse {
@@ -63,22 +64,25 @@ impl MonitorService for Monitor {
         request: Request<pb::OperationTallyRequest>,
     ) -> Result<Response<pb::OperationTallyResponse>, Status> {
         let name = request.into_inner().operation;
-        Ok(Response::new(tally(&self.0.views(), &name)))
+        let tallied = past::ask(&self.0, move |views| tally(views, &name)).await;
+        tallied.map(Response::new).map_err(|refusal| status(&refusal))
     }
 
     async fn trace(&self, request: Request<pb::TraceRequest>) -> Result<Response<pb::TraceResponse>, Status> {
         let prefix = request.into_inner().id;
-        let views = self.0.views();
-        let found = views.history.with_prefix(&prefix, 2);
-        let [id] = found.as_slice() else {
+        let found = past::ask(&self.0, move |views| {
+            let found = past::with_prefix(views, &prefix, 2)?;
+            let [id] = found.as_slice() else { return Ok(None) };
+            Ok(past::find_whole(views, id)?.map(|found| (id.clone(), found)))
+        });
+        let Some((id, found)) = found.await.map_err(|refusal| status(&refusal))? else {
             return Err(status(&Refusal::of(Reason::UnknownReference, "id")));
         };
-        let item =
-            views.history.item(id).ok_or_else(|| status(&Refusal::of(Reason::UnknownReference, "id")))?;
+        let item = &found.item;
         let decided = if item.refused.is_some() { "refused" } else { "accepted" };
         let mut events = vec![pb::TraceEvent {
             at_ms: item.at.as_millis(),
-            position: item.position,
+            position: item.place.position,
             party: "IPSG".into(),
             event: decided.into(),
         }];
@@ -89,7 +93,7 @@ impl MonitorService for Monitor {
             event: event.state.to_string(),
         }));
         Ok(Response::new(pb::TraceResponse {
-            status: views.status(id),
+            status: found.status(),
             kind: item.kind.to_string(),
             sender: id.sender.to_string(),
             refers_to: item.refers_to.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -100,30 +104,32 @@ impl MonitorService for Monitor {
 }
 
 /// Counts an operation from what the log holds of it.
-fn tally(views: &Views, name: &str) -> pb::OperationTallyResponse {
+fn tally(views: &RwLock<Views>, name: &str) -> Result<pb::OperationTallyResponse, HistoryError> {
     let mut tally = Tally::default();
-    let operation = views.history.operation(name);
-    for id in operation.into_iter().flat_map(|operation| &operation.messages) {
-        tally.count(views, id);
+    let operation = past::operation(views, name)?;
+    for id in operation.messages.iter().filter_map(|id| id.parse().ok()) {
+        if let Some(found) = past::find(views, &id)? {
+            tally.count(&id, &found);
+        }
     }
     tally.latencies.sort_unstable();
     let percentile = |percent: usize| {
         let last = tally.latencies.len().saturating_sub(1);
         tally.latencies.get(last * percent / 100).copied().unwrap_or_default()
     };
-    pb::OperationTallyResponse {
+    Ok(pb::OperationTallyResponse {
         participants: u32::try_from(tally.participants.len()).unwrap_or(u32::MAX),
-        seats: operation.map_or(0, |operation| u32::try_from(operation.seats.len()).unwrap_or(u32::MAX)),
+        seats: u32::try_from(operation.seats.len()).unwrap_or(u32::MAX),
         delivery_p50_ms: percentile(50),
         delivery_p99_ms: percentile(99),
         first_accepted_at_ms: tally.first.map_or(0, Timestamp::as_millis),
         last_accepted_at_ms: tally.last.map_or(0, Timestamp::as_millis),
         reminders: tally.kinds.get(&Kind::Reminder).map_or(0, |kind| kind.accepted),
         escalations: tally.kinds.get(&Kind::Escalation).map_or(0, |kind| kind.accepted),
-        receipts: views.receipts,
+        receipts: views.read().unwrap_or_else(PoisonError::into_inner).receipts,
         kinds: tally.kinds.into_values().collect(),
         countries: tally.countries.into_values().collect(),
-    }
+    })
 }
 
 #[derive(Default)]
@@ -137,8 +143,8 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, views: &Views, id: &MessageId) {
-        let Some(item) = views.history.item(id) else { return };
+    fn count(&mut self, id: &MessageId, found: &Found) {
+        let item = &found.item;
         self.participants.extend(id.sender.party().country());
         let kind = self
             .kinds
@@ -154,7 +160,7 @@ impl Tally {
         let delivered = item.events.iter().filter(|event| event.state == RecipientState::Delivered);
         let countries = delivered.filter(|event| event.party != Party::Secretariat);
         self.latencies.extend(countries.map(|event| millis(event.at.since(item.at))));
-        let Some((message, _)) = views.message(id) else { return };
+        let Some(message) = &found.message else { return };
         for (party, recipient) in &message.recipients {
             kind.deliveries += 1;
             kind.delivered += u64::from(recipient.state.has_it());

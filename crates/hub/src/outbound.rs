@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use i247_model::{Hash, Kind};
-use i247_router::{Delivery, Gap};
+use i247_model::Hash;
+use i247_router::{Delivery, Gap, MessageRef};
 use i247_wire::pb;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -14,10 +15,17 @@ use tonic::Status;
 
 use crate::core::Core;
 use crate::links::Link;
+use crate::past;
 use crate::recent::Stored;
 
 /// At most so many deliveries are picked before results and the end of the stream are looked at again.
 const PICKED_MAX: u32 = 64;
+
+/// An entry that cannot be read is looked at again after so long, then twice as long each time.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// But not longer than this.
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(60);
 
 /// Frames on their way to one bureau.
 pub(crate) type Frames = mpsc::Sender<Result<pb::ConnectResponse, Status>>;
@@ -33,9 +41,28 @@ pub(crate) struct Outbound {
 /// The bureau is gone.
 pub(crate) struct Gone;
 
-/// Passes results on as they come. A task of its own, so that deliveries never hold them up.
-pub(crate) async fn send_results(mut results: mpsc::Receiver<pb::SubmitResult>, frames: Frames) {
+/// Passes results on as they come, each behind the certificates of the key that signed it. A task of its own, so that
+/// deliveries never hold them up.
+pub(crate) async fn send_results(
+    core: Arc<Core>,
+    mut results: mpsc::Receiver<pb::SubmitResult>,
+    frames: Frames,
+) {
+    let mut introduced = None;
     while let Some(result) = results.recv().await {
+        if let Some(pb::submit_result::Result::Acceptance(signed)) = &result.result
+            && let Some(key) = Hash::from_slice(&signed.key_id)
+            && introduced.replace(key) != Some(key)
+        {
+            let known = core.views().signers.find(&key).map(|known| known.chains.clone());
+            for certificates in known.unwrap_or_default() {
+                let introduction =
+                    pb::connect_response::Frame::Introduction(pb::Introduction { certificates });
+                if frames.send(Ok(response(introduction))).await.is_err() {
+                    return;
+                }
+            }
+        }
         if frames.send(Ok(response(pb::connect_response::Frame::Result(result)))).await.is_err() {
             return;
         }
@@ -48,8 +75,9 @@ pub(crate) async fn send_progress(core: Arc<Core>, link: Arc<Link>, frames: Fram
         link.news.notified().await;
         i247_node::sleep(core.progress_wait).await;
         for id in link.take_progress() {
-            let status = core.views().status(&id);
-            if let Some(status) = status {
+            // What cannot be read is said by the next that changes, or when the sender asks.
+            let statuses = past::statuses(&core, vec![id]).await.unwrap_or_default();
+            for status in statuses {
                 let progress = pb::Progress { status: Some(status) };
                 if frames.send(Ok(response(pb::connect_response::Frame::Progress(progress)))).await.is_err() {
                     return;
@@ -62,10 +90,6 @@ pub(crate) async fn send_progress(core: Arc<Core>, link: Arc<Link>, frames: Fram
 impl Outbound {
     /// Sends until the stream ends.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let hub = self.core.chain.clone();
-        if self.introduce_chain(hub).await.is_err() {
-            return;
-        }
         loop {
             if self.deliver().await.is_err() {
                 return;
@@ -125,11 +149,7 @@ impl Outbound {
             };
             frame.content = Some(pb::delivery::Content::Gap(gap.into()));
         } else {
-            let found = self.core.recent.find(&*self.core.ledger, message).await;
-            let Stored { at, envelope } = match found {
-                Ok(stored) => stored,
-                Err(refusal) => return self.farewell(refusal).await,
-            };
+            let Stored { at, envelope } = self.stored(message).await?;
             self.introduce(&envelope).await?;
             frame.accepted_at_ms = at.as_millis();
             frame.content = Some(pb::delivery::Content::Envelope(envelope));
@@ -137,13 +157,26 @@ impl Outbound {
         self.frame(pb::connect_response::Frame::Delivery(frame)).await
     }
 
+    /// The message, when it can be read. Nothing behind it is handed out before: a mailbox has no holes, and what was
+    /// accepted is not passed over. The hub is not ready meanwhile; its operator was told where the log is damaged.
+    async fn stored(&self, message: MessageRef) -> Result<Stored, Gone> {
+        let mut pause = LOOK_AGAIN;
+        loop {
+            if let Ok(stored) = self.core.recent.find(&*self.core.ledger, message).await {
+                return Ok(stored);
+            }
+            // Dropping either loses nothing.
+            tokio::select! {
+                () = i247_node::sleep_on(&*self.core.clock, pause) => {}
+                () = self.frames.closed() => return Err(Gone),
+            }
+            pause = (pause * 2).min(LOOK_AGAIN_MAX);
+        }
+    }
+
     /// Introduces the signer of an envelope by all its certificates, each once on this stream.
     async fn introduce(&mut self, envelope: &pb::Envelope) -> Result<(), Gone> {
         let Ok(header) = i247_wire::decode_header(&envelope.header) else { return Ok(()) };
-        let of_the_hub = matches!(header.kind, Kind::Reminder | Kind::Escalation);
-        if of_the_hub {
-            return Ok(());
-        }
         let chains = {
             let views = self.core.views();
             let known = views.signers.find_at(&header.key_id, header.signed_at);
@@ -160,11 +193,6 @@ impl Outbound {
 
     async fn introduce_chain(&self, certificates: Vec<Bytes>) -> Result<(), Gone> {
         self.frame(pb::connect_response::Frame::Introduction(pb::Introduction { certificates })).await
-    }
-
-    async fn farewell(&self, refusal: i247_model::Refusal) -> Result<(), Gone> {
-        self.frame(pb::connect_response::Frame::Farewell((&refusal).into())).await?;
-        Err(Gone)
     }
 
     async fn frame(&self, frame: pb::connect_response::Frame) -> Result<(), Gone> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dashmap::DashMap;
-use i247_model::Party;
+use i247_model::Identity;
 
 /// How many seconds' worth of tokens a bucket holds.
 const BURST_SECONDS: u64 = 2;
@@ -12,7 +12,7 @@ const BURST_SECONDS: u64 = 2;
 #[derive(Debug)]
 pub(crate) struct Quotas {
     per_second: u64,
-    buckets: DashMap<Party, Bucket>,
+    buckets: DashMap<Identity, Bucket>,
 }
 
 #[derive(Debug)]
@@ -30,9 +30,9 @@ impl Quotas {
     /// Takes `count` tokens, or says how long to wait before asking again.
     ///
     /// A bucket may go below zero by one batch, so that a batch larger than what is left is not put off for ever.
-    pub(crate) fn take(&self, party: Party, count: usize, now: Duration) -> Result<(), Duration> {
+    pub(crate) fn take(&self, member: &Identity, count: usize, now: Duration) -> Result<(), Duration> {
         let full = self.per_second * BURST_SECONDS * 1000;
-        let mut bucket = self.buckets.entry(party).or_insert(Bucket { level: full, filled_at: now });
+        let mut bucket = self.buckets.entry(member.clone()).or_insert(Bucket { level: full, filled_at: now });
         let passed = now.saturating_sub(bucket.filled_at).as_millis();
         let poured = self.per_second.saturating_mul(u64::try_from(passed).unwrap_or(u64::MAX));
         bucket.level = bucket.level.saturating_add(poured).min(full);
@@ -52,11 +52,12 @@ mod tests {
     #[test]
     fn a_member_that_floods_waits_and_the_others_do_not() {
         let quotas = Quotas::new(10);
-        let (flood, calm): (Party, Party) = ("FR".parse().unwrap(), "BR".parse().unwrap());
+        let flood: Identity = "spiffe://i247.test/ncb/fr".parse().unwrap();
+        let calm: Identity = "spiffe://i247.test/gs/reviewer/lena".parse().unwrap();
         let start = Duration::from_secs(50);
-        assert_eq!(quotas.take(flood, 20, start), Ok(()));
-        assert_eq!(quotas.take(flood, 1, start), Err(Duration::from_millis(100)));
-        assert_eq!(quotas.take(calm, 1, start), Ok(()));
-        assert_eq!(quotas.take(flood, 1, start + Duration::from_millis(100)), Ok(()));
+        assert_eq!(quotas.take(&flood, 20, start), Ok(()));
+        assert_eq!(quotas.take(&flood, 1, start), Err(Duration::from_millis(100)));
+        assert_eq!(quotas.take(&calm, 1, start), Ok(()));
+        assert_eq!(quotas.take(&flood, 1, start + Duration::from_millis(100)), Ok(()));
     }
 }

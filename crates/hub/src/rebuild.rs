@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use i247_ledger::disk::Disk;
-use i247_ledger::snapshot::Snapshots;
 use i247_ledger::{Blocking, CloseError, Options, Segments};
 use i247_trust::Root;
 
-use crate::recover::{RecoverError, replay, snapshot};
-use crate::views::Views;
+use crate::archive::{Archive, Limits};
+use crate::config::Config;
+use crate::recover::{RecoverError, catch_up};
 
 /// What was rebuilt.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,7 +29,7 @@ pub enum RebuildError {
     /// The log cannot be opened, read or understood.
     #[error("the log cannot be used")]
     Recover(#[from] RecoverError),
-    /// A snapshot cannot be removed.
+    /// A snapshot or a run cannot be removed.
     #[error("{}: not accessible", path.display())]
     File {
         /// Which file or directory.
@@ -43,7 +43,8 @@ pub enum RebuildError {
     Close(#[from] CloseError),
 }
 
-/// Removes the snapshots beside the log in `dir`, reads the log from its first entry, and stores a new snapshot.
+/// Removes the snapshots and the runs of history beside the log in `dir`, reads the log from its first entry, and stores
+/// all of it anew.
 /// It takes the lock of the directory: while a hub runs there, it is refused.
 ///
 /// # Errors
@@ -59,25 +60,13 @@ pub async fn rebuild(
 ) -> Result<Rebuilt, RebuildError> {
     let options = Options { blocking: blocking.clone(), ..Options::default() };
     let (ledger, _) = Segments::open(disk.clone(), dir, options).map_err(RecoverError::from)?;
-    let snapshots_removed = remove_snapshots(&*disk, dir)?;
-    let mut views = Views::new(root);
-    replay(&ledger, &mut views).await?;
-    if let Some(made) = snapshot(&views) {
-        Snapshots::new(disk, dir, blocking).store(made).await.map_err(RecoverError::from)?;
-    }
-    ledger.close().await?;
-    Ok(Rebuilt { digest: views.digest(), entries: views.position, snapshots_removed })
-}
-
-fn remove_snapshots(disk: &dyn Disk, dir: &Path) -> Result<u64, RebuildError> {
+    let limits = Limits::of(&Config::default());
+    let archive = Archive::new(disk, dir, blocking, limits);
     let failed = |source| RebuildError::File { path: dir.to_owned(), source };
-    let mut removed = 0;
-    for name in disk.list(dir).map_err(failed)? {
-        if name.starts_with("snapshot-") {
-            disk.remove(&dir.join(&name)).map_err(failed)?;
-            removed += 1;
-        }
-    }
-    disk.sync_dir(dir).map_err(failed)?;
-    Ok(removed)
+    let snapshots_removed = archive.throw_away().map_err(failed)?;
+    let mut views = catch_up(&ledger, &archive, &root).await?;
+    archive.store_own(&mut views).await.map_err(RecoverError::from)?;
+    let digest = views.digest().map_err(RecoverError::from)?;
+    ledger.close().await?;
+    Ok(Rebuilt { digest, entries: views.position, snapshots_removed })
 }

@@ -1,18 +1,24 @@
-//! The newest messages in memory, so that a fan-out does not read the log once for each recipient.
+//! The newest messages in memory, so that a fan-out does not read the log once for each recipient; the others are
+//! read. What cannot be read is named, once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use i247_ledger::{Ledger, Position};
+use i247_ledger::{Body, Ledger, Position, ReadError, Record};
 use i247_model::{Reason, Refusal, Timestamp};
 use i247_router::MessageRef;
 use i247_wire::pb;
 use prost::Message as _;
+use tokio::sync::watch;
 
+use crate::gauges::Counters;
 use crate::views::envelope_of;
 
 /// How much is kept, in bytes.
 const KEPT_BYTES: usize = 32 * 1024 * 1024;
+
+/// So many positions of entries, and of bodies, are named at most.
+const NAMED_MAX: usize = 1024;
 
 /// A message and the stamp of its entry.
 #[derive(Clone, Debug)]
@@ -22,8 +28,15 @@ pub(crate) struct Stored {
 }
 
 /// The newest messages.
-#[derive(Debug, Default)]
-pub(crate) struct Recent(Mutex<Kept>);
+#[derive(Debug)]
+pub(crate) struct Recent {
+    kept: Mutex<Kept>,
+    counters: Counters,
+    /// Entries that somebody asked for and that cannot be read.
+    unreadable: watch::Sender<BTreeSet<u64>>,
+    /// Entries whose body is damaged.
+    bodies: Mutex<BTreeSet<u64>>,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -32,9 +45,24 @@ struct Kept {
 }
 
 impl Recent {
+    pub(crate) fn new(counters: Counters) -> Self {
+        Self {
+            kept: Mutex::default(),
+            counters,
+            unreadable: watch::Sender::new(BTreeSet::new()),
+            bodies: Mutex::default(),
+        }
+    }
+
+    /// The positions of entries that somebody asked for and that cannot be read. While there are any, an operator must
+    /// act.
+    pub(crate) fn unreadable(&self) -> watch::Receiver<BTreeSet<u64>> {
+        self.unreadable.subscribe()
+    }
+
     /// Keeps a message; the oldest make room.
     pub(crate) fn keep(&self, at: MessageRef, stored: Stored) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.bytes += size(&stored);
         kept.messages.insert((at.position, at.n), stored);
         while kept.bytes > KEPT_BYTES {
@@ -43,32 +71,171 @@ impl Recent {
         }
     }
 
-    /// A message, from memory or from the log.
+    /// A message, from memory or from the log. One whose body is damaged comes without it, as if that were erased:
+    /// who sent it, and what it refers to, is still true.
     ///
     /// # Errors
     /// `READ_ONLY` when the log cannot be read, `MALFORMED` when there is no message.
     pub(crate) async fn find(&self, ledger: &dyn Ledger, at: MessageRef) -> Result<Stored, Refusal> {
-        let kept =
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).messages.get(&(at.position, at.n)).cloned();
-        if let Some(stored) = kept {
+        if let Some(stored) = self.kept(at) {
             return Ok(stored);
         }
-        let records = ledger.read(Position(at.position), 1, usize::MAX).await.map_err(|error| {
-            tracing::error!(position = at.position, %error, "cannot read the log");
-            Refusal::of(Reason::ReadOnly, "position")
-        })?;
-        let record = records
-            .into_iter()
-            .find(|record| record.position.0 == at.position)
-            .ok_or_else(|| Refusal::of(Reason::Malformed, "position"))?;
-        let entry =
-            pb::Entry::decode(record.entry.clone()).map_err(|_| Refusal::of(Reason::Malformed, "entry"))?;
-        Ok(Stored { at: Timestamp::from_millis(entry.at_ms), envelope: envelope_of(&record, at.n)? })
+        let found = match ledger.read(Position(at.position), 1, usize::MAX).await {
+            // Nothing is wrong with the log: the hub stops.
+            Err(ReadError::Cancelled) => return Err(Refusal::of(Reason::ReadOnly, "position")),
+            Err(error) => Err((Refusal::of(Reason::ReadOnly, "position"), error.to_string())),
+            Ok(records) => {
+                let record = records.into_iter().find(|record| record.position.0 == at.position);
+                message(record, at).map_err(|refusal| (refusal, "it holds no such message".into()))
+            }
+        };
+        match found {
+            Ok((stored, body_damaged)) => {
+                self.readable(at.position);
+                if body_damaged {
+                    self.name_body(at.position);
+                }
+                Ok(stored)
+            }
+            Err((refusal, why)) => {
+                self.name(at.position, &why);
+                Err(refusal)
+            }
+        }
     }
+
+    fn kept(&self, at: MessageRef) -> Option<Stored> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.messages.get(&(at.position, at.n)).cloned()
+    }
+
+    fn name(&self, position: u64, why: &str) {
+        let named =
+            self.unreadable.send_if_modified(|named| named.len() < NAMED_MAX && named.insert(position));
+        if named {
+            self.counters.unreadable("entry");
+            tracing::error!(position, why, "an entry cannot be read: who should get it waits for it");
+        }
+    }
+
+    fn readable(&self, position: u64) {
+        if self.unreadable.send_if_modified(|named| named.remove(&position)) {
+            tracing::info!(position, "the entry can be read again");
+        }
+    }
+
+    fn name_body(&self, position: u64) {
+        let mut named = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.len() < NAMED_MAX && named.insert(position) {
+            self.counters.unreadable("body");
+            tracing::error!(position, "a body is damaged: its message is delivered without it");
+        }
+    }
+}
+
+/// The message in a record, and whether its body is damaged.
+fn message(record: Option<Record>, at: MessageRef) -> Result<(Stored, bool), Refusal> {
+    let record = record.ok_or_else(|| Refusal::of(Reason::Malformed, "position"))?;
+    let entry =
+        pb::Entry::decode(record.entry.clone()).map_err(|_| Refusal::of(Reason::Malformed, "entry"))?;
+    let stored = Stored { at: Timestamp::from_millis(entry.at_ms), envelope: envelope_of(&record, at.n)? };
+    Ok((stored, matches!(record.body, Body::Damaged)))
 }
 
 fn size(stored: &Stored) -> usize {
     // What a small message costs beside its bytes.
     const OVERHEAD: usize = 512;
     stored.envelope.header.len() + stored.envelope.body.len() + OVERHEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use i247_ledger::{AppendError, Draft, EraseError, Memory};
+    use opentelemetry::metrics::MeterProvider as _;
+
+    use super::*;
+
+    /// A log whose entries cannot be read while it is broken; a body comes as it is told.
+    #[derive(Debug)]
+    struct Trouble {
+        log: Memory,
+        broken: Mutex<bool>,
+        body: Option<Body>,
+    }
+
+    #[async_trait::async_trait]
+    impl Ledger for Trouble {
+        fn end(&self) -> Position {
+            self.log.end()
+        }
+        fn watch_end(&self) -> watch::Receiver<Position> {
+            self.log.watch_end()
+        }
+        async fn append(&self, after: Position, group: Vec<Draft>) -> Result<Position, AppendError> {
+            self.log.append(after, group).await
+        }
+        async fn read(&self, from: Position, max: usize, bytes: usize) -> Result<Vec<Record>, ReadError> {
+            if *self.broken.lock().unwrap() {
+                return Err(ReadError::Io { file: "0000000001.log".into(), kind: std::io::ErrorKind::Other });
+            }
+            let mut records = self.log.read(from, max, bytes).await?;
+            for record in &mut records {
+                record.body = self.body.clone().unwrap_or(record.body.clone());
+            }
+            Ok(records)
+        }
+        async fn erase(&self, position: Position) -> Result<(), EraseError> {
+            self.log.erase(position).await
+        }
+    }
+
+    const AT: MessageRef = MessageRef { position: 1, n: 0 };
+
+    async fn trouble(broken: bool, body: Option<Body>) -> Trouble {
+        let log = Memory::new();
+        let submission = pb::Submission {
+            header: "header".into(),
+            signature: Some(pb::Signature::default()),
+            lifted: None,
+        };
+        let entry =
+            pb::Entry { input: Some(pb::entry::Input::Submission(submission)), ..pb::Entry::default() };
+        let draft = Draft { entry: entry.encode_to_vec().into(), body: Some("body".into()) };
+        log.append(Position::START, vec![draft]).await.unwrap();
+        Trouble { log, broken: Mutex::new(broken), body }
+    }
+
+    fn recent() -> Recent {
+        let meter = opentelemetry::metrics::noop::NoopMeterProvider::new().meter("test");
+        Recent::new(Counters::new(&meter))
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_cannot_be_read_is_named_once_until_it_can() {
+        let (recent, log) = (recent(), trouble(true, None).await);
+        let mut unreadable = recent.unreadable();
+        for _ in 0..3 {
+            assert_eq!(recent.find(&log, AT).await.unwrap_err().reason, Reason::ReadOnly);
+        }
+        assert!(unreadable.has_changed().unwrap());
+        assert_eq!(*unreadable.borrow_and_update(), BTreeSet::from([1]));
+        assert!(recent.find(&log, AT).await.is_err());
+        assert!(!unreadable.has_changed().unwrap(), "it was named before");
+        *log.broken.lock().unwrap() = false;
+        assert_eq!(recent.find(&log, AT).await.unwrap().envelope.body, "body");
+        assert!(unreadable.borrow_and_update().is_empty());
+        assert!(recent.find(&log, MessageRef { position: 1, n: 2 }).await.is_err());
+        assert_eq!(unreadable.borrow_and_update().len(), 1, "what holds no message is named too");
+    }
+
+    #[tokio::test]
+    async fn a_damaged_body_is_named_and_the_rest_is_served() {
+        let (recent, log) = (recent(), trouble(false, Some(Body::Damaged)).await);
+        for _ in 0..2 {
+            let stored = recent.find(&log, AT).await.unwrap();
+            assert_eq!((&stored.envelope.header[..], &stored.envelope.body[..]), (&b"header"[..], &b""[..]));
+        }
+        assert_eq!(*recent.bodies.lock().unwrap(), BTreeSet::from([1]));
+        assert!(recent.unreadable().borrow().is_empty());
+    }
 }

@@ -1,11 +1,11 @@
 //! Opening a hub's data: the log, the newest snapshot, the entries after it. And the log's first entry.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use i247_ledger::disk::Disk;
-use i247_ledger::snapshot::{Snapshot, SnapshotError, Snapshots};
 use i247_ledger::{
     AppendError, Blocking, Draft, Ledger, OpenError, Opened, Options, Position, ReadError, Segments,
 };
@@ -15,7 +15,9 @@ use i247_trust::{Credentials, Root};
 use i247_wire::pb;
 use prost::Message as _;
 
-use crate::views::{EntryError, SNAPSHOT_VERSION, Views};
+use crate::archive::{Archive, Limits, StoreError};
+use crate::history::HistoryError;
+use crate::views::{EntryError, Views};
 
 /// Entries that are read at once.
 const READ_RECORDS: usize = 1024;
@@ -38,44 +40,81 @@ pub enum RecoverError {
     /// The first entry cannot be written.
     #[error("the log cannot be begun")]
     Begin(#[from] AppendError),
-    /// The snapshots cannot be read.
-    #[error("the snapshots cannot be read")]
-    Snapshot(#[from] SnapshotError),
+    /// Snapshots and history cannot be read or written.
+    #[error("what lies beside the log cannot be used")]
+    Store(#[from] StoreError),
+    /// What is of no use beside the log cannot be removed.
+    #[error("what lies beside the log is of no use and cannot be removed")]
+    ThrowAway(#[source] io::Error),
 }
 
-/// The log, its snapshots and its views.
+impl From<HistoryError> for RecoverError {
+    fn from(error: HistoryError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// The log, what lies beside it, and its views.
 pub(crate) struct Recovered {
     pub(crate) ledger: Arc<Segments>,
-    pub(crate) snapshots: Snapshots,
+    pub(crate) archive: Arc<Archive>,
     pub(crate) views: Views,
 }
 
-/// Opens the data directory and brings the views up to the end of the log.
+/// Opens the data directory and brings the views up to the end of the log: from the newest snapshot and the runs that it
+/// needs, or, when they are of no use, from the log's first entry.
 pub(crate) async fn recover(
     disk: Arc<dyn Disk>,
     blocking: Arc<dyn Blocking>,
     dir: &Path,
     options: Options,
+    limits: Limits,
     root: &Root,
 ) -> Result<Recovered, RecoverError> {
     let (ledger, opened) = Segments::open(disk.clone(), dir, options)?;
     report(&opened);
-    let snapshots = Snapshots::new(disk, dir, blocking);
-    let mut views = newest(&snapshots, ledger.end(), root).await?;
-    replay(&ledger, &mut views).await?;
-    Ok(Recovered { ledger: Arc::new(ledger), snapshots, views })
+    let archive = Arc::new(Archive::new(disk, dir, blocking, limits));
+    let views = match catch_up(&ledger, &archive, root).await {
+        Err(RecoverError::Store(error)) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "snapshots and history are of no use; they are made anew from the log"
+            );
+            archive.throw_away().map_err(RecoverError::ThrowAway)?;
+            catch_up(&ledger, &archive, root).await?
+        }
+        views => views?,
+    };
+    Ok(Recovered { ledger: Arc::new(ledger), archive, views })
 }
 
-/// Applies every entry behind the views' position.
+/// The views at the end of the log.
 ///
 /// # Errors
-/// When the log cannot be read or understood.
-pub(crate) async fn replay(ledger: &dyn Ledger, views: &mut Views) -> Result<(), RecoverError> {
+/// When the log cannot be read or understood, or when what lies beside it cannot be used.
+pub(crate) async fn catch_up(
+    ledger: &dyn Ledger,
+    archive: &Archive,
+    root: &Root,
+) -> Result<Views, RecoverError> {
+    let mut views = archive.newest(ledger.end(), root).await?;
+    let from = views.position;
     while views.position < ledger.end().0 {
-        for record in ledger.read(Position(views.position).next(), READ_RECORDS, READ_BYTES).await? {
-            let taken = views.read(&record)?;
-            views.apply(&taken);
+        replay(ledger, &mut views).await?;
+        // Memory is bounded on the way too.
+        if archive.is_due(&views) {
+            archive.store_own(&mut views).await?;
         }
+    }
+    tracing::info!(from, to = views.position, "entries read");
+    Ok(views)
+}
+
+/// Applies the next entries.
+async fn replay(ledger: &dyn Ledger, views: &mut Views) -> Result<(), RecoverError> {
+    for record in ledger.read(Position(views.position).next(), READ_RECORDS, READ_BYTES).await? {
+        let taken = views.read(&record)?;
+        views.apply(&taken)?;
     }
     Ok(())
 }
@@ -95,6 +134,7 @@ pub(crate) async fn begin(
         authority: credentials.signing_chain.last().cloned().unwrap_or_default(),
         previous_log_id: Bytes::new(),
         previous_end: 0,
+        certificates: credentials.signing_chain.clone(),
     };
     let decision = i247_router::Decision::Noted;
     let entry = pb::Entry {
@@ -105,24 +145,6 @@ pub(crate) async fn begin(
     };
     ledger.append(Position::START, vec![Draft { entry: entry.encode_to_vec().into(), body: None }]).await?;
     replay(ledger, views).await
-}
-
-/// The views as a snapshot.
-pub(crate) fn snapshot(views: &Views) -> Option<Snapshot> {
-    let state = match views.to_snapshot() {
-        Ok(state) => state.into(),
-        Err(error) => {
-            tracing::error!(%error, "cannot take a snapshot");
-            return None;
-        }
-    };
-    Some(Snapshot { position: Position(views.position), version: SNAPSHOT_VERSION, state })
-}
-
-async fn newest(snapshots: &Snapshots, end: Position, root: &Root) -> Result<Views, RecoverError> {
-    let found = snapshots.load(end).await?.snapshot.filter(|found| found.version == SNAPSHOT_VERSION);
-    let views = found.and_then(|found| Views::from_snapshot(&found.state, root.clone()));
-    Ok(views.unwrap_or_else(|| Views::new(root.clone())))
 }
 
 fn report(opened: &Opened) {

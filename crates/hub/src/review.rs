@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use i247_model::{Lane, NoticeId, Reason, Refusal};
+use i247_model::{Kind, Lane, MessageId, NoticeId, Reason, Refusal};
 use i247_node::Peer;
 use i247_router::Review as Pending;
 use i247_wire::pb::review_service_server::ReviewService;
@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status};
 
 use crate::core::Core;
 use crate::entry::hash_bytes;
+use crate::past;
 use crate::views::Views;
 
 /// Requests on one page.
@@ -30,12 +31,17 @@ impl ReviewService for Review {
     ) -> Result<Response<pb::ListPendingResponse>, Status> {
         let pb::ListPendingRequest { limit, after_request_id } = request.into_inner();
         let limit = if limit == 0 { PAGE_MAX } else { limit.min(PAGE_MAX) } as usize;
+        let after: Option<MessageId> = i247_wire::parsed_option(&after_request_id, "after_request_id")
+            .map_err(|refusal| status(&refusal))?;
+        let after = match after {
+            Some(id) => Some(place(&self.0, &id).await.map_err(|refusal| status(&refusal))?),
+            None => None,
+        };
         let views = self.0.views();
-        let mut waiting: Vec<&Pending> = views.state.reviews().collect();
-        waiting.sort_by_key(|review| (review.request.lane, review.at));
-        let after = waiting.iter().position(|review| review.request.to_string() == after_request_id);
-        let from = after.map_or(0, |at| at + 1);
-        let pending = waiting.into_iter().skip(from).take(limit).map(|review| pending(&views, review));
+        let behind = |review: &&Pending| after.is_none_or(|after| place_of(review) > after);
+        let mut waiting: Vec<&Pending> = views.state.reviews().filter(behind).collect();
+        waiting.sort_by_key(|review| place_of(review));
+        let pending = waiting.into_iter().take(limit).map(|review| pending(&views, review));
         Ok(Response::new(pb::ListPendingResponse { pending: pending.collect() }))
     }
 
@@ -112,11 +118,28 @@ impl ReviewService for Review {
         if envelopes.len() > DECIDED_MAX {
             return Err(status(&Refusal::of(Reason::TooLarge, "envelopes")));
         }
+        self.0.charge(&peer, envelopes.len()).map_err(|refusal| status(&refusal))?;
         let checked: Result<Vec<_>, Refusal> = self.0.check(envelopes, &peer).await.into_iter().collect();
         let messages = checked.map_err(|refusal| status(&refusal))?;
         let results = self.0.submit(messages).await.map_err(|refusal| status(&refusal))?;
         Ok(Response::new(pb::DecideResponse { results }))
     }
+}
+
+/// Where a request stands among those that wait: by lane, then as they came.
+fn place_of(review: &Pending) -> (Lane, u64) {
+    (review.request.lane, review.at.position)
+}
+
+/// Where a request stands, or stood before it was decided.
+///
+/// # Errors
+/// `UNKNOWN_REFERENCE` when there never was one, `READ_ONLY` when that cannot be said.
+async fn place(core: &Core, id: &MessageId) -> Result<(Lane, u64), Refusal> {
+    let found = past::entered(core, id).await?.filter(|found| found.item.kind == Kind::NoticeRequest);
+    found
+        .map(|found| (id.lane, found.item.place.position))
+        .ok_or_else(|| Refusal::of(Reason::UnknownReference, "after_request_id"))
 }
 
 fn pending(views: &Views, review: &Pending) -> pb::PendingNotice {

@@ -7,6 +7,8 @@
 //! `ahead` is the state as if all that is decided were durable. Nobody but this task sees it; when an append fails
 //! it is thrown away. It must not do anything that can wait on a bureau.
 
+mod before;
+mod keys;
 mod shut;
 
 use std::collections::BTreeMap;
@@ -15,10 +17,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use i247_ledger::{AppendError, Draft, Ledger, MAX_ENTRY_BYTES, Position};
-use i247_model::{Hash, Header, Kind, Lifted, MessageId, Reason, Receipts, Refusal, Timestamp};
+use i247_model::{Kind, Lifted, MessageId, Reason, Receipts, Refusal, Timestamp};
 use i247_node::Clock;
 use i247_router::{Decision, DirectoryChange, Effect, Input, Message, Stamp, State, Submission, decide};
-use i247_trust::Attested;
+use i247_trust::{Attested, Credentials};
 use i247_wire::pb;
 use prost::Message as _;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -28,6 +30,7 @@ use crate::answer::{Answers, Outcome};
 use crate::effects::Actor;
 use crate::entry::encode_decision;
 use crate::gauges::Counters;
+use crate::history::HistoryError;
 use crate::made::Maker;
 use crate::stamps::Stamps;
 use crate::views::{Taken, Views};
@@ -70,6 +73,9 @@ pub(crate) enum SequencerError {
     /// The log takes nothing more; what was not answered may or may not be in it.
     #[error("the log has stopped")]
     Log(#[source] AppendError),
+    /// History cannot be read: what is decided without it may be wrong.
+    #[error("history cannot be read")]
+    History(#[from] HistoryError),
 }
 
 /// The sequencer and what it needs.
@@ -83,6 +89,10 @@ pub(crate) struct Sequencer {
     pub(crate) actor: Actor,
     pub(crate) answers: Answers,
     pub(crate) maker: Maker,
+    /// What the hub signs with, as it is renewed.
+    pub(crate) own: watch::Receiver<Arc<Credentials>>,
+    /// The certificates of the key that signs now, as they stand in the log.
+    pub(crate) entered: Vec<Bytes>,
     /// Closed while a group is decided that must know what is under way.
     pub(crate) handing_out: Arc<tokio::sync::RwLock<()>>,
     /// False while the disk is full.
@@ -148,7 +158,9 @@ impl Sequencer {
     /// The stamp for this group; whether the wall clock is believed is said when that changes.
     fn stamp_now(&mut self) -> Timestamp {
         let before = self.stamps.astray();
-        let now = self.stamps.stamp(self.clock.now(), self.clock.monotonic());
+        // In this order: a machine that sleeps in between has a wall clock that is not believed once, not for ever.
+        let monotonic = self.clock.monotonic();
+        let now = self.stamps.stamp(self.clock.now(), monotonic);
         match (before, self.stamps.astray()) {
             (false, true) => tracing::error!(
                 "the wall clock went back or leapt ahead; stamps go on with monotonic time: set the clock right"
@@ -169,9 +181,10 @@ impl Sequencer {
             let left = self.ahead.next_deadline().map(|deadline| deadline.since(now));
             left.map(|left| left.clamp(Duration::from_millis(1), Duration::from_secs(1)))
         };
+        let clock = self.clock.clone();
         let alarm = async {
             match idle {
-                Some(idle) => i247_node::sleep(idle).await,
+                Some(idle) => i247_node::sleep_on(&*clock, idle).await,
                 None => std::future::pending().await,
             }
         };
@@ -201,6 +214,7 @@ impl Sequencer {
     }
 
     async fn commit(&mut self, gathered: Vec<Work>, due: bool, now: Timestamp) -> Result<(), SequencerError> {
+        let due = due || !self.new_chain().is_empty();
         let takes_back = |work: &Work| match work {
             Work::Submission { attested, .. } => {
                 matches!(attested.header().kind, Kind::Withdrawal | Kind::Cancellation)
@@ -218,7 +232,7 @@ impl Sequencer {
                 self.tick(&mut group, now);
             }
             for work in gathered.by_ref() {
-                self.decide(&mut group, work, now);
+                self.decide(&mut group, work, now)?;
                 if group.bytes > GROUP_BYTES {
                     break;
                 }
@@ -237,23 +251,23 @@ impl Sequencer {
 
     fn tick(&mut self, group: &mut Group, now: Timestamp) {
         let input = Input::Tick { under_way: self.actor.links.under_way(&self.ahead) };
-        let stamp = self.stamp(group, now);
+        let (stamp, chain) = (self.stamp(group, now), self.new_chain());
         if let Ok(decision) = decide(&self.ahead, stamp, &input)
-            && decision.is_entry()
+            && (decision.is_entry() || !chain.is_empty())
         {
-            let wire = pb::entry::Input::Tick(pb::Tick {});
-            let taken = Taken { stamp, input, decision, chain: Vec::new() };
+            let wire = pb::entry::Input::Tick(pb::Tick { certificates: chain.clone() });
+            let taken = Taken { stamp, input, decision, chain };
             if let Err(refusal) = self.enter(group, taken, wire, None) {
                 tracing::error!(%refusal, "deadlines are due that do not fit into an entry");
             }
         }
     }
 
-    fn decide(&mut self, group: &mut Group, work: Work, now: Timestamp) {
+    fn decide(&mut self, group: &mut Group, work: Work, now: Timestamp) -> Result<(), HistoryError> {
         let stamp = self.stamp(group, now);
         match work {
             Work::Submission { attested, lifted, answer } => {
-                self.submission(group, stamp, *attested, *lifted, answer)
+                self.submission(group, stamp, *attested, *lifted, answer)?;
             }
             Work::Receipts { signed, receipts } => {
                 let (party, input) = (receipts.party, Input::Receipts(receipts));
@@ -278,6 +292,7 @@ impl Sequencer {
                 }
             }
         }
+        Ok(())
     }
 
     fn submission(
@@ -287,7 +302,7 @@ impl Sequencer {
         attested: Attested,
         lifted: Lifted,
         answer: Answer,
-    ) {
+    ) -> Result<(), HistoryError> {
         let id = attested.header().id.clone();
         let header_hash = attested.header_hash();
         let span = tracing::info_span!("decide", message_id = %id, kind = %attested.header().kind, position = stamp.position);
@@ -303,7 +318,7 @@ impl Sequencer {
         let (header, envelope) = attested.into_parts();
         let takes_back = matches!(header.kind, Kind::Withdrawal | Kind::Cancellation);
         let input = Input::Submission(Box::new(Submission {
-            referred: self.referred(group, &header),
+            referred: self.referred(group, &header)?,
             under_way: if takes_back { self.actor.links.under_way(&self.ahead) } else { Default::default() },
             header,
             header_hash,
@@ -315,7 +330,7 @@ impl Sequencer {
                 Outcome::refused(id, refusal)
             }
             Ok(Decision::Answered(answered)) => Outcome::answered(id, &answered),
-            Ok(Decision::Older) => self.older(id, header_hash),
+            Ok(Decision::Older) => self.older(id, header_hash)?,
             Ok(decision) => {
                 let outcome = Outcome::decided(id.clone(), header_hash, stamp, &decision);
                 let taken = Taken { stamp, input, decision, chain: Vec::new() };
@@ -328,36 +343,7 @@ impl Sequencer {
             }
         };
         group.answers.push((answer, outcome));
-    }
-
-    /// A repetition from before the answers that the state keeps: the first answer stands in history.
-    fn older(&self, id: MessageId, header_hash: Hash) -> Outcome {
-        let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(item) = views.history.item(&id) else {
-            return Outcome::refused(id, Refusal::of(Reason::Behind, "id"));
-        };
-        if item.header_hash != Some(header_hash) {
-            return Outcome::refused(id, Refusal::of(Reason::NumberReused, "id"));
-        }
-        match (&item.refused, views.message(&id)) {
-            (None, Some((message, _))) => {
-                Outcome::accepted(id, header_hash, message.at.position, message.accepted_at, message.into())
-            }
-            (Some(refusal), _) => Outcome::refused(id, refusal.clone()),
-            (None, None) => Outcome::refused(id, Refusal::of(Reason::Behind, "id")),
-        }
-    }
-
-    /// The closed message that a header refers to: closed in this group, or before.
-    fn referred(&self, group: &Group, header: &Header) -> Option<Box<Message>> {
-        let id = header.refers_to.as_ref()?;
-        if self.ahead.message(id).is_some() {
-            return None;
-        }
-        if let Some(message) = group.closed.get(id) {
-            return Some(Box::new(message.clone()));
-        }
-        self.views.read().unwrap_or_else(PoisonError::into_inner).referred(header)
+        Ok(())
     }
 
     fn stamp(&self, group: &Group, at: Timestamp) -> Stamp {
@@ -409,7 +395,7 @@ impl Sequencer {
                 if !self.writable.send_replace(true) {
                     tracing::info!("there is room on the disk again");
                 }
-                self.act(group);
+                self.act(group)?;
                 Ok(None)
             }
             Err(AppendError::Full) => {
@@ -430,14 +416,18 @@ impl Sequencer {
     }
 
     /// The group is durable: the views take it in, and everyone concerned hears of it.
-    fn act(&mut self, group: Group) {
+    ///
+    /// # Errors
+    /// When history cannot be read. Nobody is answered: the next start finds the entries in the log.
+    fn act(&mut self, group: Group) -> Result<(), HistoryError> {
         let mut effects = Vec::new();
         {
             let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
             for pending in &group.entries {
-                effects.extend(views.apply(&pending.taken));
+                effects.extend(views.apply(&pending.taken)?);
             }
         }
+        self.take_key(&group);
         self.count(&group);
         for pending in group.entries {
             self.actor.keep(pending.taken.stamp, pending.message, pending.made);
@@ -449,6 +439,7 @@ impl Sequencer {
             drop(answer.send(Ok(position)));
         }
         self.actor.act(effects);
+        Ok(())
     }
 
     fn count(&self, group: &Group) {

@@ -54,6 +54,11 @@ impl Signers {
         known.chains.iter().rev().find(covers).or(known.chains.last()).cloned().unwrap_or_default()
     }
 
+    /// Whether this chain was taken in.
+    pub(crate) fn holds(&self, chain: &[Bytes]) -> bool {
+        self.by_key.values().flatten().any(|known| known.chains.iter().any(|held| held == chain))
+    }
+
     /// Takes a chain in. It was checked when it was entered; here it may be older than its certificates.
     ///
     /// # Errors

@@ -2,21 +2,28 @@
 //!
 //! Everything here can be thrown away and built again from the log. It must not decide.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
+use i247_ledger::runs::Runs;
 use i247_ledger::{Body, Record};
-use i247_model::{Header, Kind, MessageId, Reason, RecipientState, Refusal, Timestamp};
-use i247_router::{Decision, DirectoryAction, DirectoryChange, Effect, Input, Stamp, State, Submission};
+use i247_model::{Header, Kind, Lane, MessageId, Name, Reason, Refusal, Timestamp};
+use i247_router::{
+    Decision, DirectoryAction, DirectoryChange, Effect, Input, Made, Message, MessageRef, Place, Stamp,
+    State, Submission,
+};
 use i247_trust::{Root, header_hash, sha256};
 use i247_wire::{decode_header, pb};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
 use crate::entry::decode_decision;
-use crate::history::{History, Item};
+use crate::history::{History, HistoryError, Item};
+use crate::recover::RecoverError;
 use crate::signers::Signers;
 
 /// The views of the log up to a position.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Views {
     pub(crate) state: State,
     pub(crate) history: History,
@@ -29,29 +36,31 @@ pub(crate) struct Views {
     pub(crate) receipts: u64,
 }
 
-/// The version of [`Stored`]; snapshots of other versions are passed over.
-pub(crate) const SNAPSHOT_VERSION: u32 = 3;
+/// The version of [`Kept`] and of the rows in history's runs; snapshots of other versions are passed over.
+pub(crate) const SNAPSHOT_VERSION: u32 = 5;
 
-/// The views as a snapshot keeps them.
-#[derive(Deserialize)]
-struct Stored {
+/// The views as a snapshot keeps them: what is open. What is closed is in runs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Kept {
     state: State,
-    history: History,
+    open: BTreeMap<String, Item>,
     chains: Vec<Vec<Vec<u8>>>,
-    position: u64,
+    pub(crate) position: u64,
     at: Timestamp,
     receipts: u64,
 }
 
-/// The same fields in the same order, borrowed: the views are not copied to be written.
-#[derive(Serialize)]
-struct Storing<'a> {
-    state: &'a State,
-    history: &'a History,
-    chains: Vec<Vec<Vec<u8>>>,
-    position: u64,
-    at: Timestamp,
-    receipts: u64,
+impl Kept {
+    /// # Errors
+    /// Never for views that fit into memory; the type of the encoder says otherwise.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
+        postcard::to_stdvec(self)
+    }
+
+    /// What a snapshot of this version holds.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
 }
 
 /// An entry as the views take it in.
@@ -60,7 +69,7 @@ pub(crate) struct Taken {
     pub(crate) stamp: Stamp,
     pub(crate) input: Input,
     pub(crate) decision: Decision,
-    /// Signing certificates of an admission.
+    /// Signing certificates of an admission, or those with which the hub signs from here on.
     pub(crate) chain: Vec<Bytes>,
 }
 
@@ -86,99 +95,89 @@ impl Views {
     }
 
     /// Takes in one entry and says what is to be done about it.
-    pub(crate) fn apply(&mut self, taken: &Taken) -> Vec<Effect> {
+    ///
+    /// # Errors
+    /// When history cannot be read. The views are half changed then and of no more use.
+    pub(crate) fn apply(&mut self, taken: &Taken) -> Result<Vec<Effect>, HistoryError> {
+        let applied = self.take_in(taken);
+        if applied.is_err() {
+            self.history.break_off();
+        }
+        applied
+    }
+
+    fn take_in(&mut self, taken: &Taken) -> Result<Vec<Effect>, HistoryError> {
         let Taken { stamp, input, decision, chain } = taken;
         let effects = self.state.apply(*stamp, input, decision);
         self.position = stamp.position;
         self.at = stamp.at;
         match input {
-            Input::Submission(submission) => self.enter(*stamp, submission, decision),
+            Input::Submission(submission) => self.enter(*stamp, submission, decision)?,
             Input::Receipts(_) => self.receipts += 1,
-            Input::DirectoryChange(_) if !chain.is_empty() => {
-                // Checked before it was entered; a chain that is not good any more signs nothing.
-                if let Err(error) = self.signers.admit(chain.clone(), stamp.at) {
-                    tracing::warn!(position = stamp.position, %error, "an admitted certificate is not good");
-                }
-            }
             Input::Genesis { .. } | Input::DirectoryChange(_) | Input::Tick { .. } => {}
+        }
+        // Checked before it was entered; a chain that is not good any more signs nothing.
+        if !chain.is_empty()
+            && let Err(error) = self.signers.admit(chain.clone(), stamp.at)
+        {
+            tracing::warn!(position = stamp.position, %error, "an entered certificate is not good");
         }
         if let Decision::Fired(fired) = decision {
             for made in &fired.made {
-                let mut item = item(*stamp, made.kind, Some(made.refers_to.clone()));
-                item.operation =
-                    self.history.item(&made.refers_to).and_then(|request| request.operation.clone());
-                self.history.enter(made.id.clone(), item, None);
-                for place in &made.places {
-                    self.history.place(place.party, made.id.lane, place.number, &made.id);
-                }
+                self.enter_made(*stamp, made)?;
             }
         }
-        self.observe(*stamp, &effects);
-        effects
+        self.observe(*stamp, &effects)?;
+        Ok(effects)
     }
 
-    /// A digest over every view, equal for equal logs.
-    pub(crate) fn digest(&self) -> String {
-        sha256(&[&self.to_snapshot().unwrap_or_default()]).to_string()
-    }
-
-    /// The views as a snapshot keeps them.
+    /// A digest over every view, equal for equal logs however much of history is on disk.
     ///
     /// # Errors
-    /// Never for views that fit into memory; the type of the encoder says otherwise.
-    pub(crate) fn to_snapshot(&self) -> Result<Vec<u8>, postcard::Error> {
-        postcard::to_stdvec(&Storing {
-            state: &self.state,
-            history: &self.history,
+    /// When history cannot be read.
+    pub(crate) fn digest(&self) -> Result<String, HistoryError> {
+        let kept = self.keep().encode().map_err(|_| HistoryError::Row)?;
+        let mut digest = sha256(&[&kept]);
+        self.history.each_row(|key, value| {
+            let lengths = [key.len() as u64, value.len() as u64].map(u64::to_le_bytes);
+            digest = sha256(&[digest.as_bytes(), &lengths[0], &lengths[1], key, value]);
+        })?;
+        Ok(digest.to_string())
+    }
+
+    /// A copy of what is open, for a snapshot.
+    pub(crate) fn keep(&self) -> Kept {
+        Kept {
+            state: self.state.clone(),
+            open: self.history.open().clone(),
             chains: self.signers.chains(),
             position: self.position,
             at: self.at,
             receipts: self.receipts,
-        })
+        }
     }
 
-    /// The views of a snapshot; none when it is not of this version or not of this authority.
-    pub(crate) fn from_snapshot(bytes: &[u8], root: Root) -> Option<Self> {
-        let stored: Stored = postcard::from_bytes(bytes).ok()?;
+    /// The views of a snapshot and the runs up to it; none when it is not of this authority.
+    pub(crate) fn of(kept: Kept, root: Root, runs: Runs) -> Option<Self> {
+        let Kept { state, open, chains, position, at, receipts } = kept;
         let mut signers = Signers::new(root);
-        for chain in stored.chains {
-            signers.admit(chain.into_iter().map(Bytes::from).collect(), stored.at).ok()?;
+        for chain in chains {
+            signers.admit(chain.into_iter().map(Bytes::from).collect(), at).ok()?;
         }
-        let Stored { state, history, position, at, receipts, .. } = stored;
-        Some(Self { state, history, signers, position, at, receipts })
-    }
-
-    /// A message, open or closed, and whether it is closed.
-    pub(crate) fn message(&self, id: &MessageId) -> Option<(&i247_router::Message, bool)> {
-        if let Some(message) = self.state.message(id) {
-            return Some((message, false));
-        }
-        self.history.closed(id).map(|message| (message, true))
-    }
-
-    /// Where a message stands, as its sender hears it.
-    pub(crate) fn status(&self, id: &MessageId) -> Option<pb::MessageStatus> {
-        let (message, closed) = self.message(id)?;
-        let recipients = message.recipients.iter().map(|(party, recipient)| pb::RecipientStatus {
-            party: party.to_string(),
-            state: pb::RecipientState::from(recipient.state).into(),
-            answer: recipient.line.map_or(pb::AnswerState::Unspecified, |line| line.state.into()).into(),
-            since_ms: recipient.since.as_millis(),
-        });
-        Some(pb::MessageStatus {
-            id: id.to_string(),
-            position: message.at.position,
-            recipients: recipients.collect(),
-            closed,
-        })
+        Some(Self { state, history: History::of(open, runs), signers, position, at, receipts })
     }
 
     /// Reads an entry of the log as the views take it in.
     ///
     /// # Errors
-    /// [`EntryError`] when something else has written it.
-    pub(crate) fn read(&self, record: &Record) -> Result<Taken, EntryError> {
-        self.decode(record).map_err(|refusal| EntryError { position: record.position.0, refusal })
+    /// [`EntryError`] when something else has written it, or when history cannot be read.
+    pub(crate) fn read(&self, record: &Record) -> Result<Taken, RecoverError> {
+        let decoded = self.decode(record);
+        let mut taken = decoded.map_err(|refusal| EntryError { position: record.position.0, refusal })?;
+        if let Input::Submission(submission) = &mut taken.input {
+            submission.referred = self.referred(&submission.header)?;
+        }
+        Ok(taken)
     }
 
     fn decode(&self, record: &Record) -> Result<Taken, Refusal> {
@@ -188,15 +187,17 @@ impl Views {
         let decision = decode_decision(entry.decision.ok_or_else(|| malformed("decision"))?)?;
         let mut chain = Vec::new();
         let input = match entry.input.ok_or_else(|| malformed("input"))? {
-            pb::entry::Input::Genesis(genesis) => Input::Genesis { log_id: genesis.log_id.to_vec() },
+            pb::entry::Input::Genesis(genesis) => {
+                chain = genesis.certificates;
+                Input::Genesis { log_id: genesis.log_id.to_vec() }
+            }
             pb::entry::Input::Submission(submission) => {
                 let header = decode_header(&submission.header)?;
-                let referred = self.referred(&header);
                 Input::Submission(Box::new(Submission {
                     header_hash: header_hash(&submission.header),
                     header,
                     lifted: submission.lifted.unwrap_or_default().try_into()?,
-                    referred,
+                    referred: None,
                     under_way: Default::default(),
                 }))
             }
@@ -213,18 +214,33 @@ impl Views {
                 };
                 Input::DirectoryChange(directory_change(&change, signer.as_ref())?)
             }
-            pb::entry::Input::Tick(_) => Input::Tick { under_way: Default::default() },
+            pb::entry::Input::Tick(tick) => {
+                chain = tick.certificates;
+                Input::Tick { under_way: Default::default() }
+            }
         };
         Ok(Taken { stamp, input, decision, chain })
     }
 
     /// The closed message that a header refers to, for the decision about it.
-    pub(crate) fn referred(&self, header: &Header) -> Option<Box<i247_router::Message>> {
-        let id = header.refers_to.as_ref()?;
-        self.history.closed(id).cloned().map(Box::new)
+    ///
+    /// # Errors
+    /// When history cannot be read: nothing may be decided then.
+    pub(crate) fn referred(&self, header: &Header) -> Result<Option<Box<Message>>, HistoryError> {
+        let Some(id) = &header.refers_to else { return Ok(None) };
+        if self.state.message(id).is_some() {
+            return Ok(None);
+        }
+        let item = self.history.find(&id.to_string())?;
+        Ok(item.and_then(|item| item.closed).map(Box::new))
     }
 
-    fn enter(&mut self, stamp: Stamp, submission: &Submission, decision: &Decision) {
+    fn enter(
+        &mut self,
+        stamp: Stamp,
+        submission: &Submission,
+        decision: &Decision,
+    ) -> Result<(), HistoryError> {
         let header = &submission.header;
         let refused = match decision {
             Decision::Accepted(_) => None,
@@ -233,53 +249,61 @@ impl Views {
             | Decision::Fired(_)
             | Decision::Equivocation { .. }
             | Decision::Answered(_)
-            | Decision::Older => return,
+            | Decision::Older => return Ok(()),
         };
-        let mut item = item(stamp, header.kind, header.refers_to.clone());
+        let mut item = item(stamp, 0, header.kind, header.refers_to.clone());
         item.refused = refused;
         item.header_hash = Some(submission.header_hash);
         item.operation = header.operation.clone();
-        self.history.enter(header.id.clone(), item, header.seat.as_ref().map(ToString::to_string));
-        if let Decision::Accepted(accepted) = decision {
-            for place in &accepted.places {
-                self.history.place(place.party, header.id.lane, place.number, &header.id);
-            }
+        let place = item.place;
+        self.history.enter(&header.id, item, header.seat.as_ref().map(Name::as_str));
+        match decision {
+            Decision::Accepted(accepted) => self.place(place, header.id.lane, &accepted.places),
+            _ => Ok(()),
         }
     }
 
-    fn observe(&mut self, stamp: Stamp, effects: &[Effect]) {
+    /// A message that the hub made belongs to the operation of the request that it is about, which is open.
+    fn enter_made(&mut self, stamp: Stamp, made: &Made) -> Result<(), HistoryError> {
+        let n = u32::try_from(made.id.number).unwrap_or(u32::MAX);
+        let mut item = item(stamp, n, made.kind, Some(made.refers_to.clone()));
+        let request = self.history.near(&made.refers_to.to_string());
+        item.operation = request.and_then(|request| request.operation.clone());
+        let place = item.place;
+        self.history.enter(&made.id, item, None);
+        self.place(place, made.id.lane, &made.places)
+    }
+
+    fn place(&mut self, message: MessageRef, lane: Lane, places: &[Place]) -> Result<(), HistoryError> {
+        for place in places {
+            self.history.place(place.party, lane, place.number, message)?;
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self, stamp: Stamp, effects: &[Effect]) -> Result<(), HistoryError> {
         for effect in effects {
             match effect {
                 Effect::Progress(id) => {
                     if let Some(message) = self.state.message(id) {
                         self.history.observe(message, stamp.position, stamp.at);
-                        self.history.reopen(id);
                     }
                 }
-                Effect::Closed(message) => self.history.close((**message).clone(), stamp.position, stamp.at),
+                Effect::Closed(message) => {
+                    self.history.close((**message).clone(), stamp.position, stamp.at)?;
+                }
                 Effect::LateReceipt { party, lane, numbers, actioned, at } => {
-                    let state = if *actioned { RecipientState::Actioned } else { RecipientState::Opened };
-                    let range = (numbers.first, numbers.last);
-                    self.history.late((*party, *lane), range, state, stamp.position, *at);
+                    self.history.late((*party, *lane), *numbers, *actioned, stamp.position, *at)?;
                 }
                 Effect::Wake(_) | Effect::Directory(_) => {}
             }
         }
+        Ok(())
     }
 }
 
-fn item(stamp: Stamp, kind: Kind, refers_to: Option<MessageId>) -> Item {
-    Item {
-        position: stamp.position,
-        at: stamp.at,
-        kind,
-        refers_to,
-        operation: None,
-        header_hash: None,
-        refused: None,
-        closed: None,
-        events: Vec::new(),
-    }
+fn item(stamp: Stamp, n: u32, kind: Kind, refers_to: Option<MessageId>) -> Item {
+    Item::new(MessageRef { position: stamp.position, n }, stamp.at, kind, refers_to)
 }
 
 /// A signed change as the router takes it.

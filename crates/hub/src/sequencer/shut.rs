@@ -42,7 +42,7 @@ impl Sequencer {
             let taken =
                 Taken { stamp, input, decision: Decision::Fired(Fired::default()), chain: Vec::new() };
             // An empty tick changes nothing, so that there is nothing to take back.
-            let entered = self.enter(&mut group, taken, pb::entry::Input::Tick(pb::Tick {}), None);
+            let entered = self.enter(&mut group, taken, pb::entry::Input::Tick(pb::Tick::default()), None);
             room = entered.is_ok() && self.append(group).await?.is_none();
         }
         Ok((!room).then(no_room))
