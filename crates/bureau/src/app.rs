@@ -16,25 +16,29 @@ use std::sync::Arc;
 
 use i247_ledger::attachments::AttachmentError;
 use i247_ledger::disk::{Disk, read_whole};
-use i247_ledger::{CloseError, Ledger, Opened, Options, Segments};
-use i247_model::{CountryCode, Hash, Identity, Reason, Refusal};
+use i247_ledger::{CloseError, Opened, Options, Segments};
+use i247_model::{CountryCode, Hash, Identity};
 use i247_node::{
-    ChannelLimits, Clock, ConnectError, DescriptorError, Health, Limits, Listener, Live, Renewal, Rules,
-    Seams, Server, Shutdown, Telemetry, TelemetryError, TlsClock,
+    ChannelLimits, ConnectError, DescriptorError, Health, Limits, Listener, Live, Renewal, Rules, Seams,
+    Server, Shutdown, Telemetry, TelemetryError, TlsClock,
 };
-use i247_trust::{Admission, Credentials, Presented, TlsError};
+use i247_trust::{Credentials, Presented, TlsError};
 use i247_wire::pb::desk_service_server::DeskServiceServer;
+use i247_wire::pb::directory_service_server::DirectoryServiceServer;
 use opentelemetry::metrics::{Meter, ObservableGauge};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::attachments::Attachments;
 use crate::config::Config;
 use crate::desk::{DESK_SERVICE, Desk, Parts, rules};
+use crate::directory::{DIRECTORY_SERVICE, Directory, OwnPeople, cut_changed};
 use crate::journal::{self, Journal, OpenError, Writer};
 use crate::link::{Exchange, Link, MAX_FRAME_BYTES, State};
 use crate::national::National;
 use crate::register::{MAX_REGISTER_BYTES, Register, RegisterError};
+use crate::snapshots::Keeper;
+use crate::start::{Place, Started};
 use crate::uplink::Uplink;
 
 /// Why a bureau does not start.
@@ -117,6 +121,8 @@ pub struct Bureau {
     telemetry: Telemetry,
     segments: Segments,
     opened: Opened,
+    replayed: u64,
+    keeper: Keeper,
     journal: Journal,
     writer: Writer,
     attachments: Attachments,
@@ -129,8 +135,8 @@ pub struct Bureau {
 }
 
 impl Bureau {
-    /// Opens the journal, rebuilds the views from it, reads the register and listens. It must be called within a tokio
-    /// runtime. Nothing is sent or answered before [`Bureau::serve`].
+    /// Opens the journal, makes the views from its newest snapshot and what came behind that, reads the register and
+    /// listens. It must be called within a tokio runtime. Nothing is sent or answered before [`Bureau::serve`].
     ///
     /// # Errors
     /// [`BuildError`] says what is missing or wrong. Nothing is left running.
@@ -144,9 +150,12 @@ impl Bureau {
         }
         let telemetry =
             Telemetry::start(&config.telemetry, "i247-bureau", me.as_str(), &*seams.network).await?;
-        let (segments, opened) = open_segments(&config, &seams).await?;
-        let ledger: Arc<dyn Ledger> = Arc::new(segments.clone());
-        let (journal, writer) = journal::open(me, ledger, Arc::clone(&seams.clock)).await?;
+        let started = place(&config, &seams).start().await.map_err(|error| match error {
+            OpenError::Files(error) => BuildError::Ledger(error),
+            error => BuildError::Journal(error),
+        })?;
+        let Started { segments, opened, views, replayed, keeper } = started;
+        let (journal, writer) = journal::open(views, Arc::new(segments.clone()), Arc::clone(&seams.clock));
         let dir = config.data.join("attachments");
         let attachments = Attachments::open(Arc::clone(&seams.disk), Arc::clone(&seams.blocking), dir)?;
         let register = Arc::new(read_register(&config, &*seams.disk)?);
@@ -164,8 +173,9 @@ impl Bureau {
         let exchange = Exchange::new(channel)
             .max_decoding_message_size(MAX_FRAME_BYTES)
             .max_encoding_message_size(MAX_FRAME_BYTES);
-        let tls = i247_trust::server_config(presented, &credentials.root, time, Arc::new(OwnPeople(me)))?;
-        let rules = Rules::new(i247_wire::DESCRIPTOR, &[DESK_SERVICE], rules(me))?;
+        let people = Arc::new(OwnPeople { me, journal: journal.clone() });
+        let tls = i247_trust::server_config(presented, &credentials.root, time, people)?;
+        let rules = Rules::new(i247_wire::DESCRIPTOR, &SERVICES, rules(me))?;
         let address = config.listen.clone();
         let listener = seams.network.listen(&address).await;
         let listener = listener.map_err(|source| BuildError::Listen { address, source })?;
@@ -176,6 +186,8 @@ impl Bureau {
             telemetry,
             segments,
             opened,
+            replayed,
+            keeper,
             journal,
             writer,
             attachments,
@@ -198,7 +210,12 @@ impl Bureau {
         &self.opened
     }
 
-    /// A digest over all views as they were rebuilt from the journal.
+    /// How many entries of the journal were read for the views; the rest came from a snapshot.
+    pub fn replayed(&self) -> u64 {
+        self.replayed
+    }
+
+    /// A digest over all views as they were made from the journal.
     pub fn digest(&self) -> Hash {
         self.journal.views().digest()
     }
@@ -221,11 +238,15 @@ impl Bureau {
         let (state, states) = watch::channel(State::default());
         let _gauges = gauges(&self.telemetry.meter(), &self.journal, states.clone());
         let desk = self.desk(&states, listening.stop());
-        let (health, routes) = routes(&desk).await;
+        let (health, routes) = routes(&desk, self.directory()).await;
         writing.spawn_vital("journal", self.writer.run(writing.stop()));
+        let (ledger, applied) = (Arc::new(self.segments.clone()), self.journal.applied());
+        let stored = applied.borrow().saturating_sub(self.replayed);
+        let when = (stored, self.config.snapshot_entries);
+        writing.spawn(self.keeper.clone().run_until(ledger, applied, when, writing.stop()));
         let uplink = Uplink {
             me,
-            key: Arc::new(self.credentials.signing_key.clone()),
+            credentials: self.renewal.credentials(),
             root: Arc::new(self.credentials.root.clone()),
             journal: self.journal.clone(),
             attachments: self.attachments,
@@ -246,17 +267,19 @@ impl Bureau {
             };
             answering.spawn_vital("national system", national.run(answering.stop()));
         }
+        let live = Live::new();
         let server = Server {
             tls: self.tls,
-            admission: Arc::new(OwnPeople(me)),
+            admission: Arc::new(OwnPeople { me, journal: self.journal.clone() }),
             rules: self.rules,
             routes,
             limits: Limits::default(),
             clock: self.seams.clock,
-            live: Live::new(),
+            live: live.clone(),
             meter: self.telemetry.meter(),
         };
         listening.spawn_vital("desk", server.serve(self.listener, listening.stop()));
+        listening.spawn_vital("cutting off", cut_changed(self.journal.clone(), live, listening.stop()));
         listening.spawn(keep_health(health, self.journal.clone(), states, listening.stop()));
         tracing::info!(country = %me, "the bureau serves");
         tokio::select! {
@@ -264,13 +287,19 @@ impl Bureau {
             () = shutdown.asked().cancelled_owned() => {}
         }
         shutdown.run().await;
-        let closed = match self.journal.stopped().is_cancelled() {
-            true => Err(ServeError::Journal),
-            false => self.segments.close().await.map_err(ServeError::from),
-        };
+        let closed = close(&self.journal, &self.keeper, &self.segments).await;
         tracing::info!(country = %me, clean = closed.is_ok(), "the bureau has stopped");
         self.telemetry.stop().await;
         closed
+    }
+
+    fn directory(&self) -> Directory {
+        Directory {
+            me: self.config.country,
+            root: Arc::new(self.credentials.root.clone()),
+            journal: self.journal.clone(),
+            clock: Arc::clone(&self.seams.clock),
+        }
     }
 
     fn desk(&self, states: &watch::Receiver<State>, stop: CancellationToken) -> Desk {
@@ -288,36 +317,39 @@ impl Bureau {
     }
 }
 
-/// What the listener serves: the desk, health and reflection.
-async fn routes(desk: &Desk) -> (Health, tonic::service::Routes) {
-    let (health, health_service) = Health::new(&[DESK_SERVICE]).await;
+/// Stores the last snapshot and closes the journal, once nothing is written any more.
+async fn close(journal: &Journal, keeper: &Keeper, segments: &Segments) -> Result<(), ServeError> {
+    // After a fault the next start reads the journal, and trusts nothing else.
+    if journal.stopped().is_cancelled() {
+        return Err(ServeError::Journal);
+    }
+    if let Err(error) = keeper.store_last(journal, segments).await {
+        tracing::warn!(%error, "no snapshot is stored: the next start reads more");
+    }
+    Ok(segments.close().await?)
+}
+
+/// What the listener serves besides health and reflection.
+const SERVICES: [&str; 2] = [DESK_SERVICE, DIRECTORY_SERVICE];
+
+/// The desk, the directory of its people, health and reflection.
+async fn routes(desk: &Desk, directory: Directory) -> (Health, tonic::service::Routes) {
+    let (health, health_service) = Health::new(&SERVICES).await;
     let desk = DeskServiceServer::new(desk.clone())
         .max_decoding_message_size(MAX_FRAME_BYTES)
         .max_encoding_message_size(MAX_FRAME_BYTES);
     let mut routes = tonic::service::Routes::new(health_service).add_service(desk);
-    match i247_node::reflection(&[DESK_SERVICE]) {
+    routes =
+        routes.add_service(DirectoryServiceServer::new(directory).max_decoding_message_size(MAX_FRAME_BYTES));
+    match i247_node::reflection(&SERVICES) {
         Ok(reflection) => routes = routes.add_service(reflection),
         Err(error) => tracing::error!(%error, "reflection is not served"),
     }
     (health, routes)
 }
 
-/// A digest over all views, rebuilt from a ledger: to be compared with that of a running bureau.
-///
-/// # Errors
-/// When the ledger cannot be read.
-pub async fn rebuild(
-    country: CountryCode,
-    ledger: Arc<dyn Ledger>,
-    clock: Arc<dyn Clock>,
-) -> Result<Hash, OpenError> {
-    let (journal, _writer) = journal::open(country, ledger, clock).await?;
-    let digest = journal.views().digest();
-    Ok(digest)
-}
-
-/// Opens the journal's files, where disk work runs.
-async fn open_segments(config: &Config, seams: &Seams) -> Result<(Segments, Opened), BuildError> {
+/// Where the journal lies.
+fn place(config: &Config, seams: &Seams) -> Place {
     let mut salt = [0; 8];
     seams.dice.fill(&mut salt);
     let options = Options {
@@ -327,35 +359,16 @@ async fn open_segments(config: &Config, seams: &Seams) -> Result<(Segments, Open
         ..Options::default()
     };
     let (disk, dir) = (Arc::clone(&seams.disk), config.data.join("journal"));
-    let (done, opened) = oneshot::channel();
-    let path = dir.clone();
-    seams.blocking.run(Box::new(move || drop(done.send(Segments::open(disk, path, options)))));
-    match opened.await {
-        Ok(opened) => opened.map_err(BuildError::Ledger),
-        Err(_) => Err(BuildError::File { path: dir, source: io::ErrorKind::Interrupted.into() }),
-    }
+    Place { country: config.country, disk, dir, options }
 }
 
 fn read_register(config: &Config, disk: &dyn Disk) -> Result<Register, BuildError> {
     let Some(path) = &config.register else { return Ok(Register::default()) };
     let unreadable = |source| BuildError::File { path: path.clone(), source };
     let bytes = read_whole(disk, path, MAX_REGISTER_BYTES).map_err(unreadable)?;
-    let text = String::from_utf8(bytes).map_err(|error| unreadable(io::Error::other(error)))?;
+    // Its cause would carry the bytes, which are about persons.
+    let text = String::from_utf8(bytes).map_err(|error| unreadable(io::Error::other(error.utf8_error())))?;
     Register::parse(&text).map_err(|source| BuildError::Register { path: path.clone(), source })
-}
-
-/// Only the country's own people come to its desk.
-#[derive(Debug)]
-struct OwnPeople(CountryCode);
-
-impl Admission for OwnPeople {
-    fn admit(&self, identity: &Identity, _tls_key: &Hash) -> Result<(), Refusal> {
-        let own = match identity {
-            Identity::Officer(country, _) | Identity::Bureau(country) => *country == self.0,
-            _ => false,
-        };
-        if own { Ok(()) } else { Err(Refusal::of(Reason::NotAuthorised, "certificate")) }
-    }
 }
 
 /// Ready while the journal can be written and nothing halts the bureau. Being away from the hub is no illness: work is
@@ -372,7 +385,7 @@ async fn keep_health(
             && !stop.is_cancelled()
             && *writable.borrow_and_update()
             && states.borrow_and_update().halted.is_empty();
-        for service in [DESK_SERVICE, ""] {
+        for service in SERVICES.into_iter().chain([""]) {
             health.set_ready(service, ready).await;
         }
         if stop.is_cancelled() || journal.stopped().is_cancelled() {

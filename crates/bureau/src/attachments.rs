@@ -149,7 +149,8 @@ impl Attachments {
     ) -> Result<Self, AttachmentError> {
         let notes = dir.join("notes");
         let refused = |source| AttachmentError::Io { dir: notes.clone(), source };
-        let files = files::Attachments::open(Arc::clone(&disk), dir, Arc::clone(&blocking))?;
+        // What is stored here is named by the journal at once, so nobody is charged for it.
+        let files = files::Attachments::open(Arc::clone(&disk), dir, Arc::clone(&blocking), u64::MAX)?;
         disk.create_dir(&notes).map_err(refused)?;
         let room = Arc::new(Semaphore::new(AT_ONCE));
         Ok(Self { files, disk, blocking, notes, room, storing: Arc::default() })
@@ -175,15 +176,18 @@ impl Attachments {
             let (disk, dir, name) = (Arc::clone(&self.disk), self.notes.clone(), commitment.to_string());
             self.run(move || replace_whole(&*disk, &dir, &name, &note.encode_to_vec())).await?;
         }
-        if self.files.complete(*commitment.as_bytes()).await? {
+        if self.files.keep(*commitment.as_bytes()).await? {
             return Ok(commitment);
         }
-        let mut upload = self.files.begin(layout(&whole.manifest)?).await?;
+        // What was broken off before, and not begun again since.
+        self.files.sweep().await?;
+        let mut upload = self.files.begin(layout(&whole.manifest)?, "").await?;
         let first = upload.chunks();
         for (index, chunk) in (first..).zip(whole.chunks().skip(first as usize)) {
             upload = self.files.put(upload, index, chunk).await?;
         }
         self.files.finish(upload).await?;
+        self.files.keep(*commitment.as_bytes()).await?;
         Ok(commitment)
     }
 
@@ -229,6 +233,18 @@ impl Attachments {
             Err(error) => Err(error),
         });
         Ok(read.await?.and_then(|bytes| pb::AttachmentNote::decode(bytes.as_slice()).ok()))
+    }
+
+    /// Hash of the content without its salt: equal for equal files, however often they are stored. None when it is not
+    /// here.
+    pub(crate) async fn content(&self, commitment: Hash) -> Result<Option<Hash>, AttachmentError> {
+        match self.stored(commitment).await {
+            Ok((manifest, _)) => {
+                Ok(Some(sha256(&[&manifest.size_bytes.to_le_bytes(), &manifest.chunks.concat()])))
+            }
+            Err(AttachmentError::Absent | AttachmentError::Manifest(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn stored(&self, commitment: Hash) -> Result<(pb::AttachmentManifest, Layout), AttachmentError> {

@@ -9,34 +9,43 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use i247_model::{CountryCode, Kind, MessageId, Party, ReplyStage};
 use i247_wire::pb;
+use serde::{Deserialize, Serialize};
 
 use crate::inbox::Received;
 use crate::outbox::Sent;
+use crate::stored;
 
 /// A case as it stands.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 struct Row {
     notice_id: String,
     our_ref: String,
     seat: String,
     operation: String,
+    #[serde(with = "stored::number")]
     state: pb::CaseState,
     moved_by: MessageId,
 }
 
 /// A request of this bureau and its answers.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 struct Asked {
     notice_id: String,
-    /// Countries that owe an answer.
+    /// Countries that owe an answer, or owed one.
     owing: BTreeSet<CountryCode>,
-    /// Countries that gave their last word.
-    answered: BTreeSet<CountryCode>,
+    /// What came from whom. Only what those said who were asked counts, and who they are may be heard later.
+    said: BTreeMap<CountryCode, Said>,
+}
+
+/// What a country answered to a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+struct Said {
     replies: u32,
+    last_word: bool,
 }
 
 /// All cases and the requests that belong to them.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Cases {
     rows: BTreeMap<MessageId, Row>,
     by_notice: BTreeMap<String, MessageId>,
@@ -66,6 +75,15 @@ impl Cases {
                 self.asked.insert(sent.id.clone(), asked);
             }
             _ => {}
+        }
+    }
+
+    /// A void takes the number of a message that was signed already: it was never sent, and begins nothing.
+    pub(crate) fn voided(&mut self, id: &MessageId) {
+        self.rows.remove(id);
+        let Some(asked) = self.asked.remove(id) else { return };
+        if let Some(ids) = self.asked_by_notice.get_mut(&asked.notice_id) {
+            ids.retain(|known| known != id);
         }
     }
 
@@ -123,10 +141,13 @@ impl Cases {
         let mut silent = BTreeSet::new();
         for asked in ids.iter().filter_map(|id| self.asked.get(id)) {
             case.requests_sent += 1;
-            case.replies_received += asked.replies;
-            for country in asked.owing.difference(&asked.answered) {
-                case.replies_owed += 1;
-                silent.insert(country.to_string());
+            for country in &asked.owing {
+                let said = asked.said.get(country).copied().unwrap_or_default();
+                case.replies_received += said.replies;
+                if !said.last_word {
+                    case.replies_owed += 1;
+                    silent.insert(country.to_string());
+                }
             }
         }
         case.silent = silent.into_iter().collect();
@@ -154,10 +175,9 @@ impl Cases {
     fn replied(&mut self, received: &Received) {
         let Some(asked) = received.refers_to.as_ref().and_then(|id| self.asked.get_mut(id)) else { return };
         let Party::Bureau(country) = received.id.sender.party() else { return };
-        asked.replies += 1;
-        if matches!(received.reply_stage, Some(ReplyStage::Final | ReplyStage::Refusal)) {
-            asked.answered.insert(country);
-        }
+        let said = asked.said.entry(country).or_default();
+        said.replies += 1;
+        said.last_word |= matches!(received.reply_stage, Some(ReplyStage::Final | ReplyStage::Refusal));
     }
 
     /// A report moves a case forward, never back.

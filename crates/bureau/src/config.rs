@@ -35,6 +35,8 @@ pub struct Config {
     pub left_to_officers: BTreeSet<String>,
     /// Size of a segment of the journal; taken on the disk at once.
     pub segment: Size,
+    /// A snapshot is stored after so many entries of the journal, and at every clean stop.
+    pub snapshot_entries: u64,
     /// How long each stage may take to stop.
     pub grace: Period,
     /// What the country's law lets a Red Notice do.
@@ -56,6 +58,7 @@ impl Default for Config {
             automatic: true,
             left_to_officers: BTreeSet::new(),
             segment: Size(16 * 1024 * 1024),
+            snapshot_entries: 100_000,
             grace: Period(Duration::from_secs(5)),
             policy: Policy { red_notice: Measure::WarrantFirst, objection: None },
             telemetry: TelemetryConfig::default(),

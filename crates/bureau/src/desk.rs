@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::attachments::Attachments;
+use crate::directory;
 use crate::journal::{Journal, JournalError};
 use crate::link::Link;
 use crate::policy::Measure;
@@ -22,7 +23,8 @@ use crate::policy::Measure;
 /// The full name of the service.
 pub const DESK_SERVICE: &str = "i247.v1.DeskService";
 
-/// Who may call the desk of a country: its officers, and the bureau itself.
+/// Who may call at a bureau: the desk its officers and the bureau itself, the directory of its people the country's
+/// authority.
 pub fn rules(country: CountryCode) -> Vec<(&'static str, Rule)> {
     const CALLS: [&str; 13] = [
         "/i247.v1.DeskService/Send",
@@ -39,7 +41,8 @@ pub fn rules(country: CountryCode) -> Vec<(&'static str, Rule)> {
         "/i247.v1.DeskService/Report",
         "/i247.v1.DeskService/Recover",
     ];
-    CALLS.map(|call| (call, Rule::OfCountry(country, &[Role::Officer, Role::Bureau]))).into()
+    let desk = CALLS.map(|call| (call, Rule::OfCountry(country, &[Role::Officer, Role::Bureau])));
+    desk.into_iter().chain(directory::rules(country)).collect()
 }
 
 /// The desk of one bureau. Clones are the same desk.
@@ -83,7 +86,7 @@ impl pb::desk_service_server::DeskService for Desk {
     type OpenAttachmentStream = Answers<pb::OpenAttachmentResponse>;
 
     async fn send(&self, request: Request<pb::SendRequest>) -> Result<Response<pb::SendResponse>, Status> {
-        let officer = officer("Send", &request)?;
+        let officer = self.officer("Send", &request)?;
         let draft = request.into_inner().draft.ok_or_else(|| malformed("draft"))?;
         let id = self.take(draft, &officer).await.map_err(|error| status(&error))?;
         Ok(Response::new(pb::SendResponse { id: id.to_string() }))
@@ -93,7 +96,7 @@ impl pb::desk_service_server::DeskService for Desk {
         &self,
         request: Request<pb::DeskServiceExplainRequest>,
     ) -> Result<Response<pb::DeskServiceExplainResponse>, Status> {
-        officer("Explain", &request)?;
+        self.officer("Explain", &request)?;
         let draft = request.into_inner().draft.ok_or_else(|| malformed("draft"))?;
         let asked = self.explain_request(&draft).map_err(|refusal| i247_wire::status(&refusal))?;
         let explanation = Some(self.link.explain(asked).await?);
@@ -104,7 +107,7 @@ impl pb::desk_service_server::DeskService for Desk {
         &self,
         request: Request<pb::ListInboxRequest>,
     ) -> Result<Response<pb::ListInboxResponse>, Status> {
-        officer("ListInbox", &request)?;
+        self.officer("ListInbox", &request)?;
         self.inbox_page(request.get_ref()).await.map(Response::new)
     }
 
@@ -112,12 +115,12 @@ impl pb::desk_service_server::DeskService for Desk {
         &self,
         request: Request<pb::ListOutboxRequest>,
     ) -> Result<Response<pb::ListOutboxResponse>, Status> {
-        officer("ListOutbox", &request)?;
+        self.officer("ListOutbox", &request)?;
         self.outbox_page(request.get_ref()).await.map(Response::new)
     }
 
     async fn show(&self, request: Request<pb::ShowRequest>) -> Result<Response<pb::ShowResponse>, Status> {
-        let officer = officer("Show", &request)?;
+        let officer = self.officer("Show", &request)?;
         self.show_message(&request.get_ref().id, &officer).await.map(Response::new)
     }
 
@@ -125,7 +128,7 @@ impl pb::desk_service_server::DeskService for Desk {
         &self,
         request: Request<pb::MarkActionedRequest>,
     ) -> Result<Response<pb::MarkActionedResponse>, Status> {
-        let officer = officer("MarkActioned", &request)?;
+        let officer = self.officer("MarkActioned", &request)?;
         self.mark(&request.get_ref().id, true, &officer).await?;
         Ok(Response::new(pb::MarkActionedResponse {}))
     }
@@ -134,12 +137,12 @@ impl pb::desk_service_server::DeskService for Desk {
         &self,
         request: Request<pb::StatusRequest>,
     ) -> Result<Response<pb::StatusResponse>, Status> {
-        officer("Status", &request)?;
+        self.officer("Status", &request)?;
         self.sent_status(&request.get_ref().id).await.map(Response::new)
     }
 
     async fn watch(&self, request: Request<pb::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        officer("Watch", &request)?;
+        self.officer("Watch", &request)?;
         Ok(Response::new(self.clone().changes_after(request.get_ref().after)))
     }
 
@@ -147,7 +150,7 @@ impl pb::desk_service_server::DeskService for Desk {
         &self,
         request: Request<pb::ListCasesRequest>,
     ) -> Result<Response<pb::ListCasesResponse>, Status> {
-        officer("ListCases", &request)?;
+        self.officer("ListCases", &request)?;
         self.cases_page(request.get_ref()).map(Response::new)
     }
 
@@ -155,7 +158,7 @@ impl pb::desk_service_server::DeskService for Desk {
         &self,
         request: Request<Streaming<pb::AddAttachmentRequest>>,
     ) -> Result<Response<pb::AddAttachmentResponse>, Status> {
-        let officer = officer("AddAttachment", &request)?;
+        let officer = self.officer("AddAttachment", &request)?;
         self.store_attachment(request.into_inner(), &officer).await.map(Response::new)
     }
 
@@ -163,7 +166,7 @@ impl pb::desk_service_server::DeskService for Desk {
         &self,
         request: Request<pb::OpenAttachmentRequest>,
     ) -> Result<Response<Self::OpenAttachmentStream>, Status> {
-        officer("OpenAttachment", &request)?;
+        self.officer("OpenAttachment", &request)?;
         self.read_attachment(request.get_ref()).await.map(Response::new)
     }
 
@@ -171,7 +174,7 @@ impl pb::desk_service_server::DeskService for Desk {
         &self,
         request: Request<pb::ReportRequest>,
     ) -> Result<Response<pb::ReportResponse>, Status> {
-        officer("Report", &request)?;
+        self.officer("Report", &request)?;
         Ok(Response::new(self.state()))
     }
 
@@ -179,13 +182,22 @@ impl pb::desk_service_server::DeskService for Desk {
         &self,
         request: Request<pb::RecoverRequest>,
     ) -> Result<Response<pb::RecoverResponse>, Status> {
-        let officer = officer("Recover", &request)?;
+        let officer = self.officer("Recover", &request)?;
         let epoch = self.begin_epoch(&request.get_ref().reason, &officer).await?;
         Ok(Response::new(pb::RecoverResponse { epoch }))
     }
 }
 
 impl Desk {
+    /// Who calls. Every call is recorded with its officer; one that began before the officer was cut off is refused.
+    fn officer<T>(&self, call: &'static str, request: &Request<T>) -> Result<Identity, Status> {
+        let peer = Peer::of(request)?;
+        let admitted = self.journal.views().people.admit(&peer.identity, &peer.tls_key);
+        admitted.map_err(|refusal| i247_wire::status(&refusal))?;
+        tracing::info!(officer = %peer.identity, call, "desk");
+        Ok(peer.identity.clone())
+    }
+
     fn state(&self) -> pb::ReportResponse {
         let link = self.link.state.borrow().clone();
         let views = self.journal.views();
@@ -208,13 +220,6 @@ impl Desk {
             halted,
         }
     }
-}
-
-/// Who calls. Every call is recorded with its officer.
-fn officer<T>(call: &'static str, request: &Request<T>) -> Result<Identity, Status> {
-    let identity = Peer::of(request)?.identity.clone();
-    tracing::info!(officer = %identity, call, "desk");
-    Ok(identity)
 }
 
 /// Why the desk did not take something.
@@ -266,7 +271,8 @@ mod tests {
     #[test]
     fn every_call_has_a_rule_and_only_this_countrys_officers_and_bureau_may() {
         let france: CountryCode = "FR".parse().unwrap();
-        let rules = i247_node::Rules::new(i247_wire::DESCRIPTOR, &[DESK_SERVICE], rules(france)).unwrap();
+        let services = [DESK_SERVICE, directory::DIRECTORY_SERVICE];
+        let rules = i247_node::Rules::new(i247_wire::DESCRIPTOR, &services, rules(france)).unwrap();
         assert_eq!(rules.uncovered(), Vec::<String>::new());
         let may = |path: &str| {
             let identity: Identity = format!("spiffe://i247.test/{path}").parse().unwrap();
@@ -274,6 +280,13 @@ mod tests {
         };
         assert!(may("ncb/fr/officer/duty") && may("ncb/fr"));
         assert!(!may("ncb/br/officer/duty") && !may("ncb/br") && !may("gs/hub/lyon") && !may("operator/ops"));
-        assert!(!may("ncb/fr/post/cdg"));
+        assert!(!may("ncb/fr/post/cdg") && !may("ncb/fr/authority"));
+        let changes = |path: &str| {
+            let identity: Identity = format!("spiffe://i247.test/{path}").parse().unwrap();
+            rules.check("/i247.v1.DirectoryService/Change", &identity).is_ok()
+        };
+        assert!(changes("ncb/fr/authority"));
+        assert!(!changes("ncb/br/authority") && !changes("ncb/fr") && !changes("ncb/fr/officer/duty"));
+        assert!(!changes("gs/authority"));
     }
 }

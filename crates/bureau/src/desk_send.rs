@@ -18,28 +18,38 @@ const MAX_NOTE_BYTES: usize = 200;
 const MAX_REASON_BYTES: usize = 500;
 
 impl Desk {
-    /// Takes a draft into the outbox and returns its id once it is durable. The same key gets the same id again.
+    /// Takes a draft into the outbox and returns its id once it is durable. The same draft under the same key gets the
+    /// same id again; another one is refused.
     ///
     /// # Cancel safety
     /// Once handed to the journal it is written, whether or not the caller waits.
     pub(crate) async fn take(&self, draft: pb::Draft, officer: &Identity) -> Result<MessageId, DeskError> {
+        let keyed = !draft.idempotency_key.is_empty();
         let mut notes = Vec::with_capacity(draft.attachments.len());
+        let mut contents = Vec::new();
         if draft.attachments.len() > i247_wire::MAX_ATTACHMENTS {
             return Err(Refusal::of(Reason::TooLarge, "draft.attachments").into());
         }
         for attachment in &draft.attachments {
             let commitment = i247_wire::hash(attachment, "draft.attachments")?;
             notes.push(self.attachments.note(commitment).await.map_err(DeskError::Disk)?);
+            if keyed {
+                contents.push(self.attachments.content(commitment).await.map_err(DeskError::Disk)?);
+            }
         }
+        let digest = draft::digest(&draft, &contents);
         let salt = self.salt();
         let numberless = {
             let views = self.journal.views();
             // A repeated key is answered before the draft is checked anew: the world may have changed since.
-            if let Some(id) = views.key(&(officer.to_string(), draft.idempotency_key.clone())) {
-                return Ok(id.clone());
+            if let Some(known) = views.key(&(officer.to_string(), draft.idempotency_key.clone())) {
+                return Ok(known.stands_for(digest.as_ref())?.clone());
             }
             let desk = draft::Desk { me: self.me, now: self.clock.now(), views: &views, notes };
-            draft::prepare(draft, officer, &desk, salt)?
+            let mut numberless = draft::prepare(draft, officer, &desk, salt)?;
+            let bytes = digest.map(|hash| Bytes::copy_from_slice(hash.as_bytes()));
+            numberless.accepted.draft_hash = bytes.unwrap_or_default();
+            numberless
         };
         let kind = numberless.accepted.header.as_ref().map_or(pb::Kind::Unspecified, pb::Header::kind);
         let id = self.journal.number(numberless).await?;

@@ -9,6 +9,7 @@ use i247_model::{
     Timestamp,
 };
 use i247_wire::{known, pb};
+use prost::Message as _;
 
 use crate::facts::facts;
 use crate::journal::Numberless;
@@ -84,8 +85,57 @@ pub(crate) fn prepare(
         facts: Some(facts(&body)),
         officer: author.to_string(),
         idempotency_key: draft.idempotency_key,
+        draft_hash: Bytes::new(),
     };
     Ok(Numberless { accepted, lane, body: carried.bytes })
+}
+
+/// What a draft says, as a key of its caller stands for it; none where any draft under the key is the same message.
+///
+/// A caller who hands it in again counts deadlines from a later time, has it explained anew and stores its attachments
+/// anew: the first two do not count, and attachments count by their contents.
+pub(crate) fn digest(draft: &pb::Draft, contents: &[Option<Hash>]) -> Option<Hash> {
+    let key = &draft.idempotency_key;
+    // The national system's keys name what it answers: whatever it would say now, it has said something.
+    if key.is_empty() || key.starts_with(AUTOMATIC) {
+        return None;
+    }
+    let content = |hash: &Option<Hash>| hash.map_or_else(Bytes::new, bytes_of);
+    let said = pb::Draft {
+        idempotency_key: String::new(),
+        reply_by_ms: 0,
+        expires_at_ms: 0,
+        explained_at: 0,
+        attachments: contents.iter().map(content).collect(),
+        ..draft.clone()
+    };
+    Some(i247_trust::sha256(&[b"i247 draft", &said.encode_to_vec()]))
+}
+
+/// The signed void that takes the number of a message which can never be sent, told to the secretariat.
+pub(crate) fn void(
+    id: &MessageId,
+    reason: &str,
+    why: &Refusal,
+    salt: [u8; 16],
+) -> (pb::JournalVoided, Bytes) {
+    let body = pb::Body {
+        subject: format!("{id} is void"),
+        language: "EN".into(),
+        form: Some(pb::body::Form::Void(pb::Void { reason: reason.into() })),
+        ..Default::default()
+    };
+    let carried = i247_trust::carry(&body, salt);
+    let header = pb::Header {
+        version: 1,
+        id: id.to_string(),
+        kind: pb::Kind::Void.into(),
+        audience: Some(pb::Audience::from(&Audience::secretariat())),
+        body_hash: bytes_of(carried.body_hash),
+        commitment: bytes_of(carried.commitment),
+        ..Default::default()
+    };
+    (pb::JournalVoided { header: Some(header), refusal: Some(why.into()) }, carried.bytes)
 }
 
 /// The audience of a draft for an `explain`: completed, but nothing else of the draft checked.
@@ -331,8 +381,8 @@ pub(crate) fn new_epoch(
         kind: pb::Kind::NewEpoch.into(),
         audience: Some(pb::Audience::from(&Audience::secretariat())),
         seat: seat(author).map_or_else(String::new, |seat| seat.to_string()),
-        body_hash: Bytes::copy_from_slice(carried.body_hash.as_bytes()),
-        commitment: Bytes::copy_from_slice(carried.commitment.as_bytes()),
+        body_hash: bytes_of(carried.body_hash),
+        commitment: bytes_of(carried.commitment),
         ..Default::default()
     };
     let accepted = pb::JournalAccepted {
@@ -340,8 +390,13 @@ pub(crate) fn new_epoch(
         facts: Some(facts(&body)),
         officer: author.to_string(),
         idempotency_key: format!("{AUTOMATIC}epoch:{epoch}"),
+        draft_hash: Bytes::new(),
     };
     Ok((accepted, carried.bytes))
+}
+
+fn bytes_of(hash: Hash) -> Bytes {
+    Bytes::copy_from_slice(hash.as_bytes())
 }
 
 #[cfg(test)]

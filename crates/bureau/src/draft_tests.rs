@@ -208,3 +208,48 @@ fn the_message_that_begins_an_epoch_is_a_good_header() {
     assert_eq!(header.id.to_string(), "FR-2-V-1");
     assert_eq!(header.kind, Kind::NewEpoch);
 }
+
+#[test]
+fn a_draft_handed_in_again_is_the_same_whenever_it_is_and_another_one_is_not() {
+    let contents = [Some(Hash([5; 32]))];
+    let draft = || pb::Draft {
+        idempotency_key: "case 17".into(),
+        attachments: vec![Bytes::from_static(&[1; 32])],
+        ..request()
+    };
+    let first = digest(&draft(), &contents).unwrap();
+    // Handed in again later, explained anew, and with its attachment stored anew.
+    let again = pb::Draft {
+        reply_by_ms: 99,
+        expires_at_ms: 98,
+        explained_at: 7,
+        attachments: vec![Bytes::from_static(&[2; 32])],
+        ..draft()
+    };
+    assert_eq!(digest(&again, &contents), Some(first));
+    let mut other = draft();
+    other.body.as_mut().unwrap().subject = "Another subject".into();
+    let wider = pb::Draft { audience: countries(&["JP", "BR", "DE"]), ..draft() };
+    for another in [other, wider, pb::Draft { lane: pb::Lane::Normal.into(), ..draft() }] {
+        assert_ne!(digest(&another, &contents).unwrap(), first);
+    }
+    assert_ne!(digest(&draft(), &[Some(Hash([6; 32]))]).unwrap(), first);
+    for key in ["", "auto:BR-1-U-9:final"] {
+        assert_eq!(digest(&pb::Draft { idempotency_key: key.into(), ..draft() }, &contents), None);
+    }
+}
+
+#[test]
+fn a_void_is_a_message_that_the_hub_can_take() {
+    let why = Refusal::of(Reason::AttachmentMissing, "attachments");
+    let (voided, carried) = void(&"FR-1-N-4".parse().unwrap(), "attachment 1f is damaged", &why, [1; 16]);
+    let mut header = voided.header.unwrap();
+    header.key_id = Bytes::from_static(&[1; 32]);
+    header.previous = Bytes::from_static(&[2; 32]);
+    header.signed_at_ms = 5;
+    let header = Header::try_from(header).unwrap();
+    assert_eq!((header.id.to_string().as_str(), header.kind), ("FR-1-N-4", Kind::Void));
+    let body = i247_trust::open_carried(&carried, &header).unwrap();
+    i247_wire::check_body(Kind::Void, &body).unwrap();
+    assert!(i247_wire::lift(Kind::Void, &body).unwrap().missing.is_empty());
+}

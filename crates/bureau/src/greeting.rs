@@ -1,7 +1,7 @@
 //! Hello and Welcome: whether one of the two sides holds an older copy of its data. Pure.
 
 use bytes::Bytes;
-use i247_model::{Hash, Lane};
+use i247_model::{Hash, Lane, Refusal};
 use i247_wire::pb;
 
 use crate::views::Views;
@@ -24,6 +24,18 @@ impl Halt {
         text
     }
 }
+
+/// The hub says of itself that it is an older copy: one text, however it came to say so.
+pub(crate) fn hub_behind(refusal: &Refusal) -> Halt {
+    let other_log = refusal.fields.iter().any(|field| field.ends_with("log_id"));
+    let text = if other_log { OTHER_LOG } else { OLDER_COPY };
+    Halt::HubBehind(text.into())
+}
+
+const OTHER_LOG: &str =
+    "the hub keeps another log than the one that gave this bureau its receipts: ask its operator";
+const OLDER_COPY: &str =
+    "the hub was restored from an older copy and accepts nothing (BEHIND): ask its operator to recover it";
 
 /// What this bureau says first.
 pub(crate) fn hello(views: &Views) -> pb::Hello {
@@ -55,10 +67,7 @@ pub(crate) fn hello(views: &Views) -> pb::Hello {
 pub(crate) fn check_welcome(welcome: &pb::Welcome, views: &Views) -> Result<(), Halt> {
     let outbox = &views.outbox;
     if !outbox.log_id.is_empty() && outbox.log_id != welcome.log_id {
-        return Err(Halt::HubBehind(
-            "the hub keeps another log than the one that gave this bureau its receipts: ask its operator"
-                .into(),
-        ));
+        return Err(Halt::HubBehind(OTHER_LOG.into()));
     }
     if welcome.log_end < outbox.log_end_seen {
         return Err(Halt::HubBehind(format!(
@@ -108,7 +117,7 @@ pub(crate) fn check_welcome(welcome: &pb::Welcome, views: &Views) -> Result<(), 
 pub(crate) fn recover(views: &Views) -> String {
     format!(
         "this bureau was restored from an older copy: run `i247 bureau {} recover --reason \"…\"` and say why",
-        views.outbox.country()
+        views.outbox.sender()
     )
 }
 
@@ -163,7 +172,7 @@ mod tests {
         assert!(halt.text().contains("`i247 bureau FR recover --reason \"…\"`"), "{}", halt.text());
         assert!(matches!(check_welcome(&received, &views), Err(Halt::BureauBehind(_))));
 
-        let given_up = i247_model::Refusal::of(i247_model::Reason::Behind, "id");
+        let given_up = Refusal::of(i247_model::Reason::Behind, "id");
         views.outbox.new_epoch(2, &given_up);
         views.inbox.lost(Lane::Urgent, 2);
         assert_eq!(check_welcome(&sent, &views), Ok(()));

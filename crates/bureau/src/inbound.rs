@@ -16,7 +16,7 @@ use prost::Message as _;
 
 use crate::checks::{self, Signers};
 use crate::facts::facts;
-use crate::greeting::Halt;
+use crate::greeting::{Halt, hub_behind};
 use crate::inbox::Known;
 use crate::journal::Note;
 use crate::outbox::Acceptance;
@@ -150,9 +150,7 @@ impl Inbound {
                 let refusal = Refusal::try_from(refusal.clone()).map_err(|why| stream("refusal", &why))?;
                 match refusal.reason.class() {
                     Class::NotNow if refusal.reason == Reason::Behind => {
-                        return Err(Broken::Halt(Halt::HubBehind(format!(
-                            "the hub does not accept: {refusal}"
-                        ))));
+                        return Err(Broken::Halt(hub_behind(&refusal)));
                     }
                     Class::NotNow => {
                         tracing::debug!(message_id = %id, reason = %refusal.reason, "not now");

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use i247_model::{CountryCode, Hash, Identity, Kind, Lane, MessageId, ReplyStage, Sender, Timestamp};
 use i247_wire::pb;
+use serde::{Deserialize, Serialize};
 
 use crate::policy::KnownNotice;
+use crate::stored;
 
 /// A message received.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Received {
     pub(crate) id: MessageId,
     pub(crate) kind: Kind,
@@ -27,13 +29,14 @@ pub(crate) struct Received {
     pub(crate) reply_stage: Option<ReplyStage>,
     pub(crate) reply_by: Option<Timestamp>,
     pub(crate) attachments: Vec<Hash>,
+    #[serde(with = "stored::message")]
     pub(crate) facts: pb::JournalFacts,
     pub(crate) opened: bool,
     pub(crate) actioned: bool,
 }
 
 /// What an officer did with a mailbox number.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Mark {
     pub(crate) lane: Lane,
     pub(crate) number: u64,
@@ -52,16 +55,17 @@ pub(crate) enum Known<'a> {
 }
 
 /// A notice that arrived here.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Published {
     place: usize,
     cancelled: bool,
 }
 
 /// The mailbox of this bureau.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Inbox {
     received: Vec<Received>,
+    #[serde(skip)]
     by_id: BTreeMap<MessageId, usize>,
     /// What each mailbox number holds; none for gaps and rejected deliveries.
     numbers: BTreeMap<(Lane, u64), Option<usize>>,
@@ -71,6 +75,8 @@ pub(crate) struct Inbox {
     /// Numbers up to here that are missing were lost with an older copy.
     lost_up_to: [u64; 4],
     marks: Vec<Mark>,
+    /// How many marks, from the first, the hub has for certain.
+    told: usize,
     unopened: usize,
     rejected: usize,
     notices: BTreeMap<String, Published>,
@@ -81,6 +87,11 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
+    /// Makes anew what a snapshot leaves out.
+    pub(crate) fn index(&mut self) {
+        self.by_id = self.received.iter().enumerate().map(|(place, one)| (one.id.clone(), place)).collect();
+    }
+
     pub(crate) fn get(&self, id: &MessageId) -> Option<&Received> {
         self.received.get(*self.by_id.get(id)?)
     }
@@ -127,6 +138,16 @@ impl Inbox {
     /// What officers did, in order; receipts for it are told from a place on.
     pub(crate) fn marks(&self) -> &[Mark] {
         &self.marks
+    }
+
+    /// How many of them, from the first, the hub has for certain: the rest is told on every stream.
+    pub(crate) fn told(&self) -> usize {
+        self.told.min(self.marks.len())
+    }
+
+    /// The hub has so many marks.
+    pub(crate) fn tell(&mut self, marks: usize) {
+        self.told = marks.max(self.told);
     }
 
     /// The notice of this number, if it arrived here and is in force.

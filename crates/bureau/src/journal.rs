@@ -13,7 +13,7 @@ use bytes::Bytes;
 use i247_ledger::{
     AppendError, Body, Ledger, MAX_ENTRY_BYTES, MAX_GROUP_BYTES, MAX_GROUP_DRAFTS, Position, ReadError,
 };
-use i247_model::{CountryCode, Lane, MessageId, Reason, Refusal};
+use i247_model::{Hash, Lane, MessageId, Reason, Refusal};
 use i247_node::Clock;
 use i247_wire::pb;
 use i247_wire::pb::journal_entry::Event;
@@ -21,7 +21,7 @@ use prost::Message as _;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::views::{Key, Unreadable, Views};
+use crate::views::{Key, Keyed, Unreadable, Views};
 
 /// How many commands may wait for the writer.
 const WAITING_COMMANDS: usize = 1024;
@@ -29,8 +29,7 @@ const WAITING_COMMANDS: usize = 1024;
 const MAX_GROUP_COMMANDS: usize = 512;
 /// How many changes a slow watcher may be behind.
 const WAITING_CHANGES: usize = 4096;
-/// How many entries are read at once at start.
-const READ_RECORDS: usize = 1024;
+/// How many bytes one entry with its body may take when it is read.
 const READ_BYTES: usize = 4 * 1024 * 1024;
 
 /// What may be appended: an event, and the body that lies beside it.
@@ -110,25 +109,9 @@ pub(crate) struct Writer {
     held: Option<Command>,
 }
 
-/// Reads the whole ledger into views.
-pub(crate) async fn open(
-    country: CountryCode,
-    ledger: Arc<dyn Ledger>,
-    clock: Arc<dyn Clock>,
-) -> Result<(Journal, Writer), OpenError> {
-    let mut views = Views::new(country);
-    let mut next = Position::START.next();
-    loop {
-        let records = ledger.read(next, READ_RECORDS, READ_BYTES).await?;
-        let Some(last) = records.last() else { break };
-        next = last.position.next();
-        for record in &records {
-            let entry = pb::JournalEntry::decode(record.entry.clone())
-                .map_err(|error| Unreadable { position: record.position.0, what: error.to_string() })?;
-            views.apply(record.position.0, &entry)?;
-        }
-    }
-    let end = ledger.end();
+/// A journal over a ledger whose entries are all in the views.
+pub(crate) fn open(views: Views, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> (Journal, Writer) {
+    let end = Position(views.position);
     let (commands, waiting) = mpsc::channel(WAITING_COMMANDS);
     let shared = Arc::new(Shared {
         ledger,
@@ -139,12 +122,18 @@ pub(crate) async fn open(
         stopped: CancellationToken::new(),
     });
     let writer = Writer { commands: waiting, shared: Arc::clone(&shared), clock, end, held: None };
-    Ok((Journal { commands, shared }, writer))
+    (Journal { commands, shared }, writer)
 }
 
 /// Why the journal was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The files cannot be opened.
+    #[error("the files of the journal cannot be opened")]
+    Files(#[from] i247_ledger::OpenError),
+    /// The runtime shuts down.
+    #[error("opening was given up")]
+    Cancelled,
     /// An entry cannot be read.
     #[error("the journal cannot be read")]
     Read(#[from] ReadError),
@@ -180,7 +169,8 @@ impl Journal {
         &self.shared.stopped
     }
 
-    /// Gives a draft its number and makes it durable. The same key by the same caller gets the same id again.
+    /// Gives a draft its number and makes it durable. The same draft under the same key of the same caller gets the
+    /// same id again; another draft under that key is refused.
     ///
     /// # Cancel safety
     /// Once handed to the writer it is written, whether or not the caller waits.
@@ -215,7 +205,7 @@ impl Journal {
 #[derive(Default)]
 struct Tentative {
     numbered: BTreeMap<Lane, u64>,
-    keys: BTreeMap<Key, MessageId>,
+    keys: BTreeMap<Key, Keyed>,
 }
 
 /// A group that is being gathered.
@@ -257,17 +247,17 @@ impl Writer {
         }
     }
 
-    /// What waits, up to the limits of a group. A new epoch has a group of its own, since numbers depend on it.
+    /// What waits, up to the limits of a group. What is checked against the views as they stand has a group of its own.
     fn gather(&mut self, first: Command) -> Group {
         let (mut group, mut tentative) = (Group::default(), Tentative::default());
-        if begins_epoch(&first) {
-            self.take_epoch(first, &mut group, &mut tentative);
+        if stands_alone(&first) {
+            self.take_alone(first, &mut group, &mut tentative);
             return group;
         }
         self.take(first, &mut group, &mut tentative);
         for _ in 1..MAX_GROUP_COMMANDS {
             let Ok(command) = self.commands.try_recv() else { break };
-            if begins_epoch(&command) || !group.has_room_for(&Size::of(&command)) {
+            if stands_alone(&command) || !group.has_room_for(&Size::of(&command)) {
                 self.held = Some(command);
                 break;
             }
@@ -276,18 +266,17 @@ impl Writer {
         group
     }
 
-    /// Two who recover at the same time begin one epoch: the second would use the numbers of the first again.
-    fn take_epoch(&self, command: Command, group: &mut Group, tentative: &mut Tentative) {
-        let present =
-            self.shared.views.read().unwrap_or_else(std::sync::PoisonError::into_inner).outbox.epoch;
-        let over = |note: &Note| matches!(&note.event, Event::Epoch(begun) if begun.epoch <= present);
-        match command {
-            Command::Write(notes, answer) if notes.iter().any(over) => {
-                let mut refusal = Refusal::of(Reason::WrongReference, "epoch");
-                refusal.next_step = format!("epoch {present} has begun already: nothing is left to do");
-                Command::Write(notes, answer).refuse(&refusal);
+    fn take_alone(&self, command: Command, group: &mut Group, tentative: &mut Tentative) {
+        let refused = match &command {
+            Command::Write(notes, _) => {
+                let views = self.shared.views.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+                notes.iter().find_map(|note| views.overtaken(&note.event))
             }
-            Command::Number(..) | Command::Write(..) => self.take(command, group, tentative),
+            Command::Number(..) => None,
+        };
+        match refused {
+            Some(refusal) => command.refuse(&refusal),
+            None => self.take(command, group, tentative),
         }
     }
 
@@ -305,7 +294,10 @@ impl Writer {
                 group.written.push(answer);
             }
             Command::Number(draft, answer) => {
-                let (id, earlier) = self.place(&draft, tentative);
+                let (id, earlier) = match self.place(&draft, tentative) {
+                    Ok(placed) => placed,
+                    Err(refusal) => return Command::Number(draft, answer).refuse(&refusal),
+                };
                 // The earlier message may be in this very group: it is answered once the group is durable.
                 if !earlier {
                     let Numberless { mut accepted, body, .. } = *draft;
@@ -321,21 +313,22 @@ impl Writer {
     }
 
     /// The id that a draft gets, and whether its key stands for that message already.
-    fn place(&self, draft: &Numberless, tentative: &mut Tentative) -> (MessageId, bool) {
+    fn place(&self, draft: &Numberless, tentative: &mut Tentative) -> Result<(MessageId, bool), Refusal> {
         let views = self.shared.views.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let key = (draft.accepted.officer.clone(), draft.accepted.idempotency_key.clone());
+        let hash = Hash::from_slice(&draft.accepted.draft_hash);
         let keyed = !key.1.is_empty();
-        if keyed && let Some(id) = tentative.keys.get(&key).or_else(|| views.key(&key)) {
-            return (id.clone(), true);
+        if keyed && let Some(known) = tentative.keys.get(&key).or_else(|| views.key(&key)) {
+            return known.stands_for(hash.as_ref()).map(|id| (id.clone(), true));
         }
         let last =
             tentative.numbered.entry(draft.lane).or_insert_with(|| views.outbox.lane(draft.lane).numbered);
         *last += 1;
         let id = views.outbox.id(draft.lane, *last);
         if keyed {
-            tentative.keys.insert(key, id.clone());
+            tentative.keys.insert(key, Keyed { id: id.clone(), draft: hash });
         }
-        (id, false)
+        Ok((id, false))
     }
 
     /// Appends a group, applies it and answers. An error is final.
@@ -444,10 +437,12 @@ impl Command {
     }
 }
 
-fn begins_epoch(command: &Command) -> bool {
+/// Whether a command is checked against the views as they stand.
+fn stands_alone(command: &Command) -> bool {
+    let alone = |note: &Note| matches!(note.event, Event::Epoch(_) | Event::Directory(_));
     match command {
         Command::Number(..) => false,
-        Command::Write(notes, _) => notes.iter().any(|note| matches!(note.event, Event::Epoch(_))),
+        Command::Write(notes, _) => notes.iter().any(alone),
     }
 }
 
@@ -470,6 +465,7 @@ fn change(event: &Event) -> Option<Change> {
         Event::Accepted(accepted) => sent(&accepted.header.as_ref()?.id),
         Event::Sealed(sealed) => sent(&sealed.id),
         Event::Answered(answered) => sent(&answered.result.as_ref()?.id),
+        Event::Voided(voided) => sent(&voided.header.as_ref()?.id),
         Event::Heard(heard) => heard.status.as_ref()?.id.parse().ok().map(Change::Progress),
         Event::Arrived(_)
         | Event::Gap(_)
@@ -477,7 +473,9 @@ fn change(event: &Event) -> Option<Change> {
         | Event::Marked(_)
         | Event::Handled(_)
         | Event::Attachment(_)
-        | Event::Epoch(_) => None,
+        | Event::Told(_)
+        | Event::Epoch(_)
+        | Event::Directory(_) => None,
     }
 }
 

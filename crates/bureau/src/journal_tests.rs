@@ -29,9 +29,15 @@ fn numberless(key: &str, officer: &str) -> Numberless {
     Numberless { accepted, lane: Lane::Normal, body: Bytes::from_static(b"carried") }
 }
 
+/// The journal of France over a ledger, read from its first entry.
+pub(crate) async fn opened(ledger: &Arc<Memory>) -> (Journal, Writer) {
+    let mut views = Views::new("FR".parse().unwrap());
+    crate::snapshots::replay(&**ledger, &mut views).await.unwrap();
+    open(views, ledger.clone(), Arc::new(Still))
+}
+
 async fn journal(ledger: &Arc<Memory>) -> (Journal, tokio::task::JoinHandle<()>, CancellationToken) {
-    let france = "FR".parse().unwrap();
-    let (journal, writer) = open(france, ledger.clone(), Arc::new(Still)).await.unwrap();
+    let (journal, writer) = opened(ledger).await;
     let stop = CancellationToken::new();
     let running = tokio::spawn(writer.run(stop.clone()));
     (journal, running, stop)
@@ -71,6 +77,35 @@ async fn the_same_key_gets_the_same_id_also_at_the_same_time_and_after_a_restart
 }
 
 #[tokio::test]
+async fn another_draft_under_a_known_key_is_refused_also_at_the_same_time_and_after_a_restart() {
+    let ledger = Arc::new(Memory::new());
+    let draft = |byte: u8| {
+        let mut draft = numberless("key", "a");
+        draft.accepted.draft_hash = Bytes::from(vec![byte; 32]);
+        draft
+    };
+    let refused = |result: Result<MessageId, JournalError>| match result {
+        Err(JournalError::Refused(refusal)) => {
+            assert!(refusal.next_step.contains("FR-1-N-1"), "{}", refusal.next_step);
+            (refusal.reason, refusal.fields.concat())
+        }
+        other => panic!("{other:?}"),
+    };
+    let other_key = (Reason::WrongField, "draft.idempotency_key".to_owned());
+    let (first, running, stop) = journal(&ledger).await;
+    let (one, two, same) =
+        tokio::join!(first.number(draft(1)), first.number(draft(2)), first.number(draft(1)));
+    assert_eq!((one.unwrap().number, same.unwrap().number), (1, 1));
+    assert_eq!(refused(two), other_key);
+    stop.cancel();
+    running.await.unwrap();
+    let (second, _running, _stop) = journal(&ledger).await;
+    assert_eq!(refused(second.number(draft(2)).await), other_key);
+    assert_eq!(second.number(draft(1)).await.unwrap().number, 1);
+    assert_eq!(ledger.end(), Position(1));
+}
+
+#[tokio::test]
 async fn what_is_too_large_is_refused_alone() {
     let ledger = Arc::new(Memory::new());
     let (journal, _running, _stop) = journal(&ledger).await;
@@ -105,8 +140,7 @@ async fn more_than_a_group_holds_becomes_several() {
 #[tokio::test]
 async fn what_waits_is_written_before_the_writer_ends() {
     let ledger = Arc::new(Memory::new());
-    let france = "FR".parse().unwrap();
-    let (journal, writer) = open(france, ledger.clone(), Arc::new(Still)).await.unwrap();
+    let (journal, writer) = opened(&ledger).await;
     let stop = CancellationToken::new();
     stop.cancel();
     // Handed in before the writer first looks: both are polled once before it runs.
@@ -137,6 +171,30 @@ async fn a_new_epoch_stands_in_a_group_of_its_own() {
     let again = Event::Epoch(pb::JournalEpoch { epoch: 2, ..Default::default() });
     assert!(matches!(journal.write(vec![again.into()]).await, Err(JournalError::Refused(_))));
     assert_eq!(journal.number(numberless("", "a")).await.unwrap().to_string(), "FR-2-N-2");
+}
+
+#[tokio::test]
+async fn of_two_changes_at_the_same_time_about_an_officer_one_is_entered() {
+    let ledger = Arc::new(Memory::new());
+    let (journal, _running, _stop) = journal(&ledger).await;
+    let change = |action: pb::DirectoryAction| {
+        let change = pb::DirectoryChange {
+            action: action.into(),
+            identity: "spiffe://i247.test/ncb/fr/officer/duty".into(),
+            sequence: 1,
+            ..Default::default()
+        };
+        let payload = change.encode_to_vec().into();
+        let change = Some(pb::Signed { payload, ..Default::default() });
+        Event::Directory(pb::JournalDirectory { change, certificates: Vec::new() })
+    };
+    let (revoked, suspended) = tokio::join!(
+        journal.write(vec![change(pb::DirectoryAction::Revoke).into()]),
+        journal.write(vec![change(pb::DirectoryAction::Suspend).into()]),
+    );
+    revoked.unwrap();
+    assert!(matches!(suspended, Err(JournalError::Refused(refusal)) if refusal.fields == ["sequence"]));
+    assert_eq!(journal.views().people.list().records[0].standing(), pb::Standing::Revoked);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 //!  hub ─► uplink: checked ─► journal ─► inbox, cases ─► national: register, policy ─► journal …
 //! ```
 //!
-//! The journal is the truth: outbox, inbox and cases are views of it. A draft is durable when the desk answers, a
+//! The journal is the truth: outbox, inbox and cases are views of it, and snapshots of them may be thrown away. A draft is durable when the desk answers, a
 //! header before its first byte leaves, a message before it is acknowledged.
 
 mod app;
@@ -16,6 +16,7 @@ mod config;
 mod desk;
 mod desk_read;
 mod desk_send;
+mod directory;
 mod draft;
 mod facts;
 mod greeting;
@@ -23,22 +24,30 @@ mod inbound;
 mod inbox;
 mod journal;
 mod link;
+mod lost;
+mod marks;
 mod names;
 mod national;
 mod outbound;
 mod outbox;
+mod people;
 pub mod policy;
 pub mod register;
 mod sealing;
+mod snapshots;
+mod start;
+mod statuses;
+mod stored;
 #[cfg(test)]
 mod story;
 mod uplink;
 mod upload;
 mod views;
 
-pub use app::{BuildError, Bureau, ServeError, rebuild};
+pub use app::{BuildError, Bureau, ServeError};
 pub use attachments::{CHUNK_BYTES, MAX_ATTACHMENT_BYTES};
 pub use config::Config;
 pub use desk::{DESK_SERVICE, rules};
 pub use journal::OpenError;
+pub use start::{RebuildError, Rebuilt, rebuild};
 pub use views::Unreadable;

@@ -28,6 +28,8 @@ pub(crate) struct State {
     pub(crate) connected: bool,
     /// Why the bureau neither sends nor acknowledges; empty when it does.
     pub(crate) halted: String,
+    /// The hub said that it is an older copy. It is not taken for whole before it accepts again.
+    pub(crate) doubted: bool,
     /// What the hub said when it turned out that this bureau is an older copy.
     pub(crate) behind: Option<Arc<pb::Welcome>>,
 }

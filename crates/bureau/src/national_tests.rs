@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use super::*;
 use crate::attachments::Attachments;
 use crate::desk::Parts;
-use crate::journal::tests::Still;
-use crate::journal::{self, Journal, Note};
+use crate::journal::tests::{Still, opened};
+use crate::journal::{Journal, Note};
 use crate::link::{Exchange, Link, State};
 use crate::policy::Measure;
 use crate::story::header;
@@ -48,8 +48,7 @@ fn arrival(number: u64, mut header: Header, body: &pb::Body) -> Note {
 }
 
 async fn open(ledger: &Arc<Memory>, dir: &std::path::Path) -> (National, Journal, CancellationToken) {
-    let (journal, writer) =
-        journal::open("FR".parse().unwrap(), ledger.clone(), Arc::new(Still)).await.unwrap();
+    let (journal, writer) = opened(ledger).await;
     let stop = CancellationToken::new();
     tokio::spawn(writer.run(stop.clone()));
     let nowhere = tonic::transport::Endpoint::from_static("http://127.0.0.1:1").connect_lazy();

@@ -71,7 +71,7 @@ impl Outbound {
                 let Some(sent) = outbox.get(&id) else { break };
                 let missing: Vec<Hash> = {
                     let absent = |hash: &&Hash| !self.uploaded.contains(*hash);
-                    sent.attachments.iter().filter(absent).copied().collect()
+                    sent.needs().iter().filter(absent).copied().collect()
                 };
                 if !missing.is_empty() {
                     if self.uploads_from <= now {
@@ -85,6 +85,16 @@ impl Outbound {
             }
         }
         next
+    }
+
+    /// Whether the hub has answered everything that was sent.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// Whether nothing of this lane, from this number on, is under way.
+    pub(crate) fn is_idle_from(&self, id: &MessageId) -> bool {
+        !self.under_way.iter().any(|sent| sent.lane == id.lane && sent.number >= id.number)
     }
 
     /// The hub's last word came: the message is no longer under way.
@@ -155,6 +165,7 @@ mod tests {
                 named: BTreeSet::new(),
                 attachments: named.collect(),
                 facts: i247_wire::pb::JournalFacts::default(),
+                voided_at_entry: None,
                 sealed: None,
                 state: SentState::Waiting,
                 status: None,

@@ -1,12 +1,16 @@
 //! What was sent, and where each message stands. A view: built by applying journal entries, decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use i247_model::{CountryCode, Hash, Kind, Lane, MessageId, Party, Refusal, Sender, Timestamp};
 use i247_wire::pb;
+use serde::{Deserialize, Serialize};
+
+use crate::stored;
 
 /// Where a sent message stands between this bureau and the hub.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum SentState {
     /// Durable here, not yet answered.
     Waiting,
@@ -17,7 +21,7 @@ pub(crate) enum SentState {
 }
 
 /// What the hub's acceptance says of a message.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Acceptance {
     /// Place in the hub's log.
     pub(crate) position: u64,
@@ -43,7 +47,7 @@ impl TryFrom<&pb::Acceptance> for Acceptance {
 }
 
 /// A message of this bureau.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Sent {
     pub(crate) id: MessageId,
     pub(crate) kind: Kind,
@@ -56,10 +60,14 @@ pub(crate) struct Sent {
     /// Countries that are addressed by name.
     pub(crate) named: BTreeSet<CountryCode>,
     pub(crate) attachments: Vec<Hash>,
+    #[serde(with = "stored::message")]
     pub(crate) facts: pb::JournalFacts,
+    /// Where the void stands that takes its number, when it can never be sent as it was accepted.
+    pub(crate) voided_at_entry: Option<u64>,
     pub(crate) sealed: Option<Sealed>,
     pub(crate) state: SentState,
     /// As last heard from the hub.
+    #[serde(with = "stored::optional")]
     pub(crate) status: Option<pb::MessageStatus>,
 }
 
@@ -69,17 +77,27 @@ impl Sent {
         let closed = self.status.as_ref().is_some_and(|status| status.closed);
         matches!(self.state, SentState::Accepted(_)) && !closed
     }
+
+    /// Where that stands which goes to the hub under its number: header and, beside it, the carried body.
+    pub(crate) fn draft_at_entry(&self) -> u64 {
+        self.voided_at_entry.unwrap_or(self.accepted_at_entry)
+    }
+
+    /// The attachments that must be at the hub first.
+    pub(crate) fn needs(&self) -> &[Hash] {
+        if self.voided_at_entry.is_some() { &[] } else { &self.attachments }
+    }
 }
 
 /// Where a message's header and signature stand in the journal.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Sealed {
     pub(crate) at_entry: u64,
     pub(crate) header_hash: Hash,
 }
 
 /// Where one lane of the present epoch stands. Numbers; 0 for none yet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct LaneEnds {
     /// Highest number given to a draft.
     pub(crate) numbered: u64,
@@ -90,11 +108,12 @@ pub(crate) struct LaneEnds {
 }
 
 /// All messages of this bureau.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Outbox {
     sender: Sender,
     pub(crate) epoch: u64,
     sent: Vec<Sent>,
+    #[serde(skip)]
     by_id: BTreeMap<MessageId, usize>,
     lanes: [LaneEnds; 4],
     /// Not answered by the hub, of any epoch.
@@ -106,6 +125,7 @@ pub(crate) struct Outbox {
     /// Highest position that a receipt of the hub named.
     pub(crate) log_end_seen: u64,
     /// That receipt: with it the bureau proves it to a hub that has forgotten.
+    #[serde(with = "stored::optional")]
     pub(crate) newest_acceptance: Option<pb::Signed>,
 }
 
@@ -125,13 +145,18 @@ impl Outbox {
         }
     }
 
+    /// Makes anew what a snapshot leaves out.
+    pub(crate) fn index(&mut self) {
+        self.by_id = self.sent.iter().enumerate().map(|(place, sent)| (sent.id.clone(), place)).collect();
+    }
+
     pub(crate) fn get(&self, id: &MessageId) -> Option<&Sent> {
         self.sent.get(*self.by_id.get(id)?)
     }
 
     /// Whose messages they are.
-    pub(crate) fn country(&self) -> String {
-        self.sender.to_string()
+    pub(crate) fn sender(&self) -> &Sender {
+        &self.sender
     }
 
     /// All of them, the oldest first.
@@ -153,9 +178,22 @@ impl Outbox {
         self.waiting.len()
     }
 
-    /// The ids that the hub accepted and has not closed, at most `limit` of them.
-    pub(crate) fn open(&self, limit: usize) -> Vec<MessageId> {
-        self.open.iter().take(limit).cloned().collect()
+    /// The ids that the hub accepted and has not closed, or may have accepted before a stream broke, in order from
+    /// behind `after` on, at most `limit` of them.
+    pub(crate) fn open(&self, after: Option<&MessageId>, limit: usize) -> Vec<MessageId> {
+        let behind = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let left = |id: &&MessageId| self.get(id).is_some_and(|sent| sent.sealed.is_some());
+        let perhaps = self.waiting.range(behind).filter(left).take(limit);
+        let mut ids: Vec<_> = self.open.range(behind).take(limit).chain(perhaps).cloned().collect();
+        ids.sort_unstable();
+        ids.truncate(limit);
+        ids
+    }
+
+    /// What waits for the hub's answer and cannot go without this attachment.
+    pub(crate) fn waiting_for(&self, attachment: &Hash) -> Vec<MessageId> {
+        let needs = |id: &&MessageId| self.get(id).is_some_and(|sent| sent.needs().contains(attachment));
+        self.waiting.iter().filter(needs).cloned().collect()
     }
 
     /// The lowest number of the lane, in the present epoch, that the hub has not answered.
@@ -195,11 +233,39 @@ impl Outbox {
         if matches!(sent.state, SentState::Accepted(_)) {
             return;
         }
-        sent.state = state;
+        // The answer to a void is not one to the message whose number it takes.
+        if sent.voided_at_entry.is_none() {
+            sent.state = state;
+        }
         self.waiting.remove(id);
         if sent.open() {
             self.open.insert(id.clone());
         }
+    }
+
+    /// A void takes the number of this message. What was signed from there on in its lane is signed anew, since each
+    /// header names the one before it; the hub has none of it, or it would have answered. False when the hub has had
+    /// its say already.
+    pub(crate) fn voided(&mut self, id: &MessageId, at_entry: u64, why: Refusal) -> bool {
+        if id.epoch != self.epoch || !self.waiting.contains(id) {
+            return false;
+        }
+        let last = self.id(id.lane, u64::MAX);
+        let Some(sent) = self.by_id.get(id).and_then(|at| self.sent.get_mut(*at)) else { return false };
+        sent.voided_at_entry = Some(at_entry);
+        sent.state = SentState::Refused(why);
+        for later in self.waiting.range(id..=&last) {
+            if let Some(sent) = self.by_id.get(later).and_then(|at| self.sent.get_mut(*at)) {
+                sent.sealed = None;
+            }
+        }
+        let before = id.number.checked_sub(1).map(|number| self.id(id.lane, number));
+        let hash = before.and_then(|id| Some(self.get(&id)?.sealed?.header_hash));
+        let ends = &mut self.lanes[id.lane.index()];
+        if ends.sealed >= id.number {
+            (ends.sealed, ends.last_hash) = (id.number - 1, hash);
+        }
+        true
     }
 
     pub(crate) fn heard(&mut self, id: &MessageId, status: pb::MessageStatus) -> Option<&Sent> {
@@ -216,7 +282,8 @@ impl Outbox {
     /// A new epoch begins: what was not answered is given up, and numbers begin again.
     pub(crate) fn new_epoch(&mut self, epoch: u64, given_up: &Refusal) {
         for id in std::mem::take(&mut self.waiting) {
-            if let Some(sent) = self.by_id.get(&id).and_then(|at| self.sent.get_mut(*at)) {
+            let sent = self.by_id.get(&id).and_then(|at| self.sent.get_mut(*at));
+            if let Some(sent) = sent.filter(|sent| sent.voided_at_entry.is_none()) {
                 sent.state = SentState::Refused(given_up.clone());
             }
         }

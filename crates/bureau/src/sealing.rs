@@ -17,6 +17,8 @@ use crate::journal::{Journal, Note};
 pub(crate) struct Burst {
     /// To be written before anything is sent.
     pub(crate) notes: Vec<Note>,
+    /// What was sealed now, and so was never sent before.
+    pub(crate) fresh: Vec<MessageId>,
     /// To be sent, in this order.
     pub(crate) envelopes: Vec<pb::Envelope>,
 }
@@ -39,7 +41,7 @@ pub(crate) enum SealError {
 
 /// Where a message's parts stand in the journal.
 struct Places {
-    accepted: u64,
+    draft: u64,
     sealed: Option<u64>,
 }
 
@@ -59,14 +61,19 @@ pub(crate) async fn seal(
             let views = journal.views();
             last.entry(id.lane).or_insert_with(|| views.outbox.lane(id.lane).last_hash);
             views.outbox.get(id).map(|sent| Places {
-                accepted: sent.accepted_at_entry,
+                draft: sent.draft_at_entry(),
                 sealed: sent.sealed.map(|sealed| sealed.at_entry),
             })
         };
         let places = places.ok_or_else(|| broken("it is not in the outbox"))?;
-        let (entry, body) = journal.read(places.accepted).await?;
+        let (entry, body) = journal.read(places.draft).await?;
         let Body::Present(body) = body else { return Err(broken("its body is gone")) };
-        let Some(Event::Accepted(accepted)) = entry.event else { return Err(broken("its draft is gone")) };
+        let header = match entry.event {
+            Some(Event::Accepted(accepted)) => accepted.header,
+            Some(Event::Voided(voided)) => voided.header,
+            _ => None,
+        };
+        let Some(header) = header else { return Err(broken("its draft is gone")) };
         if let Some(at) = places.sealed {
             let (entry, _) = journal.read(at).await?;
             let Some(Event::Sealed(sealed)) = entry.event else { return Err(broken("its seal is gone")) };
@@ -74,7 +81,7 @@ pub(crate) async fn seal(
             continue;
         }
         let previous = last.entry(id.lane).or_default();
-        let header = finish(accepted, key, now, *previous).map_err(|refusal| broken(&refusal.to_string()))?;
+        let header = finish(header, key, now, *previous).map_err(|refusal| broken(&refusal.to_string()))?;
         *previous = Some(i247_trust::header_hash(&header));
         fresh.push((burst.envelopes.len(), id.clone(), header.clone()));
         burst.envelopes.push(pb::Envelope { header, body, signature: None });
@@ -85,12 +92,11 @@ pub(crate) async fn seal(
 
 /// The header as it is signed.
 fn finish(
-    accepted: pb::JournalAccepted,
+    mut header: pb::Header,
     key: &SigningKey,
     now: Timestamp,
     previous: Option<Hash>,
 ) -> Result<Bytes, Refusal> {
-    let mut header = accepted.header.unwrap_or_default();
     header.key_id = Bytes::copy_from_slice(key.key_id().as_bytes());
     header.previous = previous.map_or_else(Bytes::new, |hash| Bytes::copy_from_slice(hash.as_bytes()));
     header.signed_at_ms = signed_at(now, header.expires_at_ms);
@@ -105,6 +111,7 @@ fn signed_at(now: Timestamp, expires_at_ms: u64) -> u64 {
 }
 
 fn sign(key: &SigningKey, fresh: &[(usize, MessageId, Bytes)], burst: &mut Burst) {
+    burst.fresh = fresh.iter().map(|(_, id, _)| id.clone()).collect();
     for chunk in fresh.chunks(i247_trust::MAX_BURST) {
         let headers: Vec<Bytes> = chunk.iter().map(|(_, _, header)| header.clone()).collect();
         for ((place, id, header), signature) in chunk.iter().zip(i247_trust::sign_headers(key, &headers)) {

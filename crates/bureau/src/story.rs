@@ -1,7 +1,9 @@
 //! Journal entries for tests: what a bureau in France lives through, written by hand.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use i247_model::{Audience, Hash, Header, Kind, MessageId, ReplyStage, Timestamp};
+use i247_model::{Audience, Hash, Header, Kind, MessageId, Reason, Refusal, ReplyStage, Timestamp};
 use i247_wire::pb;
 use i247_wire::pb::journal_entry::Event;
 
@@ -47,6 +49,7 @@ pub(crate) fn accepted(header: &Header, facts: pb::JournalFacts, key: &str) -> p
         facts: Some(facts),
         officer: "spiffe://i247.test/ncb/fr/officer/duty".into(),
         idempotency_key: key.into(),
+        draft_hash: Bytes::new(),
     }))
 }
 
@@ -130,4 +133,92 @@ pub(crate) fn case() -> Vec<pb::JournalEntry> {
             officer: "spiffe://i247.test/ncb/fr/officer/duty".into(),
         })),
     ]
+}
+
+/// The case, and whatever else a journal can hold.
+pub(crate) fn everything() -> Vec<pb::JournalEntry> {
+    let mut entries = case();
+    let words = |id: &str| header(id, Kind::FreeText);
+    let refused =
+        Refusal::of(Reason::UnknownCountry, "audience.countries").retry_after(Duration::from_secs(2));
+    let result = pb::SubmitResult {
+        id: "FR-1-N-2".into(),
+        result: Some(pb::submit_result::Result::Refusal((&refused).into())),
+    };
+    let changed = pb::Acceptance {
+        id: "FR-1-N-3".into(),
+        log_id: Bytes::from_static(b"log"),
+        position: 13,
+        come: vec!["DE".into()],
+        gone: vec!["US".into(), "IPSG".into()],
+        ..Default::default()
+    };
+    let recipient = |party: &str, answer: pb::AnswerState| pb::RecipientStatus {
+        party: party.into(),
+        state: pb::RecipientState::Delivered.into(),
+        answer: answer.into(),
+        since_ms: 77,
+    };
+    let status = pb::MessageStatus {
+        id: "FR-1-U-1".into(),
+        position: 12,
+        recipients: vec![
+            recipient("BR", pb::AnswerState::Answered),
+            recipient("JP", pb::AnswerState::Awaited),
+        ],
+        closed: false,
+    };
+    let notice = Header { refers_to: "BR-1-N-1".parse().ok(), ..header("GS.lena-1-N-2", Kind::Notice) };
+    let red = pb::JournalFacts { requester: "BR".into(), colour: pb::Colour::Red.into(), ..about("2010/8") };
+    let lane = pb::Lane::Normal.into();
+    entries.extend([
+        accepted(&words("FR-1-N-2"), about(""), "two"),
+        sealed(&words("FR-1-N-2")),
+        entry(Event::Answered(pb::JournalAnswered { result: Some(result) })),
+        accepted(&words("FR-1-N-3"), about(""), ""),
+        sealed(&words("FR-1-N-3")),
+        answered(&changed),
+        entry(Event::Heard(pb::JournalHeard { status: Some(status) })),
+        arrived(2, &notice, red),
+        arrived(3, &header("BR-1-N-1", Kind::Request), about("2010/8")),
+        entry(Event::Gap(pb::JournalGap { lane, number: 4, ..Default::default() })),
+        entry(Event::Rejected(pb::JournalRejected { lane, number: 5, ..Default::default() })),
+        entry(Event::Handled(pb::JournalHandled { arrivals: 3 })),
+        entry(Event::Attachment(pb::JournalAttachment { size_bytes: 5, ..Default::default() })),
+        entry(Event::Told(pb::JournalTold { marks: 2 })),
+        accepted(&words("FR-1-N-4"), about(""), ""),
+        sealed(&words("FR-1-N-4")),
+        voided("FR-1-N-4"),
+        accepted(&words("FR-1-N-5"), about(""), ""),
+        admitted("spiffe://i247.test/ncb/fr/officer/duty"),
+        entry(Event::Epoch(pb::JournalEpoch {
+            epoch: 2,
+            mailbox: vec![pb::MailboxEnd { lane, received_up_to: 9 }],
+            ..Default::default()
+        })),
+        accepted(&words("FR-2-N-1"), about(""), "new"),
+        sealed(&words("FR-2-N-1")),
+    ]);
+    entries
+}
+
+/// The country's authority admits somebody.
+fn admitted(identity: &str) -> pb::JournalEntry {
+    use prost::Message as _;
+    let change = pb::DirectoryChange {
+        action: pb::DirectoryAction::Admit.into(),
+        identity: identity.into(),
+        tls_key: Bytes::from_static(&[6; 32]),
+        sequence: 1,
+        ..Default::default()
+    };
+    let change = Some(pb::Signed { payload: change.encode_to_vec().into(), ..Default::default() });
+    entry(Event::Directory(pb::JournalDirectory { change, certificates: Vec::new() }))
+}
+
+/// A void takes the number of this message.
+pub(crate) fn voided(id: &str) -> pb::JournalEntry {
+    let why = Refusal::of(Reason::AttachmentMissing, "attachments");
+    let (voided, _) = crate::draft::void(&id.parse().unwrap(), "the attachment is damaged", &why, [1; 16]);
+    entry(Event::Voided(voided))
 }

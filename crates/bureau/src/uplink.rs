@@ -14,12 +14,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use i247_model::{CountryCode, Hash, Lane, LaneReceipt, NumberRange, Party, Reason, Receipts, Refusal};
-use i247_node::{Clock, Dice, sleep};
-use i247_trust::{Root, SigningKey};
+use i247_model::{CountryCode, Hash, Lane, LaneReceipt, Party, Reason, Receipts, Refusal};
+use i247_node::{Clock, Dice, sleep, sleep_on};
+use i247_trust::{Credentials, Root};
 use i247_wire::pb;
 use i247_wire::pb::connect_request::Frame as Up;
 use i247_wire::pb::connect_response::Frame as Down;
+use i247_wire::pb::journal_entry::Event;
 use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -27,14 +28,17 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::attachments::Attachments;
-use crate::greeting::{Halt, check_welcome, hello, recover};
+use crate::greeting::{Halt, check_welcome, hello, hub_behind, recover};
 use crate::inbound::{Batch, Broken, Inbound, heard};
 use crate::inbox::Mark;
-use crate::journal::Journal;
-use crate::link::{CALL_WITHIN, Exchange, State, within};
+use crate::journal::{Journal, Note};
+use crate::link::{Exchange, State};
+use crate::lost::Lost;
+use crate::marks::Marks;
 use crate::outbound::{Next, Outbound};
 use crate::sealing::seal;
-use crate::upload::upload;
+use crate::statuses::Statuses;
+use crate::upload::{UploadError, upload};
 
 /// Deliveries that the hub may send ahead of our credit.
 const CREDIT: u32 = 256;
@@ -52,19 +56,12 @@ const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
 const MAX_BACK_OFF: Duration = Duration::from_secs(5);
 /// A stream that lasted so long was a good one: the next break is a new one.
 const STEADY: Duration = Duration::from_secs(1);
-/// How many messages one question for their state may name: so many, each to every member, fit into one answer.
-const STATUSES_AT_ONCE: usize = 64;
-/// How many messages are asked about after connecting.
-const MAX_STATUSES: usize = 64 * STATUSES_AT_ONCE;
-/// Ranges of opened and actioned numbers in one receipt.
-const MARKS_AT_ONCE: usize = 128;
-/// How many of the last marks are told again on a new stream.
-const MARKS_AGAIN: usize = 4096;
 
 /// What the link to the hub needs.
 pub(crate) struct Uplink {
     pub(crate) me: CountryCode,
-    pub(crate) key: Arc<SigningKey>,
+    /// What is signed with, as it is renewed.
+    pub(crate) credentials: watch::Receiver<Arc<Credentials>>,
     pub(crate) root: Arc<Root>,
     pub(crate) journal: Journal,
     pub(crate) attachments: Attachments,
@@ -97,7 +94,7 @@ impl Uplink {
             match ended {
                 Broken::Stream(why) => tracing::info!(why, "the link to the hub is down; connecting anew"),
                 Broken::Farewell(refusal) if refusal.reason == Reason::Behind => {
-                    self.halt(&Halt::Other(format!("the hub ended the link: {refusal}")));
+                    self.halt(&hub_behind(&refusal));
                     back_off = MAX_BACK_OFF;
                 }
                 Broken::Farewell(refusal) if refusal.reason == Reason::NumberReused => {
@@ -124,12 +121,18 @@ impl Uplink {
         self.state.send_modify(|state| state.connected = false);
     }
 
+    /// The credentials of this moment. What is signed already keeps its signature.
+    fn own(&self) -> Arc<Credentials> {
+        Arc::clone(&self.credentials.borrow())
+    }
+
     fn halt(&self, halt: &Halt) {
         if self.state.borrow().halted != halt.text() {
             tracing::error!(why = halt.text(), "halted: neither sending nor acknowledging");
         }
         self.state.send_modify(|state| {
             state.halted = halt.text().to_owned();
+            state.doubted = matches!(halt, Halt::HubBehind(_));
             if !matches!(halt, Halt::BureauBehind(_)) {
                 state.behind = None;
             }
@@ -206,7 +209,10 @@ impl Uplink {
             return Err(Broken::Halt(halt));
         }
         tracing::info!(log_end = welcome.log_end, program = welcome.program, "connected to the hub");
-        self.state.send_replace(State { connected: true, ..State::default() });
+        let doubted = self.state.borrow().doubted;
+        if !doubted {
+            self.state.send_replace(State { connected: true, ..State::default() });
+        }
         let views = self.journal.views();
         let window = (welcome.window as usize).clamp(1, MAX_WINDOW);
         Ok(Session {
@@ -214,7 +220,10 @@ impl Uplink {
             inbound: Inbound::new(self.me, Arc::clone(&self.root), &welcome, &views),
             outbound: Outbound::new(window, &views.outbox),
             log_id: welcome.log_id,
-            told: views.inbox.marks().len().saturating_sub(MARKS_AGAIN),
+            marks: Marks::new(&views.inbox),
+            doubted: doubted.then(|| self.clock.monotonic()),
+            statuses: Statuses::default(),
+            lost: Lost::default(),
             frames,
             incoming,
             uploads: JoinSet::new(),
@@ -229,12 +238,15 @@ struct Session<'a> {
     inbound: Inbound,
     outbound: Outbound,
     log_id: Bytes,
-    /// How many marks of officers were told.
-    told: usize,
+    marks: Marks,
+    /// Since when the hub has to show that it is whole, in monotonic time; none once it has.
+    doubted: Option<Duration>,
+    statuses: Statuses,
+    lost: Lost,
     frames: mpsc::Sender<pb::ConnectRequest>,
     incoming: tonic::Streaming<pb::ConnectResponse>,
     /// One upload at a time; dropped with the session.
-    uploads: JoinSet<Result<(), tonic::Status>>,
+    uploads: JoinSet<Result<(), UploadError>>,
     uploading: Option<Hash>,
 }
 
@@ -242,19 +254,25 @@ impl Session<'_> {
     async fn run(&mut self) -> Result<Broken, Broken> {
         put(&self.frames, Up::Credit(pb::Credit { deliveries: CREDIT }))?;
         let mut batch = Batch::default();
-        self.ask_statuses(&mut batch).await?;
         let mut applied = self.uplink.journal.applied();
+        let clock = Arc::clone(&self.uplink.clock);
         loop {
             let wait = self.turn(&mut batch).await?;
-            // Every arm is cancel-safe: frames stay in the stream, an upload's result in its set, and the rest is
-            // only a wake-up.
+            // Every arm is cancel-safe: frames stay in the stream, results of uploads and questions in their sets,
+            // and the rest is only a wake-up.
             tokio::select! {
                 frame = self.incoming.message() => self.take(frame, &mut batch)?,
                 changed = applied.changed() => {
                     changed.map_err(|_| Broken::Stream("the journal has stopped".into()))?;
                 }
                 Some(done) = self.uploads.join_next() => self.uploaded(done),
-                () = sleep(wait) => {}
+                Some(answer) = self.statuses.answered() => {
+                    let views = self.uplink.journal.views();
+                    for status in self.statuses.take(answer, clock.monotonic()) {
+                        heard(status, &views, &mut batch);
+                    }
+                }
+                () = sleep_on(&*clock, wait) => {}
             }
             self.drain(&mut batch)?;
         }
@@ -279,6 +297,9 @@ impl Session<'_> {
     ) -> Result<(), Broken> {
         let response = frame.map_err(|status| refused(&status))?;
         let response = response.ok_or_else(|| Broken::Stream("the hub ended the stream".into()))?;
+        if let Some(Down::Progress(pb::Progress { status: Some(status) })) = &response.frame {
+            self.statuses.told(&status.id);
+        }
         let views = self.uplink.journal.views();
         self.inbound.take(response.frame, self.uplink.clock.now(), &views, batch)
     }
@@ -299,44 +320,71 @@ impl Session<'_> {
             }
             self.outbound.later(id, *wait, now);
         }
-        let next = self.outbound.take(&self.uplink.journal.views().outbox, now, i247_trust::MAX_BURST);
+        self.believe(&batch, now);
+        // One is enough to ask with whether the hub accepts.
+        let limit =
+            if self.doubted.is_some() { usize::from(self.outbound.is_idle()) } else { i247_trust::MAX_BURST };
+        let next = self.outbound.take(&self.uplink.journal.views().outbox, now, limit);
         self.begin_upload(&next);
-        let sealed = seal(&self.uplink.journal, &self.uplink.key, self.uplink.clock.now(), &next.messages);
+        let mut notes = self.own_notes(&batch, now);
+        let own = self.uplink.own();
+        let sealed = seal(&self.uplink.journal, &own.signing_key, self.uplink.clock.now(), &next.messages);
         let mut burst = sealed.await.map_err(|error| Broken::Halt(Halt::Other(error.to_string())))?;
-        let mut notes = batch.take_notes();
+        notes.append(&mut batch.take_notes());
         notes.append(&mut burst.notes);
         if !notes.is_empty() {
             let written = self.uplink.journal.write(notes).await;
             written.map_err(|error| Broken::Stream(error.to_string()))?;
         }
         self.acknowledge(&batch)?;
+        self.marks.sent(burst.fresh);
         for (id, envelope) in next.messages.iter().zip(burst.envelopes) {
             tracing::debug!(message_id = %id, country = %self.uplink.me, "sent to the hub");
             put(&self.frames, Up::Envelope(envelope))?;
         }
         let more = next.messages.len() == i247_trust::MAX_BURST || !self.new_marks().is_empty();
-        Ok(if more { Duration::ZERO } else { self.outbound.wait(now).unwrap_or(Duration::MAX) })
+        if more {
+            return Ok(Duration::ZERO);
+        }
+        let doubt = self.doubted.map(|since| (since + STEADY).saturating_sub(now));
+        let waits = [self.outbound.wait(now), self.statuses.wait(now), doubt.filter(|wait| !wait.is_zero())];
+        Ok(waits.into_iter().flatten().min().unwrap_or(Duration::MAX))
+    }
+
+    /// A hub that said it is an older copy is believed again when it answers a message otherwise, or when there is
+    /// nothing for it to answer and it takes receipts for a while.
+    fn believe(&mut self, batch: &Batch, now: Duration) {
+        let Some(since) = self.doubted else { return };
+        let answered = !batch.answered.is_empty() || !batch.later.is_empty();
+        if answered || (self.outbound.is_idle() && now.saturating_sub(since) >= STEADY) {
+            self.doubted = None;
+            tracing::info!("the hub accepts again");
+            self.uplink.state.send_replace(State { connected: true, ..State::default() });
+        }
+    }
+
+    /// What follows from the state of this stream: marks that the hub has for certain, voids. Asks about messages, too.
+    fn own_notes(&mut self, batch: &Batch, now: Duration) -> Vec<Note> {
+        let views = self.uplink.journal.views();
+        self.statuses.ask(&self.uplink.exchange, &views.outbox, now);
+        let mut notes = self.lost.voids(&views.outbox, &self.outbound, &*self.uplink.dice);
+        if let Some(marks) = self.marks.proven(&batch.answered, &views.inbox) {
+            notes.push(Event::Told(pb::JournalTold { marks: marks as u64 }).into());
+        }
+        notes
     }
 
     /// Signed receipts for what is durable here, and what officers did since; credit apart.
     fn acknowledge(&mut self, batch: &Batch) -> Result<(), Broken> {
         let mut lanes: Vec<LaneReceipt> = batch.lanes.iter().map(|lane| self.receipt(*lane)).collect();
         let marks = self.new_marks();
-        self.told += marks.len();
-        for mark in marks {
+        for mark in &marks {
             if !lanes.iter().any(|receipt| receipt.lane == mark.lane) {
                 lanes.push(self.receipt(mark.lane));
             }
-            for receipt in lanes.iter_mut().filter(|receipt| receipt.lane == mark.lane) {
-                let ranges = if mark.actioned { &mut receipt.actioned } else { &mut receipt.opened };
-                ranges.push(NumberRange { first: mark.number, last: mark.number });
-            }
         }
+        self.marks.tell(&marks, &mut lanes);
         if !lanes.is_empty() {
-            for receipt in &mut lanes {
-                receipt.opened = merged(std::mem::take(&mut receipt.opened));
-                receipt.actioned = merged(std::mem::take(&mut receipt.actioned));
-            }
             lanes.sort_by_key(|receipt| receipt.lane);
             put(&self.frames, Up::Receipts(self.signed(lanes)))?;
         }
@@ -348,10 +396,7 @@ impl Session<'_> {
 
     /// What officers did and the hub was not told yet, as far as the hub has handed out what they did it to.
     fn new_marks(&self) -> Vec<Mark> {
-        let views = self.uplink.journal.views();
-        let marks = views.inbox.marks().get(self.told..).unwrap_or_default();
-        let tellable = |mark: &&Mark| mark.number <= self.inbound.receivable(mark.lane);
-        marks.iter().take_while(tellable).take(MARKS_AT_ONCE).copied().collect()
+        self.marks.due(&self.uplink.journal.views().inbox, |lane| self.inbound.receivable(lane))
     }
 
     fn receipt(&self, lane: Lane) -> LaneReceipt {
@@ -367,32 +412,7 @@ impl Session<'_> {
         let party = Party::Bureau(self.uplink.me);
         let receipts = Receipts { party, lanes, signed_at: self.uplink.clock.now() };
         let frame = i247_wire::receipts(&receipts, self.log_id.clone());
-        i247_trust::sign(&self.uplink.key, i247_wire::payload::RECEIPTS, frame.encode_to_vec())
-    }
-
-    /// Asks where the open messages stand; what is missed here comes with the next change or the next stream.
-    async fn ask_statuses(&mut self, batch: &mut Batch) -> Result<(), Broken> {
-        let open = self.uplink.journal.views().outbox.open(MAX_STATUSES);
-        let ids: Vec<String> = open.iter().map(ToString::to_string).collect();
-        for ids in ids.chunks(STATUSES_AT_ONCE) {
-            let mut exchange = self.uplink.exchange.clone();
-            let asked = pb::StatusesRequest { ids: ids.to_vec() };
-            match within(CALL_WITHIN, exchange.statuses(asked)).await {
-                Ok(response) => {
-                    let views = self.uplink.journal.views();
-                    for status in response.into_inner().statuses {
-                        heard(status, &views, batch);
-                    }
-                }
-                Err(status) => {
-                    tracing::warn!(code = ?status.code(), "the hub did not say where messages stand");
-                    return Ok(());
-                }
-            }
-            // Written one answer at a time: a journal group has its limits.
-            self.turn(batch).await?;
-        }
-        Ok(())
+        i247_trust::sign(&self.uplink.own().signing_key, i247_wire::payload::RECEIPTS, frame.encode_to_vec())
     }
 
     fn begin_upload(&mut self, next: &Next) {
@@ -405,12 +425,15 @@ impl Session<'_> {
         self.uploads.spawn(async move { upload(exchange, &store, attachment).await });
     }
 
-    fn uploaded(&mut self, done: Result<Result<(), tonic::Status>, tokio::task::JoinError>) {
+    fn uploaded(&mut self, done: Result<Result<(), UploadError>, tokio::task::JoinError>) {
         let Some(attachment) = self.uploading.take() else { return };
         match done {
             Ok(Ok(())) => self.outbound.uploaded(attachment),
-            Ok(Err(status)) => {
-                tracing::warn!(%attachment, code = ?status.code(), "an upload failed");
+            Ok(Err(error)) => {
+                tracing::warn!(%attachment, %error, "an upload failed");
+                if matches!(error, UploadError::Damaged) {
+                    self.lost.found(attachment);
+                }
                 self.outbound.hold_uploads(self.uplink.clock.monotonic());
             }
             Err(error) => {
@@ -419,19 +442,6 @@ impl Session<'_> {
             }
         }
     }
-}
-
-/// Numbers in order, with neighbours joined.
-fn merged(mut ranges: Vec<NumberRange>) -> Vec<NumberRange> {
-    ranges.sort_unstable();
-    let mut merged: Vec<NumberRange> = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        match merged.last_mut() {
-            Some(last) if range.first <= last.last.saturating_add(1) => last.last = last.last.max(range.last),
-            _ => merged.push(range),
-        }
-    }
-    merged
 }
 
 /// Hands a frame to the network without waiting: the window and the credit bound what can be there.
@@ -448,21 +458,5 @@ fn refused(status: &tonic::Status) -> Broken {
             let cause = i247_node::ConnectError::of(status);
             Broken::Stream(cause.map_or_else(|| format!("{:?}", status.code()), ToString::to_string))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn range(first: u64, last: u64) -> NumberRange {
-        NumberRange { first, last }
-    }
-
-    #[test]
-    fn neighbouring_numbers_become_one_range() {
-        let ranges = vec![range(5, 5), range(1, 1), range(2, 2), range(5, 5), range(4, 4)];
-        assert_eq!(merged(ranges), [range(1, 2), range(4, 5)]);
-        assert!(merged(Vec::new()).is_empty());
     }
 }

@@ -1,12 +1,27 @@
 //! Brings an attachment to the hub: asks what is there, sends the rest. It must not decide when.
 
 use bytes::Bytes;
+use i247_ledger::attachments::AttachmentError;
 use i247_model::{Hash, Reason, Refusal};
 use i247_wire::pb;
 use i247_wire::pb::put_attachment_request::Frame;
 
 use crate::attachments::{Attachments, Whole};
 use crate::link::{CALL_WITHIN, Exchange, TRANSFER_WITHIN, within};
+
+/// Why an attachment did not get to the hub.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UploadError {
+    /// The hub, or the way to it. Another attempt may succeed.
+    #[error("the hub did not take it: {:?}", .0.code())]
+    Hub(#[from] tonic::Status),
+    /// It cannot be read now.
+    #[error("the disk did not answer")]
+    Disk(#[from] AttachmentError),
+    /// What is stored here is not whole, and the hub does not have it.
+    #[error("it is damaged here")]
+    Damaged,
+}
 
 /// Uploads an attachment that is stored here. What the hub holds already is not sent again.
 ///
@@ -16,7 +31,7 @@ pub(crate) async fn upload(
     mut exchange: Exchange,
     attachments: &Attachments,
     attachment: Hash,
-) -> Result<(), tonic::Status> {
+) -> Result<(), UploadError> {
     let commitment = Bytes::copy_from_slice(attachment.as_bytes());
     let asked = pb::FindAttachmentRequest { commitment };
     let found = within(CALL_WITHIN, exchange.find_attachment(asked)).await?.into_inner();
@@ -24,12 +39,13 @@ pub(crate) async fn upload(
         return Ok(());
     }
     let _room = attachments.room().await;
-    let missing = || i247_wire::status(&Refusal::of(Reason::AttachmentMissing, "attachment"));
-    let loaded = attachments.load(attachment).await;
-    let whole = loaded.map_err(|_| missing())?.ok_or_else(missing)?;
+    let whole = attachments.load(attachment).await?.ok_or(UploadError::Damaged)?;
     let frames = tokio_stream::iter(frames(&whole, found.chunks));
     let put = within(TRANSFER_WITHIN, exchange.put_attachment(frames)).await?;
-    if put.into_inner().complete { Ok(()) } else { Err(missing()) }
+    if put.into_inner().complete {
+        return Ok(());
+    }
+    Err(i247_wire::status(&Refusal::of(Reason::AttachmentMissing, "attachment")).into())
 }
 
 /// The manifest, then the chunks from `first` on.

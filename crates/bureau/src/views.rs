@@ -1,7 +1,7 @@
 //! Everything that is known from the journal: outbox, inbox, cases, ids and keys.
 //!
 //! [`Views::apply`] is the only way that they change, at start and while running alike, so rebuilding gives the same
-//! views. They are kept whole in memory and built anew at each start; there are no snapshots.
+//! views. They are kept whole in memory; snapshots of them let a start read the tail of the journal only.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,13 @@ use i247_model::{CountryCode, Hash, Kind, Lane, MessageId, Reason, Refusal, Send
 use i247_wire::pb::journal_entry::Event;
 use i247_wire::{known, parsed, pb};
 use prost::Message as _;
+use serde::{Deserialize, Serialize};
 
 use crate::cases::Cases;
 use crate::inbox::{Inbox, Received};
 use crate::names::Names;
 use crate::outbox::{Acceptance, Outbox, Sealed, Sent, SentState};
+use crate::people::{Change, People};
 
 /// A journal entry that this program cannot read: written by a later version, or damaged before it was written.
 #[derive(Debug, thiserror::Error)]
@@ -29,31 +31,75 @@ pub struct Unreadable {
 /// A caller, and a key of that caller's own.
 pub(crate) type Key = (String, String);
 
+/// What a caller's own key stands for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Keyed {
+    pub(crate) id: MessageId,
+    /// Hash of the draft; none where any draft under the key is the same message.
+    pub(crate) draft: Option<Hash>,
+}
+
+impl Keyed {
+    /// The message, if it is this draft's.
+    ///
+    /// # Errors
+    /// `WRONG_FIELD` when the key stands for another draft: two messages must not pass for one.
+    pub(crate) fn stands_for(&self, draft: Option<&Hash>) -> Result<&MessageId, Refusal> {
+        match (&self.draft, draft) {
+            (Some(known), Some(draft)) if known != draft => {
+                let mut refusal = Refusal::of(Reason::WrongField, "draft.idempotency_key");
+                refusal.next_step = format!(
+                    "this key stands for {}, which was another draft: send this one under a key of its own",
+                    self.id
+                );
+                Err(refusal)
+            }
+            _ => Ok(&self.id),
+        }
+    }
+}
+
 /// All views of the journal.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Views {
+    /// The last entry taken in.
+    pub(crate) position: u64,
     pub(crate) outbox: Outbox,
     pub(crate) inbox: Inbox,
     pub(crate) cases: Cases,
+    #[serde(skip)]
     pub(crate) names: Names,
+    pub(crate) people: People,
     /// Which message a caller's own key stands for. Kept as long as the messages are.
-    keys: BTreeMap<Key, MessageId>,
+    keys: BTreeMap<Key, Keyed>,
 }
 
 impl Views {
     pub(crate) fn new(country: CountryCode) -> Self {
         Self {
+            position: 0,
             outbox: Outbox::new(Sender::Bureau(country)),
             inbox: Inbox::default(),
             cases: Cases::default(),
             names: Names::default(),
+            people: People::default(),
             keys: BTreeMap::new(),
         }
     }
 
-    /// The message that this key of a caller stands for.
-    pub(crate) fn key(&self, key: &Key) -> Option<&MessageId> {
+    /// What this key of a caller stands for.
+    pub(crate) fn key(&self, key: &Key) -> Option<&Keyed> {
         self.keys.get(key)
+    }
+
+    /// Makes anew what a snapshot leaves out.
+    pub(crate) fn index(&mut self) {
+        self.outbox.index();
+        self.inbox.index();
+        let sent = self.outbox.all().iter().map(|sent| &sent.id);
+        for id in sent.chain(self.inbox.all().iter().map(|received| &received.id)) {
+            self.names.add(id);
+        }
     }
 
     /// A digest over every view: equal views give equal digests.
@@ -62,11 +108,31 @@ impl Views {
         i247_trust::sha256(&[format!("{self:?}").as_bytes()])
     }
 
+    /// Why an event that was right when it was asked for must not be entered any more.
+    pub(crate) fn overtaken(&self, event: &Event) -> Option<Refusal> {
+        match event {
+            // Two who recover at the same time begin one epoch: the second would use the numbers of the first again.
+            Event::Epoch(begun) if begun.epoch <= self.outbox.epoch => {
+                let mut refusal = Refusal::of(Reason::WrongReference, "epoch");
+                let present = self.outbox.epoch;
+                refusal.next_step = format!("epoch {present} has begun already: nothing is left to do");
+                Some(refusal)
+            }
+            Event::Directory(directory) => {
+                let signed = directory.change.clone().unwrap_or_default();
+                Change::read(&signed.payload).and_then(|change| self.people.check(&change)).err()
+            }
+            _ => None,
+        }
+    }
+
     /// Takes in the entry at this position of the journal.
     pub(crate) fn apply(&mut self, position: u64, entry: &pb::JournalEntry) -> Result<(), Unreadable> {
         let at = Timestamp::from_millis(entry.at_ms);
         self.event(position, at, entry.event.as_ref())
-            .map_err(|refusal| Unreadable { position, what: refusal.fields.join(", ") })
+            .map_err(|refusal| Unreadable { position, what: refusal.fields.join(", ") })?;
+        self.position = position;
+        Ok(())
     }
 
     fn event(&mut self, position: u64, at: Timestamp, event: Option<&Event>) -> Result<(), Refusal> {
@@ -75,7 +141,9 @@ impl Views {
             Event::Sealed(sealed) => {
                 let header_hash = i247_trust::header_hash(&sealed.header);
                 let sealed_at = Sealed { at_entry: position, header_hash };
-                if let Some(sent) = self.outbox.sealed(&parsed(&sealed.id, "id")?, sealed_at) {
+                let sent = self.outbox.sealed(&parsed(&sealed.id, "id")?, sealed_at);
+                // A signed void begins nothing.
+                if let Some(sent) = sent.filter(|sent| sent.voided_at_entry.is_none()) {
                     self.cases.signed(sent);
                 }
             }
@@ -106,6 +174,12 @@ impl Views {
             // Kept for the record: who stored what. The file itself says whether it is there.
             Event::Attachment(_) => {}
             Event::Epoch(epoch) => self.epoch(epoch)?,
+            Event::Voided(voided) => self.voided(position, voided)?,
+            Event::Told(told) => self.inbox.tell(usize::try_from(told.marks).unwrap_or(usize::MAX)),
+            Event::Directory(directory) => {
+                let signed = directory.change.clone().unwrap_or_default();
+                self.people.apply(position, at, &Change::read(&signed.payload)?);
+            }
         }
         Ok(())
     }
@@ -118,6 +192,10 @@ impl Views {
     ) -> Result<(), Refusal> {
         let header = accepted.header.as_ref().ok_or_else(|| Refusal::of(Reason::Malformed, "header"))?;
         let id: MessageId = parsed(&header.id, "header.id")?;
+        // The journal of another country.
+        if id.sender != *self.outbox.sender() {
+            return Err(Refusal::of(Reason::WrongSender, "header.id"));
+        }
         let audience = header.audience.clone().unwrap_or_default();
         let named = audience.countries.iter().map(|code| parsed(code, "header.audience.countries"));
         let sent = Sent {
@@ -130,6 +208,7 @@ impl Views {
             named: named.collect::<Result<_, _>>()?,
             attachments: hashes(&header.attachments)?,
             facts: accepted.facts.clone().unwrap_or_default(),
+            voided_at_entry: None,
             sealed: None,
             state: SentState::Waiting,
             status: None,
@@ -137,7 +216,8 @@ impl Views {
         };
         self.names.add(&id);
         if !accepted.idempotency_key.is_empty() {
-            self.keys.insert((accepted.officer.clone(), accepted.idempotency_key.clone()), id);
+            let keyed = Keyed { id, draft: Hash::from_slice(&accepted.draft_hash) };
+            self.keys.insert((accepted.officer.clone(), accepted.idempotency_key.clone()), keyed);
         }
         self.outbox.accepted(sent);
         Ok(())
@@ -161,6 +241,15 @@ impl Views {
                 self.outbox.answered(&id, SentState::Refused(Refusal::try_from(refusal.clone())?));
             }
             None => return Err(Refusal::of(Reason::Malformed, "result")),
+        }
+        Ok(())
+    }
+
+    fn voided(&mut self, position: u64, voided: &pb::JournalVoided) -> Result<(), Refusal> {
+        let id = parsed(voided.header.as_ref().map_or("", |header| &header.id), "header.id")?;
+        let why = Refusal::try_from(voided.refusal.clone().unwrap_or_default())?;
+        if self.outbox.voided(&id, position, why) {
+            self.cases.voided(&id);
         }
         Ok(())
     }

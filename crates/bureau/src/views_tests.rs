@@ -1,8 +1,13 @@
 //! The views, entry by entry.
 
+use i247_model::Header;
+
 use super::*;
 use crate::inbox::Mark;
-use crate::story::{about, accepted, answered, arrived, case, entry, header, sealed};
+use crate::outbox::LaneEnds;
+use crate::story::{
+    about, accepted, accepted_by_hub, answered, arrived, case, entry, header, sealed, voided,
+};
 
 fn built(entries: &[pb::JournalEntry]) -> Views {
     let mut views = Views::new("FR".parse().unwrap());
@@ -101,8 +106,8 @@ fn the_hubs_word_is_remembered() {
     let views = built(&case());
     assert_eq!((views.outbox.log_id.as_slice(), views.outbox.log_end_seen), (b"log".as_slice(), 12));
     assert_eq!(views.outbox.waiting(), 0);
-    assert_eq!(views.outbox.open(10).len(), 2);
-    let key = |officer: &str| views.key(&(officer.into(), "case-7".into())).map(ToString::to_string);
+    assert_eq!(views.outbox.open(None, 10).len(), 2);
+    let key = |officer: &str| Some(views.key(&(officer.into(), "case-7".into()))?.id.to_string());
     assert_eq!(key("spiffe://i247.test/ncb/fr/officer/duty").as_deref(), Some("FR-1-N-1"));
     assert_eq!(key("spiffe://i247.test/ncb/fr/officer/night"), None);
 }
@@ -166,4 +171,60 @@ fn an_unreadable_entry_is_named() {
     let mut views = Views::new("FR".parse().unwrap());
     let error = views.apply(3, &pb::JournalEntry::default()).unwrap_err();
     assert_eq!(error.to_string(), "journal entry 3 is not readable: event");
+}
+
+#[test]
+fn only_who_was_asked_counts_among_the_replies() {
+    let mut entries = case();
+    let reply = |id: &str| Header {
+        refers_to: "FR-1-U-1".parse().ok(),
+        reply_stage: Some(i247_model::ReplyStage::Final),
+        ..header(id, Kind::Reply)
+    };
+    entries.push(arrived(5, &reply("DE-1-U-1"), about("")));
+    let case = the_case(&built(&entries));
+    assert_eq!((case.replies_received, case.replies_owed, case.silent), (2, 1, vec!["JP".to_owned()]));
+
+    // Whom a region means, the hub tells; it may do so after the first answer.
+    let recipient = |party: &str| pb::RecipientStatus {
+        party: party.into(),
+        answer: pb::AnswerState::Awaited.into(),
+        ..Default::default()
+    };
+    let recipients = ["BR", "DE", "JP"].map(recipient).into();
+    let status = pb::MessageStatus { id: "FR-1-U-1".into(), recipients, ..Default::default() };
+    entries.push(entry(Event::Heard(pb::JournalHeard { status: Some(status) })));
+    let case = the_case(&built(&entries));
+    assert_eq!((case.replies_received, case.replies_owed), (3, 1));
+}
+
+#[test]
+fn a_void_takes_the_number_and_what_was_signed_behind_it_is_signed_anew() {
+    let headers = ["FR-1-B-1", "FR-1-B-2", "FR-1-B-3"].map(|id| header(id, Kind::NoticeRequest));
+    let mut entries = Vec::new();
+    for header in &headers {
+        entries.extend([accepted(header, about(""), ""), sealed(header)]);
+    }
+    entries.push(accepted_by_hub(&headers[0], 11));
+    entries.push(voided("FR-1-B-2"));
+    let views = built(&entries);
+    let sent = |views: &Views, at: usize| views.outbox.get(&headers[at].id).unwrap().clone();
+    let given_up = sent(&views, 1);
+    assert!(matches!(given_up.state, SentState::Refused(why) if why.reason == Reason::AttachmentMissing));
+    assert_eq!((given_up.sealed, sent(&views, 2).sealed), (None, None));
+    let first = sent(&views, 0).sealed.unwrap().header_hash;
+    assert_eq!(views.outbox.lane(Lane::Bulk), LaneEnds { numbered: 3, sealed: 1, last_hash: Some(first) });
+    assert_eq!(views.outbox.first_waiting(Lane::Bulk), Some(2));
+    // It never was a request: there is no case.
+    assert_eq!(views.cases.page("", None, 10).len(), 2);
+
+    let mut void = headers[1].clone();
+    void.kind = Kind::Void;
+    entries.extend([sealed(&void), accepted_by_hub(&void, 12)]);
+    let views = built(&entries);
+    assert!(matches!(sent(&views, 1).state, SentState::Refused(_)));
+    assert_eq!((views.outbox.first_waiting(Lane::Bulk), views.outbox.waiting()), (Some(3), 1));
+    // The hub has had its say: there is nothing to void any more.
+    entries.push(voided("FR-1-B-1"));
+    assert!(matches!(sent(&built(&entries), 0).state, SentState::Accepted(_)));
 }

@@ -1,7 +1,7 @@
 //! A scripted hub: it greets, accepts whatever is signed and in order, delivers what a test hands it, and remembers
 //! everything it sees. It decides nothing, and knows no audience.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-const LOG_ID: &[u8] = b"a scripted log";
+pub(crate) const LOG_ID: &[u8] = b"a scripted log";
 
 /// What the hub has seen so far.
 #[derive(Clone, Default)]
@@ -32,9 +32,24 @@ pub(crate) struct Seen {
     pub(crate) delivered: BTreeMap<i32, u64>,
     /// Mailbox numbers that an officer opened.
     pub(crate) opened: Vec<u64>,
+    /// Messages that were asked about.
+    pub(crate) asked: BTreeSet<String>,
+    /// Envelopes that came, answered or not.
+    pub(crate) submitted: usize,
     /// Streams that were greeted.
     pub(crate) streams: usize,
     hashes: BTreeMap<String, (Hash, u64)>,
+}
+
+/// What the hub says to envelopes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mood {
+    /// Whatever is right is accepted.
+    Accepts,
+    /// It says that it is an older copy.
+    Behind,
+    /// It waits for another mood.
+    Ponders,
 }
 
 /// The hub and its script.
@@ -45,6 +60,7 @@ pub(crate) struct Hub {
     bureau: Arc<Signer>,
     seen: Arc<watch::Sender<Seen>>,
     script: Arc<watch::Sender<Vec<Down>>>,
+    mood: Arc<watch::Sender<Mood>>,
     /// The frames that every fetch of an attachment is answered with.
     pub(crate) attachment: Arc<watch::Sender<Vec<pb::fetch_attachment_response::Frame>>>,
     /// Claims another mailbox than it has: a bureau restored from an older copy.
@@ -71,6 +87,7 @@ impl Hub {
             bureau: Arc::new(bureau),
             seen: Arc::new(watch::Sender::new(Seen::default())),
             script: Arc::new(watch::Sender::new(Vec::new())),
+            mood: Arc::new(watch::Sender::new(Mood::Accepts)),
             attachment: Arc::new(watch::Sender::new(Vec::new())),
             claims_delivered: 0,
         }
@@ -114,6 +131,30 @@ impl Hub {
     /// Delivers a frame on the stream, and again on every later one.
     pub(crate) fn deliver(&self, frame: Down) {
         self.script.send_modify(|script| script.push(frame));
+    }
+
+    /// What it says to envelopes from here on.
+    pub(crate) fn is_in(&self, mood: Mood) {
+        self.mood.send_replace(mood);
+    }
+
+    /// It has a receipt for these mailbox numbers of the normal lane, and none for marks.
+    pub(crate) fn remembers(&self, delivered_up_to: u64) {
+        self.seen.send_modify(|seen| {
+            seen.delivered = [(pb::Lane::Normal.into(), delivered_up_to)].into();
+            seen.opened.clear();
+        });
+    }
+
+    async fn answer(&self, envelope: &pb::Envelope) -> pb::SubmitResult {
+        self.seen.send_modify(|seen| seen.submitted += 1);
+        let mood = *self.mood.subscribe().wait_for(|mood| *mood != Mood::Ponders).await.unwrap();
+        if mood == Mood::Accepts {
+            return self.accept(envelope);
+        }
+        let id = pb::Header::decode(envelope.header.clone()).unwrap().id;
+        let refusal = Refusal::of(i247_model::Reason::Behind, "log_end_seen");
+        pb::SubmitResult { id, result: Some(pb::submit_result::Result::Refusal((&refusal).into())) }
     }
 
     /// Waits until what was seen is as wanted.
@@ -220,7 +261,7 @@ impl Hub {
             tokio::select! {
                 request = requests.message() => match request {
                     Ok(Some(pb::ConnectRequest { frame: Some(Up::Envelope(envelope)) })) => {
-                        if send(Down::Result(self.accept(&envelope))).await.is_err() {
+                        if send(Down::Result(self.answer(&envelope).await)).await.is_err() {
                             return;
                         }
                     }
@@ -258,8 +299,9 @@ impl ExchangeService for Hub {
 
     async fn statuses(
         &self,
-        _: Request<pb::StatusesRequest>,
+        request: Request<pb::StatusesRequest>,
     ) -> Result<Response<pb::StatusesResponse>, Status> {
+        self.seen.send_modify(|seen| seen.asked.extend(request.into_inner().ids));
         Ok(Response::new(pb::StatusesResponse::default()))
     }
 

@@ -4,6 +4,7 @@
 
 mod faults;
 mod hub;
+mod long;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +75,7 @@ impl World {
             ..Config::default()
         };
         let bureau = Bureau::build(config, self.france.clone(), seams).await.unwrap();
-        let (address, digest) = (bureau.local_addr(), bureau.digest());
+        let (address, digest, replayed) = (bureau.local_addr(), bureau.digest(), bureau.replayed());
         let stop = CancellationToken::new();
         let serving = tokio::spawn(bureau.serve(stop.clone()));
         let presented = Presented::new(&self.officer).unwrap();
@@ -85,7 +86,7 @@ impl World {
         let channel =
             i247_node::connect(network, &address.to_string(), tls.unwrap(), &ChannelLimits::default())
                 .unwrap();
-        Running { desk: DeskServiceClient::new(channel), digest, stop, serving }
+        Running { desk: DeskServiceClient::new(channel), digest, replayed, stop, serving }
     }
 
     fn introduce(&self, who: &Credentials) {
@@ -136,6 +137,8 @@ impl World {
 struct Running {
     desk: DeskServiceClient<Channel>,
     digest: Hash,
+    /// Entries that were read at the start.
+    replayed: u64,
     stop: CancellationToken,
     serving: JoinHandle<Result<(), ServeError>>,
 }
