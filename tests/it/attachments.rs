@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use i247_model::Reason;
+use i247_testkit::pb::put_attachment_request::Frame;
 use i247_testkit::{World, WorldError, free_text, pb};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,5 +64,69 @@ async fn an_attachment_is_sent_although_the_line_and_the_hub_break() -> Result<(
         })
         .await?;
     assert!(bytes == prints);
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_country_that_fills_the_hub_with_what_no_message_names_is_refused_alone() -> Result<(), WorldError>
+{
+    const LARGEST: u64 = 25 * 1024 * 1024;
+    let world = World::of(["FR", "BR"]).start().await?;
+    let promised = |salt: u64| pb::PutAttachmentRequest {
+        frame: Some(Frame::Manifest(pb::AttachmentManifest {
+            size_bytes: LARGEST,
+            chunk_bytes: 64 * 1024,
+            chunks: vec![Bytes::from_static(&[7; 32]); 400],
+            salt: Bytes::copy_from_slice(&[salt.to_le_bytes(), [0; 8]].concat()),
+        })),
+    };
+    let put = async |exchange: &mut pb::exchange_service_client::ExchangeServiceClient<_>, salt| {
+        exchange.put_attachment(tonic::codegen::tokio_stream::iter([promised(salt)])).await
+    };
+    let mut flood = world.pen("JP").await?.service();
+    let room = i247_hub::Config::default().attachment_bytes / LARGEST;
+    for salt in 0..room {
+        assert!(!put(&mut flood, salt).await.unwrap().into_inner().complete);
+    }
+    let refusal = i247_wire::refusal(&put(&mut flood, room).await.unwrap_err()).unwrap();
+    assert_eq!((refusal.reason, refusal.fields), (Reason::Busy, vec!["manifest.size_bytes".to_owned()]));
+    assert!(
+        refusal
+            .next_step
+            .ends_with("send the messages that name what is here already, or wait until it is removed")
+    );
+    // What it began already goes on, and the others are not concerned.
+    put(&mut flood, 0).await.unwrap();
+    put(&mut world.pen("SN").await?.service(), room).await.unwrap();
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attachment_that_decayed_at_its_bureau_voids_its_message_and_the_lane_goes_on()
+-> Result<(), WorldError> {
+    let world = World::of(["FR", "BR"]).start().await?;
+    let first = world.bureau("FR").tell(&["BR"], "the number before").await?;
+    world.bureau("FR").accepted(&first).await?;
+    world.cut("FR");
+    let note = pb::AttachmentNote { name: "prints.bin".into(), ..pb::AttachmentNote::default() };
+    let prints = Bytes::from(vec![7; 100_000]);
+    let commitment = world.bureau("FR").desk().await?.add_attachment(note, prints).await?;
+    let mut draft = free_text(&["BR"], "the prints");
+    draft.attachments = vec![Bytes::copy_from_slice(commitment.as_bytes())];
+    let lost = world.bureau("FR").send(draft).await?;
+    let next = world.bureau("FR").tell(&["BR"], "the next of the lane").await?;
+    let file = world.dir().join("fr/data/attachments").join(commitment.to_string());
+    let mut bytes = std::fs::read(&file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    world.heal("FR");
+
+    world.bureau("BR").receives(&next.id).await?;
+    let item = world.bureau("FR").answered(&lost).await?;
+    assert_eq!(item.refusal.unwrap().reason, Reason::AttachmentMissing.as_str());
+    // The hub has a void under the number, which went to nobody.
+    let trace = world.monitor().await?.trace(&lost.id.to_string()).await?;
+    assert_eq!(trace.events[0].event, "accepted");
+    assert_eq!(world.bureau("BR").inbox_ids().await?, [first.id.to_string(), next.id.to_string()]);
     world.finish().await
 }

@@ -44,6 +44,19 @@ async fn a_bureau_restored_from_an_older_copy_halts_and_goes_on_in_a_new_epoch()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hub_restored_from_an_older_copy_accepts_nothing() -> Result<(), WorldError> {
+    let world = older_hub().await?;
+    // Nor from anybody else, by whatever way.
+    let mut pen = world.pen("BR").await?;
+    let refused = pen.submit(&pen.sign(&pen.letter(free_text(&["FR"], "by hand")))).await.unwrap_err();
+    assert_eq!(refused.refusal().unwrap().reason, Reason::Behind);
+    let waits = world.bureau("FR").tell(&["BR"], "waits for the operator").await?;
+    let item = world.bureau("FR").desk().await?.status(&waits.id.to_string()).await?.item.unwrap();
+    assert_eq!(item.state(), pb::OutboxState::Waiting);
+    world.finish().await
+}
+
+/// A world whose hub was restored from an older copy, and knows it from France.
+pub(crate) async fn older_hub() -> Result<World, WorldError> {
     let world = World::of(["FR", "BR"]).start().await?;
     let kept = world.bureau("FR").tell(&["BR"], "in the copy").await?;
     world.bureau("FR").accepted(&kept).await?;
@@ -57,16 +70,8 @@ async fn a_hub_restored_from_an_older_copy_accepts_nothing() -> Result<(), World
     world.stop_hub().await?;
     world.restore("hub", &copy)?;
     world.start_hub().await?;
-
     let why = world.bureau("FR").halted().await?;
     assert!(why.contains("older copy") || why.contains("BEHIND"), "{why}");
     world.hub_shows("that it accepts nothing", |summary| !summary.writable).await?;
-    // Nor from anybody else, by whatever way.
-    let mut pen = world.pen("BR").await?;
-    let refused = pen.submit(&pen.sign(&pen.letter(free_text(&["FR"], "by hand")))).await.unwrap_err();
-    assert_eq!(refused.refusal().unwrap().reason, Reason::Behind);
-    let waits = world.bureau("FR").tell(&["BR"], "waits for the operator").await?;
-    let item = world.bureau("FR").desk().await?.status(&waits.id.to_string()).await?.item.unwrap();
-    assert_eq!(item.state(), pb::OutboxState::Waiting);
-    world.finish().await
+    Ok(world)
 }

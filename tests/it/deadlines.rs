@@ -5,15 +5,22 @@ use std::time::Duration;
 use i247_model::Kind;
 use i247_testkit::{World, WorldError, pb, reply};
 
+const HOUR: Duration = Duration::from_secs(3600);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_late_addressee_is_reminded_twice_then_told_on_and_may_still_answer() -> Result<(), WorldError> {
     let world = World::of(["FR", "BR", "JP"]).automatic(false).start().await?;
-    let within = Duration::from_millis(1200);
-    let question = world.bureau("FR").ask(["BR", "JP"]).within(within, &world).send().await?;
+    let question = world.bureau("FR").ask(["BR", "JP"]).within(HOUR, &world).send().await?;
     world.bureau("BR").receives(&question.id).await?;
     let final_word = reply(&question.id, pb::Outcome::Negative, pb::ReplyStage::Final);
     world.bureau("BR").send(final_word.clone()).await?;
+    world.bureau("FR").reply_to(&question, "BR").await?;
 
+    for nth in 1..=2 {
+        world.advance(HOUR);
+        reminded(&world, "JP", nth).await?;
+    }
+    world.advance(HOUR);
     let escalation = world.bureau("FR").receives_about(Kind::Escalation, &question.id).await?;
     let Some(pb::body::Form::Escalation(form)) = escalation.form() else { panic!("{escalation:?}") };
     assert_eq!(form.silent, ["JP"]);
@@ -46,17 +53,28 @@ async fn a_late_addressee_is_reminded_twice_then_told_on_and_may_still_answer() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deadline_that_fell_due_while_the_hub_was_down_fires_when_it_is_back() -> Result<(), WorldError> {
     let world = World::of(["FR", "JP"]).automatic(false).start().await?;
-    let within = Duration::from_millis(1200);
-    let question = world.bureau("FR").ask(["JP"]).within(within, &world).send().await?;
+    let question = world.bureau("FR").ask(["JP"]).within(HOUR, &world).send().await?;
     world.bureau("JP").receives(&question.id).await?;
     world.crash_hub().await?;
-    let due = world.bureau("JP").inbox().await?[0].reply_by_ms;
-    let clock = world.seams().clock.clone();
-    world.until("the deadline to pass", async || Ok((clock.now().as_millis() > due).then_some(()))).await?;
+    world.advance(HOUR);
     world.start_hub().await?;
-    world.bureau("JP").receives_about(Kind::Reminder, &question.id).await?;
+    for nth in 1..=2 {
+        reminded(&world, "JP", nth).await?;
+        world.advance(HOUR);
+    }
     world.bureau("FR").receives_about(Kind::Escalation, &question.id).await?;
     world.finish().await
+}
+
+/// Waits until a bureau has so many reminders.
+async fn reminded(world: &World, code: &str, times: usize) -> Result<(), WorldError> {
+    world
+        .until(&format!("{times} reminders at {code}"), async || {
+            let inbox = world.bureau(code).inbox().await?;
+            let reminders = inbox.iter().filter(|item| item.kind() == pb::Kind::Reminder).count();
+            Ok((reminders == times).then_some(()))
+        })
+        .await
 }
 
 fn answer(status: &pb::MessageStatus, party: &str) -> pb::AnswerState {

@@ -1,10 +1,12 @@
 //! What could go wrong inside the hub, and must not show outside.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use i247_ledger::disk::Disk as _;
 use i247_ledger::faults::BreakableDisk;
 use i247_model::Reason;
-use i247_testkit::{World, WorldError, free_text};
+use i247_testkit::{World, WorldError, free_text, pb};
 
 /// How many answers of a sender and lane the hub has at hand.
 const ANSWERS_KEPT: usize = 1024;
@@ -59,4 +61,59 @@ async fn a_very_old_submission_repeated_gets_its_first_answer() -> Result<(), Wo
     assert_eq!(pen.submit(&envelope).await?, first);
     assert_eq!(pen.submit(&to_itself).await.unwrap_err().refusal().unwrap().reason, first_refusal);
     world.stop_all().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_entry_stops_one_mailbox_without_haste_and_nothing_of_it_is_lost() -> Result<(), WorldError>
+{
+    let disk = BreakableDisk::new(13);
+    let world = World::of(["FR", "BR", "JP"])
+        .hub_disk(Arc::new(disk.clone()))
+        .segment_bytes(64 * 1024)
+        .start()
+        .await?;
+    world.cut("BR");
+    world.unlinked("BR").await?;
+    let mut draft = free_text(&["BR", "JP"], "about an operation");
+    draft.operation = "three-harbours".into();
+    let first = world.bureau("FR").send(draft).await?;
+    let second = world.bureau("FR").tell(&["BR"], "behind it").await?;
+    world.bureau("FR").accepted(&second).await?;
+    world
+        .bureau("FR")
+        .stands(&first, "delivered at JP", |status| {
+            let delivered = |one: &pb::RecipientStatus| one.state() == pb::RecipientState::Delivered;
+            status.recipients.iter().any(|one| one.party == "JP" && delivered(one))
+        })
+        .await?;
+    // What it still had in memory would serve.
+    world.crash_hub().await?;
+    world.start_hub().await?;
+    let (segment, offset) = found(&disk, &world.dir().join("hub/data/log"), b"three-harbours");
+    assert!(disk.flip(&segment, offset, 0));
+    world.heal("BR");
+    world.linked("BR").await?;
+    let meanwhile = world.bureau("FR").tell(&["JP"], "to the others").await?;
+    world.bureau("JP").receives(&meanwhile.id).await?;
+    let answered = world.bureau("BR").tell(&["FR"], "from the one that waits").await?;
+    world.bureau("FR").receives(&answered.id).await?;
+    world.linked("BR").await?;
+    assert!(world.bureau("BR").inbox().await?.is_empty(), "a message was passed over");
+
+    assert!(disk.flip(&segment, offset, 0));
+    world.bureau("BR").receives(&second.id).await?;
+    assert_eq!(world.bureau("BR").inbox_ids().await?, [first.id.to_string(), second.id.to_string()]);
+    world.finish().await
+}
+
+/// Where this text stands in a file of the directory.
+fn found(disk: &BreakableDisk, dir: &Path, text: &[u8]) -> (PathBuf, u64) {
+    for name in disk.list(dir).unwrap() {
+        let path = dir.join(name);
+        let held = disk.contents(&path).unwrap_or_default();
+        if let Some(at) = held.windows(text.len()).position(|window| window == text) {
+            return (path, at as u64);
+        }
+    }
+    panic!("no file holds it");
 }

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use i247_client::ClientError;
-use i247_model::{Identity, Reason};
+use i247_model::{Hash, Identity, Kind, MessageId, Reason};
 use i247_testkit::pki::Pki;
 use i247_testkit::{World, WorldError, country, free_text, name, pb};
 use i247_trust::{Credentials, Validity};
 use i247_wire::pb::exchange_service_client::ExchangeServiceClient;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_signs_for_another_country() -> Result<(), WorldError> {
@@ -72,7 +75,7 @@ async fn a_signature_counts_only_while_its_certificate_is_in_force() -> Result<(
     let france = Identity::Bureau(country("FR"));
     let lasting = world.pki().await.enrol(&france)?;
     let clock = world.seams().clock.clone();
-    let end = clock.now().plus(Duration::from_secs(3));
+    let end = clock.now().plus(HOUR);
     let short = Validity { not_before: clock.now(), not_after: end };
     let signing = world.pki().await.enrol_for(&france, short)?;
     // The connection lives on; only the signing certificate ends.
@@ -88,11 +91,7 @@ async fn a_signature_counts_only_while_its_certificate_is_in_force() -> Result<(
         answer.into_inner().result.unwrap().result,
         Some(pb::submit_result::Result::Acceptance(_))
     ));
-    world
-        .until("the certificate's end", async || {
-            Ok((clock.now() > end.plus(Duration::from_millis(1000))).then_some(()))
-        })
-        .await?;
+    world.advance(HOUR + Duration::from_secs(1));
     let mut late = pen.letter(free_text(&["BR"], "too late"));
     late.header.id = "FR-1-U-1".into();
     let late = exchange.submit(pb::SubmitRequest { envelope: Some(pen.sign(&late)) }).await.unwrap_err();
@@ -148,6 +147,94 @@ async fn a_second_process_under_the_same_identity_halts_and_takes_nothing_away()
     assert_eq!(world.bureau("BR").inbox_ids().await?, [first.id.to_string(), own.id.to_string()]);
     twin.stop().await?;
     world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_signing_key_is_taken_by_a_running_bureau_and_the_old_signatures_stay_good()
+-> Result<(), WorldError> {
+    let world = World::of(["FR", "BR"]).start().await?;
+    let old = world.credentials(&Identity::Bureau(country("FR"))).await?.signing_key.key_id();
+    let before = world.bureau("FR").tell(&["BR"], "signed with the old key").await?;
+    world.bureau("BR").receives(&before.id).await?;
+    assert_eq!(signed_with(&world, "BR", &before.id).await?, old);
+    // On its way to somebody who is away, and there when the key is another already.
+    world.cut("BR");
+    world.unlinked("BR").await?;
+    let queued = world.bureau("FR").tell(&["BR"], "signed with the old key, delivered later").await?;
+    world.bureau("FR").accepted(&queued).await?;
+
+    let new = world.new_signing_key("FR").await?;
+    world.advance(MINUTE);
+    let after = world
+        .until("a message signed with the new key", async || {
+            let sent = world.bureau("FR").tell(&["BR"], "which key is it?").await?;
+            world.bureau("FR").accepted(&sent).await?;
+            Ok((signed_with(&world, "FR", &sent.id).await? == new).then_some(sent))
+        })
+        .await?;
+    world.heal("BR");
+    world.bureau("BR").receives(&queued.id).await?;
+    world.bureau("BR").receives(&after.id).await?;
+    assert_eq!(signed_with(&world, "BR", &queued.id).await?, old);
+    assert_eq!(signed_with(&world, "BR", &after.id).await?, new);
+    // Receipts too: what France receives is acknowledged with the new key.
+    let answer = world.bureau("BR").tell(&["FR"], "received").await?;
+    world.bureau("FR").receives(&answer.id).await?;
+    world.bureau("BR").stands(&answer, "closed", |status| status.closed).await?;
+    world.crash("FR").await?;
+    world.restart("FR").await?;
+    let last = world.bureau("FR").tell(&["BR"], "after a restart").await?;
+    world.bureau("BR").receives(&last.id).await?;
+    assert_eq!(signed_with(&world, "BR", &last.id).await?, new);
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_key_is_taken_by_a_running_hub_and_what_it_signed_before_stays_good() -> Result<(), WorldError>
+{
+    let world = World::of(["FR", "JP"]).automatic(false).start().await?;
+    let question = world.bureau("FR").ask(["JP"]).within(HOUR, &world).send().await?;
+    world.bureau("JP").receives(&question.id).await?;
+    // A reminder waits for somebody who is away.
+    world.cut("JP");
+    world.unlinked("JP").await?;
+    world.advance(HOUR);
+    let queued = |summary: &pb::SummaryResponse| {
+        summary.links.iter().any(|link| link.party == "JP" && link.queued == 1)
+    };
+    world.hub_shows("a reminder for JP", queued).await?;
+
+    let new = world.new_signing_key("hub").await?;
+    world.advance(MINUTE);
+    let pen = world.pen("BR").await?;
+    let envelope = pen.sign(&pen.letter(free_text(&["FR"], "accepted by whom?")));
+    world
+        .until("an acceptance signed with the new key", async || {
+            let again = pb::SubmitRequest { envelope: Some(envelope.clone()) };
+            let answer =
+                pen.service().submit(again).await.map_err(|error| WorldError::Connect(error.to_string()))?;
+            let result = answer.into_inner().result.and_then(|result| result.result);
+            let Some(pb::submit_result::Result::Acceptance(signed)) = result else { panic!("{result:?}") };
+            Ok((signed.key_id.as_ref() == new.as_bytes()).then_some(()))
+        })
+        .await?;
+    // France's stream was open all the time, and takes acceptances under both keys.
+    let after = world.bureau("FR").tell(&["JP"], "accepted with the new key").await?;
+    world.bureau("FR").accepted(&after).await?;
+    // Only the log still knows the old one.
+    world.crash_hub().await?;
+    world.start_hub().await?;
+    world.heal("JP");
+    world.bureau("JP").receives(&after.id).await?;
+    let reminder = world.bureau("JP").receives_about(Kind::Reminder, &question.id).await?;
+    assert_ne!(reminder.0.header.unwrap().key_id.as_ref(), new.as_bytes());
+    world.finish().await
+}
+
+/// Which key signed a message, as this bureau holds it.
+async fn signed_with(world: &World, code: &str, id: &MessageId) -> Result<Hash, WorldError> {
+    let shown = world.bureau(code).receives(id).await?.0;
+    Ok(Hash::from_slice(&shown.header.unwrap().key_id).unwrap())
 }
 
 /// The network's own root, so that only the other side has a reason to refuse.

@@ -16,6 +16,7 @@ mod hub_faults;
 mod identity;
 mod membership;
 mod operation;
+mod points;
 mod processes;
 mod question;
 mod rebuild;

@@ -1,6 +1,7 @@
 //! The same story in one process and in many, where a crash is a `kill -9`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use i247_testkit::{Sent, World, WorldError};
 
@@ -50,6 +51,27 @@ async fn processes_cut_and_suspended_go_on_as_nodes_of_one_process_do() -> Resul
     let Some(program) = program() else { return Ok(()) };
     let world = World::of(["FR", "BR", "JP"]).processes(program).start().await?;
     crate::membership::suspension(&world).await?;
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_process_on_a_nodes_directory_is_stopped_by_its_lock() -> Result<(), WorldError> {
+    let Some(program) = program() else { return Ok(()) };
+    let world = World::of(["FR", "BR"]).processes(&program).start().await?;
+    let sent = world.bureau("FR").tell(&["BR"], "while nobody disturbs").await?;
+    world.bureau("BR").receives(&sent.id).await?;
+    for role in [["hub"].as_slice(), &["bureau", "FR"]] {
+        let dir = world.dir().join(role[role.len() - 1].to_lowercase());
+        let mut second = tokio::process::Command::new(&program);
+        second.args(role).arg("--config").arg(dir.join("config.toml")).kill_on_drop(true);
+        let ended = tokio::time::timeout(Duration::from_secs(30), second.output()).await.unwrap().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success(), "{role:?} ran twice: {said}");
+        assert!(said.contains("in use by another process"), "{said}");
+    }
+    // The first ones go on.
+    let sent = world.bureau("FR").tell(&["BR"], "afterwards").await?;
+    world.bureau("BR").receives(&sent.id).await?;
     world.finish().await
 }
 

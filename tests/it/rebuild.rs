@@ -50,7 +50,7 @@ async fn the_network_rebuilt_from_the_log_is_the_one_that_stopped() -> Result<()
     };
     // From the snapshot of the clean stop, which the running hub made of its own views.
     let hub = Hub::build(config, credentials.clone(), Seams::system()).await.unwrap();
-    let stopped = hub.digest();
+    let stopped = hub.digest().unwrap();
     let stop = CancellationToken::new();
     stop.cancel();
     hub.serve(stop).await.unwrap();
@@ -59,6 +59,43 @@ async fn the_network_rebuilt_from_the_log_is_the_one_that_stopped() -> Result<()
     let rebuilt =
         i247_hub::rebuild(Arc::new(OsDisk), Arc::new(Inline), &log, credentials.root).await.unwrap();
     assert_eq!(rebuilt.snapshots_removed, 1, "the clean stops were at the same position");
+    assert!(rebuilt.entries > 20);
+    assert_eq!(rebuilt.digest, stopped);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bureau_rebuilt_from_its_journal_alone_is_the_one_that_stopped() -> Result<(), WorldError> {
+    let place = tempfile::tempdir().unwrap();
+    let world = World::of(["BR", "FR", "JP", "SN"]).keep(place.path()).start().await?;
+    some_history(&world).await?;
+    world.stop_all().await?;
+
+    let dir = place.path().join("fr");
+    let config = i247_bureau::Config {
+        listen: "127.0.0.1:0".into(),
+        data: dir.join("data"),
+        telemetry: i247_node::TelemetryConfig { level: "error".into(), ..Default::default() },
+        ..i247_bureau::Config::default()
+    };
+    let credentials = Credentials::load(&dir).unwrap();
+    // From the snapshot of the clean stop, which the running bureau made of its own views.
+    let bureau = i247_bureau::Bureau::build(config, credentials, Seams::system()).await.unwrap();
+    let (stopped, replayed) = (bureau.digest(), bureau.replayed());
+    assert_eq!(replayed, 0, "a clean stop leaves no tail");
+    drop(bureau);
+
+    // Whatever is not the journal goes.
+    let journal = dir.join("data").join("journal");
+    for file in std::fs::read_dir(&journal).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "log") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    let rebuilt =
+        i247_bureau::rebuild(country("FR"), Arc::new(OsDisk), Arc::new(Inline), &journal).await.unwrap();
+    assert_eq!(rebuilt.snapshots_removed, 0);
     assert!(rebuilt.entries > 20);
     assert_eq!(rebuilt.digest, stopped);
     Ok(())

@@ -1,6 +1,8 @@
 //! What bad input gets. Every case starts from a message that would be accepted, changes one thing, and then sends the
 //! message as it was: it is accepted.
 
+use std::collections::BTreeSet;
+
 use i247_model::{Identity, Reason};
 use i247_testkit::{
     Letter, Pen, World, WorldError, country, diffusion, free_text, notice_request, pb, red_form, reply,
@@ -21,6 +23,7 @@ macro_rules! case {
 }
 
 mod rules;
+mod states;
 mod unattributable;
 
 /// One change, and what it must get.
@@ -93,6 +96,15 @@ async fn what_comes_too_early_is_refused_for_now() -> Result<(), WorldError> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_breaks_a_rule_is_refused_for_good_and_spends_its_number() -> Result<(), WorldError> {
     Box::pin(play(rules::NO)).await
+}
+
+#[test]
+fn every_reason_has_a_case() {
+    let tables = [unattributable::NOT_ATTRIBUTABLE, rules::NOT_NOW, rules::NO];
+    let cases = tables.into_iter().flatten().map(|case| case.reason);
+    let cases: BTreeSet<Reason> = cases.chain(states::STORIES.iter().map(|(reason, _)| *reason)).collect();
+    let without: Vec<&Reason> = Reason::ALL.iter().filter(|reason| !cases.contains(reason)).collect();
+    assert!(without.is_empty(), "no case for {without:?}");
 }
 
 async fn play(cases: &[Case]) -> Result<(), WorldError> {

@@ -2,11 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use i247_hub::{RebuildError, RecoverError};
-use i247_ledger::{Ledger, Options, Segments};
 use i247_model::CountryCode;
 use i247_trust::Root;
 use serde_json::json;
@@ -129,16 +127,17 @@ async fn bureau(args: &RebuildArgs, log: &Path, session: &Session) -> Result<(St
     let Some(country) = args.country else {
         return Err(Fail::usage("it is not said whose journal this is", "name the country with --country"));
     };
-    let options = Options { blocking: session.seams.blocking.clone(), ..Options::default() };
-    let (segments, _) = Segments::open(session.seams.disk.clone(), log, options)
-        .map_err(|error| refused(&error, next_of_log(&error)))?;
-    let entries = segments.end().0;
-    let ledger: Arc<dyn Ledger> = Arc::new(segments.clone());
-    let clock = session.seams.clock.clone();
-    let digest =
-        i247_bureau::rebuild(country, ledger, clock).await.map_err(|error| refused(&error, CHECK))?;
-    segments.close().await.map_err(|error| refused(&error, CHECK))?;
-    Ok((digest.to_string(), entries))
+    let rebuilt =
+        i247_bureau::rebuild(country, session.seams.disk.clone(), session.seams.blocking.clone(), log)
+            .await
+            .map_err(|error| match &error {
+                i247_bureau::RebuildError::Journal(i247_bureau::OpenError::Files(open)) => {
+                    refused(&error, next_of_log(open))
+                }
+                _ => refused(&error, CHECK),
+            })?;
+    out::talk(&format!("{} snapshots thrown away, a new one stored", rebuilt.snapshots_removed));
+    Ok((rebuilt.digest.to_string(), rebuilt.entries))
 }
 
 const CHECK: &str = "`i247 ledger check DIR` says what is wrong where";

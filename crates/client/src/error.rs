@@ -60,6 +60,10 @@ impl ClientError {
             return Self::Refused(refusal);
         }
         if let Some(error) = ConnectError::of(&status) {
+            if let ConnectError::NotAdmitted { reason: Some(reason), .. } = error {
+                let next_step = "ask the authority that certified you why, and to be admitted again".into();
+                return Self::Refused(Refusal { next_step, ..Refusal::of(*reason, "identity") });
+            }
             return Self::NoConnection(error.clone());
         }
         match status.code() {

@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use i247_bureau::policy::Measure;
 use i247_ledger::disk::Disk;
+use i247_ledger::faults::BreakableDisk;
 use i247_model::{CountryCode, Identity, Name};
 use i247_node::Seams;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
+use crate::clock::TestClock;
 use crate::error::WorldError;
+use crate::logs::{self, InSpan};
 use crate::nodes::{SITE, save};
 use crate::pki::{Pki, country, name};
 use crate::running::{Mode, node_dir};
@@ -33,9 +36,11 @@ pub struct Builder {
     pub(crate) level: String,
     pub(crate) left_to_officers: BTreeMap<CountryCode, BTreeSet<String>>,
     pub(crate) segment_bytes: u64,
+    pub(crate) submissions_per_second: u32,
     dir: Option<PathBuf>,
     hub_disk: Option<Arc<dyn Disk>>,
     bureau_disks: BTreeMap<CountryCode, Arc<dyn Disk>>,
+    breakable: Option<u64>,
 }
 
 impl Builder {
@@ -51,9 +56,11 @@ impl Builder {
             level: "warn".into(),
             left_to_officers: BTreeMap::new(),
             segment_bytes: SEGMENT_BYTES,
+            submissions_per_second: i247_hub::Config::default().submissions_per_second,
             dir: None,
             hub_disk: None,
             bureau_disks: BTreeMap::new(),
+            breakable: None,
         }
     }
 
@@ -117,6 +124,19 @@ impl Builder {
         self
     }
 
+    /// Every node has a disk in memory that can break, for [`World::crash_at`]; registers are then empty. The seed
+    /// decides what a power cut leaves. Only in one process.
+    pub fn breakable(mut self, seed: u64) -> Self {
+        self.breakable = Some(seed);
+        self
+    }
+
+    /// How much one member may submit a second. Without it: as much as a hub allows by itself.
+    pub fn submissions_per_second(mut self, count: u32) -> Self {
+        self.submissions_per_second = count;
+        self
+    }
+
     /// Size of a segment of every log, in bytes. Without it: 4 MiB.
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
         self.segment_bytes = bytes;
@@ -134,7 +154,8 @@ impl Builder {
     /// # Errors
     /// When a node does not start.
     pub async fn start(mut self) -> Result<World, WorldError> {
-        let seams = Seams::system();
+        let clock = Arc::new(TestClock::new());
+        let seams = Seams { clock: clock.clone(), blocking: Arc::new(InSpan), ..Seams::system() };
         let (dir, own) = match self.dir.take() {
             Some(dir) => {
                 std::fs::create_dir_all(&dir).map_err(|source| WorldError::file(&dir, source))?;
@@ -147,8 +168,9 @@ impl Builder {
             }
         };
         if matches!(self.mode, Mode::InProcess) {
-            log_to(&dir)?;
+            logs::begin(&dir)?;
         }
+        let disks = self.break_disks();
         let mut pki = Pki::new(seams.clock.now())?;
         let hub_credentials = pki.enrol(&Identity::Hub(name(SITE)))?;
         save(&hub_credentials, &node_dir(&dir, "hub")?)?;
@@ -159,9 +181,10 @@ impl Builder {
             sequences: Mutex::default(),
             hub: Mutex::default(),
             hub_disk: std::sync::Mutex::new(self.hub_disk.take()),
-            hub_credentials,
             bureaus: BTreeMap::new(),
             record: std::sync::Mutex::default(),
+            disks: std::sync::Mutex::new(disks),
+            clock,
             seams,
             dir,
             own,
@@ -182,22 +205,20 @@ impl Builder {
         }
         Ok(world)
     }
-}
 
-/// What the nodes of this process log goes into `log.txt`. The first world of a process decides: its file then has
-/// the words of those that follow too, since logs are the process's.
-fn log_to(dir: &Path) -> Result<(), WorldError> {
-    if tracing::dispatcher::has_been_set() {
-        return Ok(());
+    /// Puts a disk that can break into every node, if so asked; the hub is none of the countries.
+    fn break_disks(&mut self) -> BTreeMap<Option<CountryCode>, BreakableDisk> {
+        let Some(seed) = self.breakable else { return BTreeMap::new() };
+        let nodes = std::iter::once(None).chain(self.countries.iter().copied().map(Some));
+        let disks = nodes.zip(seed..).map(|(node, seed)| (node, BreakableDisk::new(seed)));
+        let disks: BTreeMap<_, _> = disks.collect();
+        for (node, disk) in &disks {
+            let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+            match node {
+                None => self.hub_disk = Some(disk),
+                Some(code) => drop(self.bureau_disks.insert(*code, disk)),
+            }
+        }
+        disks
     }
-    let path = dir.join("log.txt");
-    let file = std::fs::File::create(&path).map_err(|source| WorldError::file(&path, source))?;
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::INFO)
-        .with_ansi(false)
-        .with_writer(std::sync::Mutex::new(file))
-        .finish();
-    // Another world may have been quicker: then its file has them.
-    drop(tracing::subscriber::set_global_default(subscriber));
-    Ok(())
 }

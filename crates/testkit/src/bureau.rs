@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use i247_client::{ClientError, Desk, Event, InboxFilter, OutboxFilter, Watch};
-use i247_model::{CountryCode, Kind, MessageId};
+use i247_model::{CountryCode, Kind, Lane, MessageId, Sender};
 use i247_wire::pb;
 
 use crate::acts::{Ask, Received, Sent};
@@ -214,6 +214,18 @@ impl<'w> Bureau<'w> {
     /// When the bureau does not run.
     pub async fn inbox_ids(&self) -> Result<Vec<String>, WorldError> {
         Ok(self.inbox().await?.into_iter().map(|item| item.id).collect())
+    }
+
+    /// The id that the next message of a lane will have, while nobody else writes there.
+    ///
+    /// # Errors
+    /// When the bureau does not run.
+    pub async fn next_id(&self, lane: Lane) -> Result<MessageId, WorldError> {
+        let sent = self.outbox().await?;
+        let ids = sent.iter().filter_map(|item| item.id.parse::<MessageId>().ok());
+        let first = MessageId { sender: Sender::Bureau(self.code), epoch: 1, lane, number: 1 };
+        let last = ids.filter(|id| id.lane == lane).max_by_key(|id| (id.epoch, id.number));
+        Ok(last.map_or(first, |last| MessageId { number: last.number + 1, ..last }))
     }
 
     /// Everything sent, the oldest first.

@@ -1,7 +1,7 @@
-//! Who is on the network, as the authority says it: admission, suspension, revocation, reinstatement.
+//! Who is on the network, as the authorities say it: admission, suspension, revocation, reinstatement; and new keys.
 
 use i247_client::Directory;
-use i247_model::Identity;
+use i247_model::{Hash, Identity};
 use i247_trust::Credentials;
 use i247_wire::pb;
 use tokio::sync::Mutex;
@@ -34,10 +34,10 @@ impl World {
         Ok(made)
     }
 
-    /// Admits whom these credentials name, with their keys.
+    /// Admits whom these credentials name, with their keys: officers at their bureau, everybody else at the hub.
     ///
     /// # Errors
-    /// When the hub refuses it.
+    /// When it is refused.
     pub async fn admit(&self, credentials: &Credentials) -> Result<(), WorldError> {
         self.change(pb::DirectoryAction::Admit, &credentials.identity, Some(credentials)).await
     }
@@ -66,27 +66,66 @@ impl World {
         self.change(pb::DirectoryAction::Revoke, identity, None).await
     }
 
-    /// Enters a change about an identity, and waits until it is durable.
+    /// Enters a change about an identity where it belongs, and waits until it is durable.
     async fn change(
         &self,
         action: pb::DirectoryAction,
         identity: &Identity,
         keys: Option<&Credentials>,
     ) -> Result<(), WorldError> {
+        let known = self.people.lock().await.get(identity).cloned();
         let mut sequences = self.sequences.lock().await;
         let next = sequences.get(identity).copied().unwrap_or_default() + 1;
-        let (signed, credentials) = {
-            let pki = self.pki.lock().await;
+        let (change, authority) = {
+            let mut pki = self.pki.lock().await;
             let change = pki.change(action, identity, next, self.seams.clock.now());
-            let change = match keys {
-                Some(keys) => change.keys(keys),
-                None => change,
+            // Posts submit through the hub, which must know them.
+            let authority = match identity {
+                Identity::Officer(..) => pki.authority_of(identity)?,
+                _ => pki.authority(),
             };
-            (pki.sign(change), pki.authority().credentials().clone())
+            (change, authority.credentials().clone())
         };
-        Directory::new(self.hub_channel(&credentials).await?).change(signed).await?;
+        let of_country = matches!(authority.identity, Identity::NationalAuthority(_));
+        let change = match (keys, known) {
+            (Some(keys), _) => change.keys(keys),
+            // A bureau does not know the keys of those who only showed a certificate.
+            (None, Some(known)) if of_country && action == pb::DirectoryAction::Revoke => {
+                change.tls_key(&known)
+            }
+            (None, _) => change,
+        };
+        let signed = change.signed_by(&authority);
+        self.directory(&authority).await?.change(signed).await?;
         sequences.insert(identity.clone(), next);
         Ok(())
+    }
+
+    /// The directory that an authority rules: the hub's, or that of its country's desk.
+    async fn directory(&self, authority: &Credentials) -> Result<Directory, WorldError> {
+        let Identity::NationalAuthority(country) = authority.identity else {
+            return Ok(Directory::new(self.hub_channel(authority).await?));
+        };
+        let channel = self.desk_channel(country, authority).await?;
+        Ok(Directory::new(channel).introducing(authority.signing_chain.clone()))
+    }
+
+    /// A new signing key for a bureau or the hub (`hub`), certified, admitted, and put among the files of the node,
+    /// which runs on. Everything else stays as it is. Returns the new key's id.
+    ///
+    /// # Errors
+    /// When it cannot be certified, admitted or written.
+    pub async fn new_signing_key(&self, node: &str) -> Result<Hash, WorldError> {
+        let dir = node_dir(&self.dir, &node.to_lowercase())?;
+        let loaded = Credentials::load(&dir).map_err(|error| WorldError::node("credentials", &error))?;
+        let made = self.pki.lock().await.enrol(&loaded.identity)?;
+        let mut renewed = loaded;
+        (renewed.signing_key, renewed.signing_chain) = (made.signing_key, made.signing_chain);
+        if matches!(renewed.identity, Identity::Bureau(_)) {
+            self.admit(&renewed).await?;
+        }
+        save(&renewed, &dir)?;
+        Ok(renewed.signing_key.key_id())
     }
 
     /// Certificates for every bureau, entered over one connection.

@@ -142,7 +142,8 @@ async fn settle(world: &World) -> Result<Vec<Broken>, WorldError> {
     }
 }
 
-async fn under_way(world: &World) -> Result<Vec<Broken>, WorldError> {
+/// What is under way to or from a bureau that is connected.
+pub(crate) async fn under_way(world: &World) -> Result<Vec<Broken>, WorldError> {
     let mut under_way = Vec::new();
     let summary = world.monitor().await?.summary().await?;
     for (code, placed) in &world.bureaus {

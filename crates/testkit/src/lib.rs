@@ -19,7 +19,7 @@
 //!   World ── hub ◄── proxy ── bureau FR ◄── desk (officer's certificate)
 //!     │       ▲               bureau BR …
 //!     │       └── reviewer, operator, authority (certificates of their own)
-//!     └─ faults: cut, heal, delay, crash, restart, suspend … finish(): the invariants
+//!     └─ faults: cut, heal, delay, crash, crash_at, restart, advance, suspend … finish(): the invariants
 //! ```
 //!
 //! Nodes run in this process, or each as a process of its own with [`Builder::processes`]; the stories are the same.
@@ -28,13 +28,16 @@
 mod acts;
 mod builder;
 mod bureau;
+mod clock;
 mod directory;
 mod error;
 mod invariants;
+mod logs;
 mod nodes;
 pub mod operation;
 mod pen;
 pub mod pki;
+mod points;
 mod proxy;
 mod record;
 mod running;
@@ -51,6 +54,7 @@ pub use invariants::Broken;
 pub use nodes::Twin;
 pub use pen::{Letter, Pen, sign};
 pub use pki::{country, name};
+pub use points::{Crash, Point};
 pub use world::World;
 
 /// The example of the README, compiled and run.

@@ -126,6 +126,7 @@ impl World {
             data: dir.join("data"),
             credentials: dir.clone(),
             site: name(SITE),
+            submissions_per_second: self.builder.submissions_per_second,
             segment_bytes: self.builder.segment_bytes,
             grace: Period(Duration::from_secs(2)),
             telemetry: self.telemetry(),
@@ -137,8 +138,10 @@ impl World {
                 if let Some(disk) = &*self.hub_disk.lock().unwrap_or_else(PoisonError::into_inner) {
                     seams.disk = disk.clone();
                 }
-                let credentials = self.hub_credentials.clone();
-                Running::retried(|| Running::hub(config.clone(), credentials.clone(), seams.clone())).await?
+                let loaded = Credentials::load(&dir);
+                let credentials = loaded.map_err(|error| WorldError::node("credentials", &error))?;
+                let start = || Running::hub(config.clone(), credentials.clone(), seams.clone());
+                Running::retried(&dir, start).await?
             }
             Mode::Processes(program) => {
                 let file = write_config(&dir, &config)?;
@@ -299,6 +302,7 @@ impl World {
             grace: Period(Duration::from_secs(2)),
             policy: Policy { red_notice, objection: None },
             telemetry: self.telemetry(),
+            ..i247_bureau::Config::default()
         };
         match &self.builder.mode {
             Mode::InProcess => {
@@ -306,8 +310,10 @@ impl World {
                 if let Some(disk) = disk {
                     seams.disk = disk;
                 }
-                let credentials = placed.credentials.clone();
-                Running::retried(|| Running::bureau(config.clone(), credentials.clone(), seams.clone())).await
+                let loaded = Credentials::load(dir);
+                let credentials = loaded.map_err(|error| WorldError::node("credentials", &error))?;
+                let start = || Running::bureau(config.clone(), credentials.clone(), seams.clone());
+                Running::retried(dir, start).await
             }
             Mode::Processes(program) => {
                 let file = write_config(dir, &config)?;

@@ -63,6 +63,11 @@ impl Pen {
         self.service.clone()
     }
 
+    /// Goes on over another connection: a hub that was started again has another address.
+    pub fn continue_over(&mut self, channel: Channel) {
+        self.service = ExchangeServiceClient::new(channel);
+    }
+
     /// A draft under the next number of its lane.
     ///
     /// # Panics
@@ -142,7 +147,10 @@ impl Pen {
     /// The number of this envelope is used up.
     fn spent(&mut self, envelope: &pb::Envelope) {
         let id = pb::Header::decode(envelope.header.clone()).ok().and_then(|header| header.id.parse().ok());
-        let Some(MessageId { lane, number, .. }) = id else { return };
+        let Some(MessageId { sender, lane, number, .. }) = id else { return };
+        if sender != Sender::Bureau(self.country) {
+            return;
+        }
         if self.ends.get(&lane).is_none_or(|(last, _)| *last < number) {
             self.ends.insert(lane, (number, header_hash(&envelope.header)));
         }

@@ -9,8 +9,8 @@ use i247_trust::{Authority, AuthorityError, Credentials, TlsKey, Validity, sign}
 use i247_wire::pb;
 use prost::Message as _;
 
-/// How long the certificates of a world are in force.
-const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// How long the certificates of a world are in force: longer than stories let days pass.
+const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Host names in the certificates of servers.
 const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
@@ -56,11 +56,17 @@ impl Pki {
         identity: &Identity,
         validity: Validity,
     ) -> Result<Credentials, AuthorityError> {
+        self.authority_of(identity)?.enrol(identity, &NAMES, validity, TlsKey::P256)
+    }
+
+    /// Whoever certifies an identity.
+    ///
+    /// # Errors
+    /// When keys or certificates cannot be made.
+    pub fn authority_of(&mut self, identity: &Identity) -> Result<&Authority, AuthorityError> {
         match identity.issuer() {
-            Identity::NationalAuthority(country) => {
-                self.national(country)?.enrol(identity, &NAMES, validity, TlsKey::P256)
-            }
-            _ => self.authority.enrol(identity, &NAMES, validity, TlsKey::P256),
+            Identity::NationalAuthority(country) => self.national(country),
+            _ => Ok(&self.authority),
         }
     }
 
@@ -95,13 +101,9 @@ impl Pki {
         })
     }
 
-    /// The change, signed.
+    /// The change, signed by the secretariat's authority.
     pub fn sign(&self, change: Change) -> pb::Signed {
-        sign(
-            &self.authority.credentials().signing_key,
-            i247_wire::payload::DIRECTORY_CHANGE,
-            change.0.encode_to_vec(),
-        )
+        change.signed_by(self.authority.credentials())
     }
 }
 
@@ -110,6 +112,17 @@ impl Pki {
 pub struct Change(pb::DirectoryChange);
 
 impl Change {
+    /// The change, signed by an authority.
+    pub fn signed_by(self, authority: &Credentials) -> pb::Signed {
+        sign(&authority.signing_key, i247_wire::payload::DIRECTORY_CHANGE, self.0.encode_to_vec())
+    }
+
+    /// The same with the TLS key of these credentials alone: what a bureau is told of a revocation.
+    pub fn tls_key(mut self, credentials: &Credentials) -> Self {
+        self.0.tls_key = Bytes::copy_from_slice(credentials.tls_key_id().as_bytes());
+        self
+    }
+
     /// The same with the keys of these credentials: what an admission needs.
     pub fn keys(mut self, credentials: &Credentials) -> Self {
         self.0.tls_key = Bytes::copy_from_slice(credentials.tls_key_id().as_bytes());

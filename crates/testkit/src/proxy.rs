@@ -1,10 +1,12 @@
-//! The line between a bureau and the hub: a small TCP proxy that can be cut, healed and slowed down.
+//! The line between a bureau and the hub: a small TCP proxy that can be cut, healed and slowed down, and that can take
+//! the hub's power at the moment at which something comes through.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use i247_ledger::faults::BreakableDisk;
 use i247_node::sleep;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,11 +20,32 @@ pub(crate) struct Proxy {
     _stop: DropGuard,
 }
 
+/// Which way something goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Toward {
+    Hub,
+    Bureau,
+}
+
+/// What becomes of a piece that the line waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Catch {
+    /// It stays in the line, with all that follows, until the line breaks.
+    Hold,
+    /// It goes on, once the power is off.
+    Pass,
+}
+
+/// Less is no frame of a message, only the keeping of the connection, in bytes with TLS.
+const MESSAGE_BYTES_MIN: usize = 128;
+
 #[derive(Debug)]
 struct Line {
     target: SocketAddr,
     delay: Duration,
     cut: bool,
+    /// The power of this disk goes off at the next piece that goes this way.
+    waits_for: Option<(Toward, Catch, BreakableDisk)>,
     /// Ends what is connected now.
     open: CancellationToken,
 }
@@ -35,7 +58,13 @@ impl Proxy {
     pub(crate) async fn start(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let line = Line { target, delay: Duration::ZERO, cut: false, open: CancellationToken::new() };
+        let line = Line {
+            target,
+            delay: Duration::ZERO,
+            cut: false,
+            waits_for: None,
+            open: CancellationToken::new(),
+        };
         let line = Arc::new(Mutex::new(line));
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(accept(listener, line.clone(), stop.clone())));
@@ -70,6 +99,11 @@ impl Proxy {
     pub(crate) fn delay(&self, delay: Duration) {
         lock(&self.line).delay = delay;
     }
+
+    /// At the next message that goes this way the power of the hub's disk goes off.
+    pub(crate) fn catch(&self, toward: Toward, catch: Catch, disk: BreakableDisk) {
+        lock(&self.line).waits_for = Some((toward, catch, disk));
+    }
 }
 
 fn hang_up(line: &mut Line) {
@@ -101,8 +135,8 @@ async fn pass(near: TcpStream, far: TcpStream, line: Arc<Mutex<Line>>) {
     let ((mut near_in, mut near_out), (mut far_in, mut far_out)) = (near.into_split(), far.into_split());
     // Whichever direction ends, the connection ends.
     tokio::select! {
-        () = copy(&mut near_in, &mut far_out, &line) => {}
-        () = copy(&mut far_in, &mut near_out, &line) => {}
+        () = copy(&mut near_in, &mut far_out, &line, Toward::Hub) => {}
+        () = copy(&mut far_in, &mut near_out, &line, Toward::Bureau) => {}
     }
 }
 
@@ -110,6 +144,7 @@ async fn copy(
     from: &mut tokio::net::tcp::OwnedReadHalf,
     to: &mut tokio::net::tcp::OwnedWriteHalf,
     line: &Mutex<Line>,
+    toward: Toward,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -118,10 +153,23 @@ async fn copy(
         if !delay.is_zero() {
             sleep(delay).await;
         }
+        if caught(line, toward, count) == Some(Catch::Hold) {
+            std::future::pending::<()>().await;
+        }
         if to.write_all(&buffer[..count]).await.is_err() {
             return;
         }
     }
+}
+
+/// Takes the power if this is what the line waits for.
+fn caught(line: &Mutex<Line>, toward: Toward, bytes: usize) -> Option<Catch> {
+    let mut line = lock(line);
+    let waited_for =
+        |waits: &mut (Toward, Catch, BreakableDisk)| waits.0 == toward && bytes >= MESSAGE_BYTES_MIN;
+    let (_, catch, disk) = line.waits_for.take_if(waited_for)?;
+    disk.cut_power();
+    Some(catch)
 }
 
 fn lock(line: &Mutex<Line>) -> std::sync::MutexGuard<'_, Line> {

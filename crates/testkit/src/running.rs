@@ -11,8 +11,9 @@ use i247_trust::Credentials;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
-use crate::WorldError;
+use crate::{WorldError, logs};
 
 /// How long a node may take to start or to stop.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -72,7 +73,7 @@ impl Running {
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(stop.clone()));
+        let task = tokio::spawn(serve(stop.clone()).in_current_span());
         Self::Here { task, stop, address }
     }
 
@@ -114,15 +115,16 @@ impl Running {
         Ok(Self::Process { child, address })
     }
 
-    /// Starts a node of this process. Where one was crashed a moment ago, its last tasks may still hold the lock of
+    /// Starts a node of this process, which writes its log into `dir`. Where one was crashed a moment ago, its last tasks may still hold the lock of
     /// the data: then it is tried again.
-    pub(crate) async fn retried<F>(start: impl Fn() -> F) -> Result<Self, WorldError>
+    pub(crate) async fn retried<F>(dir: &Path, start: impl Fn() -> F) -> Result<Self, WorldError>
     where
         F: Future<Output = Result<Self, WorldError>>,
     {
+        let span = logs::of_node(dir)?;
         let trying = async {
             loop {
-                match start().await {
+                match start().instrument(span.clone()).await {
                     Err(WorldError::Node { text, .. }) if text.contains("another process") => {
                         i247_node::sleep(LOOK).await;
                     }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use i247_client::{Desk, Monitor, Published, Reviewer, ReviewerParts};
 use i247_ledger::disk::Disk;
+use i247_ledger::faults::BreakableDisk;
 use i247_model::{CountryCode, Identity, MessageId, Name};
 use i247_node::{ChannelLimits, Seams, TlsClock};
 use i247_trust::{Credentials, Presented, client_config};
@@ -19,27 +21,29 @@ use tonic::transport::Channel;
 use crate::acts::Sent;
 pub(crate) use crate::builder::Builder;
 use crate::bureau::{Bureau, WITHIN};
+use crate::clock::TestClock;
 use crate::error::WorldError;
 use crate::nodes::{Placed, SITE};
 use crate::pen::Pen;
 use crate::pki::{Pki, country, name};
 use crate::record::Record;
-use crate::running::Running;
+use crate::running::{Mode, Running};
 
 /// How often the hub is asked for what it sends to nobody.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A running network. Dropped before [`World::finish`] has found all well, it keeps its data and says where.
 #[derive(Debug)]
 pub struct World {
     pub(crate) builder: Builder,
     pub(crate) seams: Seams,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) disks: std::sync::Mutex<BTreeMap<Option<CountryCode>, BreakableDisk>>,
     pub(crate) pki: Mutex<Pki>,
     pub(crate) sequences: Mutex<BTreeMap<Identity, u64>>,
     pub(crate) people: Mutex<BTreeMap<Identity, Credentials>>,
     pub(crate) hub: Mutex<Option<Running>>,
     pub(crate) hub_disk: std::sync::Mutex<Option<Arc<dyn Disk>>>,
-    pub(crate) hub_credentials: Credentials,
     pub(crate) bureaus: BTreeMap<CountryCode, Placed>,
     pub(crate) record: std::sync::Mutex<Record>,
     pub(crate) dir: PathBuf,
@@ -74,6 +78,17 @@ impl World {
     /// Time, chance, disk and network of this world.
     pub fn seams(&self) -> &Seams {
         &self.seams
+    }
+
+    /// Lets so much time pass in an instant, for every node and for the story: deadlines fall due, certificates end
+    /// (they last thirty days), and whoever waits for a moment is woken. Timeouts of calls and pings are the
+    /// operating system's and go on as before.
+    ///
+    /// # Panics
+    /// With processes: they have a clock of their own.
+    pub fn advance(&self, by: Duration) {
+        assert!(matches!(self.builder.mode, Mode::InProcess), "the clock of another process cannot be set");
+        self.clock.advance(by);
     }
 
     /// Act as a country.
@@ -119,8 +134,20 @@ impl World {
     /// # Errors
     /// When the bureau does not run.
     pub async fn desk_as(&self, code: CountryCode, credentials: &Credentials) -> Result<Desk, WorldError> {
+        Ok(Desk::new(self.desk_channel(code, credentials).await?))
+    }
+
+    /// The same connection for any service.
+    ///
+    /// # Errors
+    /// When the bureau does not run.
+    pub async fn desk_channel(
+        &self,
+        code: CountryCode,
+        credentials: &Credentials,
+    ) -> Result<Channel, WorldError> {
         let address = self.desk_address(code).await?;
-        Ok(Desk::new(self.channel(address, credentials, Identity::Bureau(code))?))
+        self.channel(address, credentials, Identity::Bureau(code))
     }
 
     /// A reviewer of the secretariat.
@@ -284,11 +311,29 @@ impl World {
         Ok(())
     }
 
-    pub(crate) fn record(&self) -> std::sync::MutexGuard<'_, Record> {
+    pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn channel(
+    pub(crate) fn disks(&self) -> MutexGuard<'_, BTreeMap<Option<CountryCode>, BreakableDisk>> {
+        self.disks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts another breakable disk into a node that does not run.
+    pub(crate) fn put_disk(&self, node: Option<CountryCode>, disk: BreakableDisk) {
+        match node {
+            None => self.set_hub_disk(Arc::new(disk.clone())),
+            Some(code) => self.set_bureau_disk(code.as_str(), Arc::new(disk.clone())),
+        }
+        self.disks().insert(node, disk);
+    }
+
+    /// A connection under these credentials to whoever listens there, who must be `server`: for nodes that a story
+    /// starts beside the world's own.
+    ///
+    /// # Errors
+    /// When the credentials or the address are of no use.
+    pub fn channel(
         &self,
         address: SocketAddr,
         credentials: &Credentials,

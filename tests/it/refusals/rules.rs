@@ -231,4 +231,17 @@ pub(super) const NO: &[Case] = &[
         ["reply_by_ms"],
         ONE
     ),
+    case!(
+        "exactly the audience of a day on which nobody was a member yet",
+        words,
+        |pen, mut letter| {
+            letter.header.audience = Some(pb::Audience { all: true, ..pb::Audience::default() });
+            letter.header.explained_at = 1;
+            letter.header.exactly = true;
+            pen.sign(&letter)
+        },
+        AudienceChanged,
+        ["audience.come.BR", "audience.come.JP", "audience.come.PT"],
+        ONE
+    ),
 ];

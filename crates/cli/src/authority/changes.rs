@@ -1,4 +1,5 @@
-//! Changes of the hub's directory, signed here by the authority: admission, suspension, revocation, reinstatement.
+//! Changes of a directory, signed here by the authority that rules it: admission, suspension, revocation, reinstatement.
+//! The secretariat's rules the hub's, a country's that of its bureau.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use i247_model::{Hash, Identity};
 use i247_trust::{Authority, Certificate, sign};
 use prost::Message as _;
 
-use super::keys::{is_admitted, load};
+use super::keys::{is_admitted, load, stands_behind};
 use super::{AdmitArgs, ChangeArgs, Target, short};
 use crate::fail::Fail;
 use crate::forms::read;
@@ -55,8 +56,11 @@ pub(super) async fn admit(args: AdmitArgs, session: &Session) -> Result<(), Fail
         let known = directory(&args.target, session)?.1.list().await?.records;
         all.retain(|issued| {
             let text = issued.identity.to_string();
-            let record = known.iter().find(|record| record.identity == text);
-            record.is_none_or(|record| record.tls_key != issued.tls_key.as_bytes().as_slice())
+            match known.iter().find(|record| record.identity == text) {
+                // Their certificate lets them in, until the directory speaks of them.
+                None => !stands_behind(&issued.identity),
+                Some(record) => record.tls_key != issued.tls_key.as_bytes().as_slice(),
+            }
         });
         if all.is_empty() {
             out::talk("Everything that was issued is in the directory.");
@@ -65,7 +69,7 @@ pub(super) async fn admit(args: AdmitArgs, session: &Session) -> Result<(), Fail
     }
     let mut issued = Vec::with_capacity(args.identities.len());
     for identity in &args.identities {
-        if !is_admitted(identity) {
+        if !is_admitted(identity) && !stands_behind(identity) {
             let what = format!("{} is not admitted by the directory", short(identity));
             return Err(Fail::usage(what, "its certificate is enough: nothing is to be done"));
         }
@@ -99,9 +103,10 @@ pub(super) async fn enter(all: &[Issued], target: &Target, session: &Session) ->
     if all.is_empty() {
         return Ok(());
     }
-    let (authority, hub) = directory(target, session)?;
-    let known = hub.list().await?.records;
+    let (authority, directory) = directory(target, session)?;
+    let known = directory.list().await?.records;
     for issued in all {
+        check_ruled(&authority, &issued.identity)?;
         let change = pb::DirectoryChange {
             action: pb::DirectoryAction::Admit.into(),
             identity: issued.identity.to_string(),
@@ -111,7 +116,7 @@ pub(super) async fn enter(all: &[Issued], target: &Target, session: &Session) ->
             signed_at_ms: session.seams.clock.now().as_millis(),
             sequence: next_sequence(&known, &issued.identity),
         };
-        let position = hub.change(signed(&authority, &change)).await?;
+        let position = directory.change(signed(&authority, &change)).await?;
         out::talk(&format!("{} is admitted (entry {position})", short(&issued.identity)));
     }
     Ok(())
@@ -122,22 +127,29 @@ pub(super) async fn change(
     action: pb::DirectoryAction,
     session: &Session,
 ) -> Result<(), Fail> {
-    let (authority, hub) = directory(&args.target, session)?;
-    let known = hub.list().await?.records;
+    let (authority, directory) = directory(&args.target, session)?;
+    check_ruled(&authority, &args.identity)?;
+    let known = directory.list().await?.records;
     let text = args.identity.to_string();
-    if !known.iter().any(|record| record.identity == text) {
+    // A bureau hears of an officer for the first time when the certificate is no longer to be enough.
+    if !stands_behind(&args.identity) && !known.iter().any(|record| record.identity == text) {
         let what = format!("the directory does not know {}", short(&args.identity));
         return Err(Fail::refused(what, "`i247 authority list` shows whom it knows"));
     }
+    let tls_key = match action {
+        pb::DirectoryAction::Revoke if stands_behind(&args.identity) => issued_key(&args),
+        _ => Bytes::new(),
+    };
     let change = pb::DirectoryChange {
         action: action.into(),
         identity: text,
+        tls_key,
         reason: args.reason,
         signed_at_ms: session.seams.clock.now().as_millis(),
         sequence: next_sequence(&known, &args.identity),
         ..Default::default()
     };
-    let position = hub.change(signed(&authority, &change)).await?;
+    let position = directory.change(signed(&authority, &change)).await?;
     let done = match action {
         pb::DirectoryAction::Suspend => "suspended",
         pb::DirectoryAction::Revoke => "revoked",
@@ -149,8 +161,7 @@ pub(super) async fn change(
 }
 
 pub(super) async fn list(target: Target, session: &Session) -> Result<(), Fail> {
-    let (_, hub) = directory(&target, session)?;
-    let list = hub.list().await?;
+    let list = directory(&target, session)?.1.list().await?;
     if session.global.json {
         out::json(&to_json("ListResponse", &list));
     } else {
@@ -169,13 +180,32 @@ fn signed(authority: &Authority, change: &pb::DirectoryChange) -> pb::Signed {
     sign(&authority.credentials().signing_key, i247_wire::payload::DIRECTORY_CHANGE, change.encode_to_vec())
 }
 
+/// The TLS key of the certificate that this authority issued last, to be made void; none where no copy was kept.
+fn issued_key(args: &ChangeArgs) -> Bytes {
+    let issued = Issued::load(&Issued::dir(&args.target.own.authority, &args.identity));
+    issued.map(|issued| Bytes::copy_from_slice(issued.tls_key.as_bytes())).unwrap_or_default()
+}
+
+/// An authority rules those whom it certifies.
+fn check_ruled(authority: &Authority, identity: &Identity) -> Result<(), Fail> {
+    let issuer = identity.issuer();
+    if issuer == *authority.identity() {
+        return Ok(());
+    }
+    let what = format!("{} does not rule {}", short(authority.identity()), short(identity));
+    Err(Fail::usage(what, format!("name the directory of {} with --authority", short(&issuer))))
+}
+
+/// The directory that the authority rules.
 fn directory(target: &Target, session: &Session) -> Result<(Authority, Directory), Fail> {
     let authority = load(&target.own)?;
-    if *authority.identity() != Identity::Authority {
-        let what = format!("{} does not rule the directory", short(authority.identity()));
-        return Err(Fail::usage(what, "name the secretariat's authority with --authority"));
-    }
-    let hub = |found: &Identity| matches!(found, Identity::Hub(_));
-    let channel = session.channel(&target.hub, authority.credentials(), hub)?;
-    Ok((authority, Directory::new(channel)))
+    let certificates = authority.credentials().signing_chain.clone();
+    let channel = if let Identity::NationalAuthority(country) = *authority.identity() {
+        let bureau = move |found: &Identity| *found == Identity::Bureau(country);
+        session.channel(&target.bureau, authority.credentials(), bureau)?
+    } else {
+        let hub = |found: &Identity| matches!(found, Identity::Hub(_));
+        session.channel(&target.hub, authority.credentials(), hub)?
+    };
+    Ok((authority, Directory::new(channel).introducing(certificates)))
 }

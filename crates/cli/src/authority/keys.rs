@@ -50,8 +50,12 @@ pub(super) fn init(dir: &Path, site: Option<Name>, names: &[String], session: &S
     Ok(())
 }
 
-pub(super) fn request(dir: &Path, identity: &Identity) -> Result<(), Fail> {
-    Request::create(dir, identity, TlsKey::P256).map_err(|error| failed("no keys were made", &error))?;
+pub(super) fn request(dir: &Path, identity: &Identity, tls_key_of: Option<&Path>) -> Result<(), Fail> {
+    let made = match tls_key_of {
+        Some(running) => Request::renew_signing(dir, running, identity),
+        None => Request::create(dir, identity, TlsKey::P256),
+    };
+    made.map_err(|error| failed("no keys were made", &error))?;
     let path = dir.join("request.pem");
     out::data(&path.display().to_string());
     out::talk(&format!(
@@ -98,16 +102,19 @@ pub(super) async fn issue(args: IssueArgs, session: &Session) -> Result<(), Fail
         args.days,
         dir.display()
     ));
-    if !is_admitted(&identity) {
+    if !is_admitted(&identity) && !stands_behind(&identity) {
         return Ok(());
     }
     let kept = Issued::dir(&args.own.authority, &identity);
     issued.save(&kept).map_err(|error| failed("no copy was kept for `admit`", &error))?;
+    if stands_behind(&identity) {
+        return Ok(());
+    }
     let Some(hub) = args.hub else {
         out::talk(&format!("Next: `i247 authority admit {} --hub HOST:PORT`", short(&identity)));
         return Ok(());
     };
-    let target = Target { own: args.own, hub };
+    let target = Target { own: args.own, hub, bureau: String::new() };
     enter(&[Issued::load(&kept)?], &target, session).await
 }
 
@@ -122,6 +129,11 @@ pub(super) fn is_admitted(identity: &Identity) -> bool {
         | Identity::Officer(..)
         | Identity::Post(..) => false,
     }
+}
+
+/// Whether a bureau lets an identity come by its certificate, and its country's authority may say otherwise there.
+pub(super) fn stands_behind(identity: &Identity) -> bool {
+    matches!(identity, Identity::Officer(..) | Identity::Post(..))
 }
 
 pub(super) fn load(own: &Own) -> Result<Authority, Fail> {

@@ -1,7 +1,8 @@
 //! `i247 authority`: keys and certificates, and who may be on the network now.
 //!
 //! Keys are made on the machine that keeps them (`request`); an authority certifies them (`issue`); an entry in the
-//! hub's log lets them in (`admit`). A certificate alone admits nobody.
+//! hub's log lets them in (`admit`). A certificate alone admits nobody to the hub; to a desk it does, until the
+//! country's authority says otherwise.
 
 mod changes;
 mod keys;
@@ -23,11 +24,22 @@ Identities:
 
 Example:
   i247 authority request keys/fr ncb/fr
+  i247 authority request keys/fr-2027 ncb/fr --tls-key-of keys/fr
   (carry keys/fr/request.pem to the authority, and what it issues back into keys/fr)";
 
+const AFTER_CHANGE: &str = "\
+The secretariat's authority rules bureaus, reviewers and operators, at the hub (--hub). A country's authority rules its \
+officers, at its bureau (--bureau). Connections that are open end, new ones are refused, also after a restart.
+
+Examples:
+  i247 authority suspend ncb/fr --reason \"as decided on Monday\" --hub hub.example:7247
+  i247 authority revoke gs/reviewer/lena --reason \"key lost\" --hub hub.example:7247
+  i247 authority revoke ncb/fr/officer/duty --reason \"key lost\" --authority fr/authority --bureau bureau.example:7248
+
+After a revocation only new keys come back: request, issue, and `i247 authority admit` them.";
+
 const AFTER_ISSUE: &str = "\
-The certificates are written beside the request, or into --out. For a bureau, a reviewer or an operator a copy stays \
-with the authority, for `admit`.
+The certificates are written beside the request, or into --out. A copy stays with the authority, for `admit`.
 
 Examples:
   i247 authority issue keys/fr/request.pem --names bureau.example --hub hub.example:7247
@@ -54,6 +66,9 @@ pub(crate) enum AuthorityCommand {
         /// For whom
         #[arg(value_parser = identity)]
         identity: Identity,
+        /// Make a new signing key alone, for the node that runs from this directory and keeps its TLS key
+        #[arg(long, value_name = "DIR")]
+        tls_key_of: Option<PathBuf>,
     },
     /// Certify the keys of a request
     #[command(after_help = AFTER_ISSUE)]
@@ -68,15 +83,18 @@ pub(crate) enum AuthorityCommand {
         #[command(flatten)]
         own: Own,
     },
-    /// Let in what was issued: enter its keys into the hub's log
+    /// Let in what was issued: enter its keys into the hub's log, or an officer's into the bureau's journal
     Admit(AdmitArgs),
     /// Cut off at once; queues are kept, and `reinstate` ends it
+    #[command(after_help = AFTER_CHANGE)]
     Suspend(ChangeArgs),
     /// Cut off at once and for good: the keys are void
+    #[command(after_help = AFTER_CHANGE)]
     Revoke(ChangeArgs),
     /// End a suspension
+    #[command(after_help = AFTER_CHANGE)]
     Reinstate(ChangeArgs),
-    /// List everyone that the hub's directory knows
+    /// List everyone that the hub's directory knows, or whom a country's authority has spoken of at its bureau
     List(Target),
 }
 
@@ -88,14 +106,17 @@ pub(crate) struct Own {
     pub(crate) authority: PathBuf,
 }
 
-/// Which authority acts, and at which hub.
+/// Which authority acts, and where.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Target {
     #[command(flatten)]
     pub(crate) own: Own,
-    /// Address of the hub
+    /// Address of the hub, where the secretariat's authority acts
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7247")]
     pub(crate) hub: String,
+    /// Address of the bureau, where its country's authority acts
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7248")]
+    pub(crate) bureau: String,
 }
 
 #[derive(Debug, Args)]
@@ -124,7 +145,7 @@ pub(crate) struct AdmitArgs {
     /// Whom; certificates were issued for it by this authority
     #[arg(value_parser = identity, required_unless_present = "all", conflicts_with = "all")]
     pub(crate) identities: Vec<Identity>,
-    /// Everything that was issued and is not in the directory with these keys
+    /// Everything that was issued and is not in the directory with these keys; of officers, those who need it
     #[arg(long)]
     pub(crate) all: bool,
     #[command(flatten)]
@@ -133,10 +154,10 @@ pub(crate) struct AdmitArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ChangeArgs {
-    /// Whom, such as ncb/fr
+    /// Whom, such as ncb/fr or ncb/fr/officer/duty
     #[arg(value_parser = identity)]
     pub(crate) identity: Identity,
-    /// Why; it stands in the log
+    /// Why; it stands in the log, or in the bureau's journal
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
     #[command(flatten)]
@@ -147,7 +168,9 @@ pub(crate) async fn run(command: AuthorityCommand, session: &Session) -> Result<
     use i247_client::pb::DirectoryAction as Action;
     match command {
         AuthorityCommand::Init { dir, site, names } => keys::init(&dir, site, &names, session),
-        AuthorityCommand::Request { dir, identity } => keys::request(&dir, &identity),
+        AuthorityCommand::Request { dir, identity, tls_key_of } => {
+            keys::request(&dir, &identity, tls_key_of.as_deref())
+        }
         AuthorityCommand::Issue(args) => keys::issue(args, session).await,
         AuthorityCommand::National { country, dir, own } => keys::national(country, &dir, &own, session),
         AuthorityCommand::Admit(args) => changes::admit(args, session).await,

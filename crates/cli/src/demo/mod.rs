@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::Args;
 use i247_model::CountryCode;
-use i247_node::{Clock as _, SystemClock, stop_signal};
+use i247_node::stop_signal;
 use i247_scenario::{Pace, Plan, Played, Scenario, Table, render, run};
 use i247_testkit::{World, WorldError, operation};
 
@@ -66,7 +66,6 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn demo(args: DemoArgs, json: bool) -> Result<ExitCode, Fail> {
     let scenario = scenario(&args)?;
     let plan = Plan::draw(&scenario, args.seed).map_err(|error| of_scenario(&error))?;
-    let clock = SystemClock::new();
     let mut show = Show::new();
     show.opening(&plan, args.processes);
     let mut stop = pin!(stop_signal());
@@ -76,7 +75,7 @@ pub(crate) async fn demo(args: DemoArgs, json: bool) -> Result<ExitCode, Fail> {
         _ = &mut stop => return Err(stopped()),
         world = Box::pin(start(&args, &plan)) => world?,
     };
-    show.started(&world, args.processes, clock.monotonic());
+    show.started(&world, args.processes);
     // A signal drops the play where it is; the world is then stopped like after every play.
     let played = tokio::select! {
         biased;

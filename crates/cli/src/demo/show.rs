@@ -22,7 +22,6 @@ pub(crate) struct Show {
     clock: SystemClock,
     terminal: bool,
     phase: Option<Phase>,
-    began: Duration,
     said: Duration,
     done: Vec<Phase>,
 }
@@ -33,7 +32,6 @@ impl Show {
             clock: SystemClock::new(),
             terminal: std::io::stderr().is_terminal(),
             phase: None,
-            began: Duration::ZERO,
             said: Duration::ZERO,
             done: Vec::new(),
         }
@@ -56,9 +54,9 @@ impl Show {
         ));
     }
 
-    pub(crate) fn started(&self, world: &World, processes: bool, took: Duration) {
+    pub(crate) fn started(&self, world: &World, processes: bool) {
         let what = if processes { "processes run" } else { "nodes run" };
-        out::talk(&format!("  {:>5} {what} ({})", world.countries().len() + 1, seconds(took)));
+        out::talk(&stamped(self.clock.monotonic(), world.countries().len() + 1, what));
     }
 
     pub(crate) fn counting(&mut self) {
@@ -84,16 +82,14 @@ impl Progress for Show {
         let now = self.clock.monotonic();
         if self.phase != Some(phase) {
             self.phase = Some(phase);
-            self.began = now;
             self.said = now;
         }
-        let took = now.saturating_sub(self.began);
         if done >= of {
             // Settling comes twice; once is enough to read.
             if !self.done.contains(&phase) {
                 self.done.push(phase);
                 self.clear();
-                out::talk(&format!("  {done:>5} {phase} ({})", seconds(took)));
+                out::talk(&stamped(now, done, &phase.to_string()));
             }
             return;
         }
@@ -101,9 +97,9 @@ impl Progress for Show {
         if now.saturating_sub(self.said) >= every {
             self.said = now;
             if self.terminal {
-                self.moving(&format!("  {done:>5} of {of} {phase}"));
+                self.moving(&stamped(now, done, &format!("of {of} {phase}")));
             } else {
-                out::talk(&format!("  {done:>5} of {of} {phase} …"));
+                out::talk(&stamped(now, done, &format!("of {of} {phase} …")));
             }
         }
     }
@@ -134,6 +130,7 @@ pub(crate) fn simulated(plan: &Plan, processes: bool) -> String {
     )
 }
 
-fn seconds(time: Duration) -> String {
-    format!("{:.1} s", time.as_secs_f64())
+/// A line about what is done, behind the time since the beginning: the phases overlap.
+fn stamped(since: Duration, count: usize, what: &str) -> String {
+    format!("{:>6.1} s {count:>6} {what}", since.as_secs_f64())
 }

@@ -32,6 +32,7 @@ pub(crate) fn check(report: &Report) -> String {
         ("segments", format!("{} with {} groups", report.segments, report.groups)),
         ("bodies", format!("{} whole, {} erased", report.bodies_present, report.bodies_erased)),
         ("snapshots", report.snapshots.to_string()),
+        ("runs", report.runs.to_string()),
         ("closed", if report.clean_stop { "yes" } else { "no" }.to_owned()),
     ]);
     if report.is_sound() {
@@ -60,6 +61,7 @@ pub(crate) fn check_json(report: &Report) -> Json {
         "bodies_present": report.bodies_present,
         "bodies_erased": report.bodies_erased,
         "snapshots": report.snapshots,
+        "runs": report.runs,
         "clean_stop": report.clean_stop,
         "damage": damage.collect::<Vec<_>>(),
     })
