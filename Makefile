@@ -1,6 +1,6 @@
 # One line per verb. What needs an `if` is a script in tests/ or a sub-command of i247.
 .DEFAULT_GOAL := help
-.PHONY: demo test lint setup sim help
+.PHONY: demo test lint setup sim kill9 powercut bench profile help
 
 demo: ## run Operation Infra-Red 2010 over a hub and 29 bureaus (first build: some minutes)
 	@sh tests/needs.sh cargo cc
@@ -18,11 +18,27 @@ lint: ## formatting, clippy, docs, protocol
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	@sh tests/proto.sh
 
-sim: ## simulate random histories of the router: make sim SEEDS=1000000
-	I247_SEEDS=$(or $(SEEDS),1000000) cargo test --locked --package i247-router --test sim -- --nocapture
+sim: ## play whole networks under simulated time, lines and disks: make sim SEEDS=0..10000, or one again: SEED=7
+	@sh tests/needs.sh cargo cc
+	@sh tests/sim.sh $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),0..300)) $(ARGS)
+
+histories: ## simulate random histories of the router alone: make histories COUNT=1000000
+	I247_SEEDS=$(or $(COUNT),1000000) cargo test --locked --package i247-router --test sim -- --nocapture
+
+bench: ## what it costs beside NATS, PostgreSQL, raw tonic, raw TLS: make bench QUICK=1 takes two minutes
+	@sh tests/needs.sh cargo cc
+	cargo build --locked --profile $(or $(PROFILE),dist) --package i247-cli
+	cargo build --locked --profile $(or $(PROFILE),dist) --package i247-bench
+	target/$(or $(PROFILE),dist)/i247-bench run --program target/$(or $(PROFILE),dist)/i247 --profile $(or $(PROFILE),dist) $(if $(QUICK),--quick) $(ARGS)
+
+profile: ## where the hub's time goes under load, by function
+	@sh tests/needs.sh cargo cc perf
+	cargo build --locked --release --package i247-cli
+	cargo build --locked --release --package i247-bench
+	target/release/i247-bench profile --program target/release/i247 --profile release
 
 setup: ## install what the optional test groups need (Debian, or a virtual environment for Python)
 	@sh tests/setup.sh
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z0-9]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10

@@ -7,6 +7,7 @@ for tool in "$@"; do
   case $tool in
     cargo) echo "Rust 1.95 or newer is missing: install it with rustup, or from your distribution." >&2 ;;
     cc) echo "A C compiler is missing: install gcc or clang (Debian: apt-get install gcc)." >&2 ;;
+    perf) echo "perf is missing: install it with your kernel's tools (Debian: apt-get install linux-perf)." >&2 ;;
     *) echo "$tool is missing." >&2 ;;
   esac
 done

@@ -1,0 +1,118 @@
+//! `make bench`: what the network costs, side by side with other systems on the same machine in the same run.
+//!
+//! ```text
+//!  contenders ──► rounds: every contender at every setting, in turn ──► medians ──► table, JSON, plots
+//!      │            └─ each round begins with nothing stored and ends with a check of what is
+//!      └─ each server is a process of its own; this process is the client of all
+//! ```
+//!
+//! It prints, and asserts nothing about speed. A measurement whose counts do not add up is INVALID.
+
+mod bureaus;
+mod certs;
+mod contender;
+mod curves;
+mod flight;
+mod hub;
+mod links;
+mod machine;
+mod measure;
+mod out;
+mod peers;
+mod process;
+mod profile;
+mod report;
+mod rounds;
+mod run;
+mod stores;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// What the network costs.
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure everything and print the table
+    Run(Options),
+    /// Where the hub's time goes under load, by function
+    Profile(Options),
+    /// One of the servers that are part of this program
+    #[command(name = peers::SERVE, hide = true)]
+    Serve {
+        name: String,
+        #[arg(long)]
+        keys: PathBuf,
+        #[arg(long)]
+        ready: PathBuf,
+        #[arg(long)]
+        parent: u32,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+struct Options {
+    /// The program that is measured
+    #[arg(long, value_name = "FILE")]
+    program: PathBuf,
+    /// The profile that it was built with, for the card
+    #[arg(long, value_name = "NAME")]
+    profile: String,
+    /// Where the results go; servers keep their data below it
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    dir: PathBuf,
+    /// nats-server; else the one of the environment that `make setup` makes, or of the path
+    #[arg(long, value_name = "FILE")]
+    nats: Option<PathBuf>,
+    /// Two minutes: fewer settings, rounds and seconds
+    #[arg(long)]
+    quick: bool,
+    /// Measure only these parts
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Measure ours alone, without the systems beside it
+    #[arg(long)]
+    alone: bool,
+    /// How long the log may become in the last plot, in messages
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000_000)]
+    longest: u64,
+}
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Part {
+    OneToOne,
+    OneToAll,
+    Echo,
+    Stores,
+    Links,
+    Countries,
+    Log,
+}
+
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+}
+
+/// As many threads as the smallest machine that it should run on has cores.
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
+    let done = match Line::parse().command {
+        Command::Run(options) => run::run(options).await,
+        Command::Profile(options) => profile::run(options).await,
+        Command::Serve { name, keys, ready, parent } => peers::serve(&name, &keys, &ready, parent).await,
+    };
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    out::talk(&causes.join(": "));
+    ExitCode::FAILURE
+}

@@ -1,0 +1,6 @@
+#!/bin/sh
+# Builds the simulator so that a seed decides everything, and runs it.
+set -eu
+cd "$(dirname "$0")/.."
+export RUSTFLAGS="${RUSTFLAGS:-} --cfg tokio_unstable"
+exec cargo run --locked --quiet --target-dir target/sim --package i247-sim -- "$@"

@@ -1,0 +1,217 @@
+//! What must hold when all is quiet, by the record alone. It must not repair or wait.
+
+use std::collections::BTreeSet;
+
+use i247_model::{CountryCode, Kind};
+use i247_wire::pb;
+
+use crate::record::{Record, Seen, Wish};
+
+/// How long after a revocation something may still arrive, in milliseconds.
+const CUT_WITHIN_MS: u64 = 1_000;
+
+/// How the secretariat is called where recipients are named.
+const SECRETARIAT: &str = "IPSG";
+
+/// What is not at its end yet: empty when everything has arrived that must.
+pub(crate) fn unfinished(record: &Record) -> Vec<(String, String)> {
+    let mut unfinished = Vec::new();
+    for wish in &record.wishes {
+        let given_up = wish.lost && !wish.receipt;
+        if given_up || wish.refused.is_some() || record.revoked.contains_key(&wish.from) {
+            continue;
+        }
+        let Some(id) = &wish.id else {
+            unfinished.push((wish.words.clone(), format!("{:?} is not taken", wish.words)));
+            continue;
+        };
+        if !wish.receipt {
+            unfinished.push((id.clone(), format!("{id} has no receipt")));
+            continue;
+        }
+        for at in &wish.audience {
+            if must_arrive(record, wish, *at) && !record.has(*at, id) {
+                unfinished.push((id.clone(), format!("{id} is not at {at}")));
+            }
+        }
+        if wish.lost {
+            continue;
+        }
+        let Some(status) = &wish.status else {
+            if !wish.audience.is_empty() {
+                unfinished.push((id.clone(), format!("nothing is known of {id}")));
+            }
+            continue;
+        };
+        for recipient in &status.recipients {
+            if !settled(recipient.state()) && recipient.party != SECRETARIAT {
+                let state = recipient.state().as_str_name();
+                unfinished.push((id.clone(), format!("{id} stays {state} at {}", recipient.party)));
+            }
+        }
+    }
+    for published in &record.published {
+        for at in &published.audience {
+            let excused = record.revoked.contains_key(at) || record.restored.contains(at);
+            if !excused && !record.has(*at, &published.id) {
+                unfinished.push((published.id.clone(), format!("{} is not at {at}", published.id)));
+            }
+        }
+    }
+    unfinished
+}
+
+/// Whether the wish must have been seen there, by the simulation's own rule.
+fn must_arrive(record: &Record, wish: &Wish, at: CountryCode) -> bool {
+    if wish.expires || record.revoked.contains_key(&at) || record.restored.contains(&at) {
+        return false;
+    }
+    match wish.kind {
+        // Taken back, perhaps before it came.
+        Kind::Diffusion => !record.wishes.iter().any(|end| {
+            end.kind == Kind::Withdrawal && end.receipt && Some(&end.refers_to) == wish.id.as_ref()
+        }),
+        // For those who have what it takes back.
+        Kind::Withdrawal => record.has(at, &wish.refers_to),
+        _ => true,
+    }
+}
+
+fn settled(state: pb::RecipientState) -> bool {
+    match state {
+        pb::RecipientState::Unspecified | pb::RecipientState::Queued | pb::RecipientState::Held => false,
+        pb::RecipientState::Delivered
+        | pb::RecipientState::Opened
+        | pb::RecipientState::Actioned
+        | pb::RecipientState::Withdrawn
+        | pb::RecipientState::Expired
+        | pb::RecipientState::Refused => true,
+    }
+}
+
+/// Everything that must hold at the end.
+pub(crate) fn check(record: &mut Record) {
+    let mut broken: Vec<(&'static str, String, String)> = Vec::new();
+    for (at, inbox) in &record.inboxes {
+        for seen in inbox {
+            let (cut, away) = (record.revoked.get(at), record.away.get(at));
+            let late = |from: u64| seen.received_at_ms > from + CUT_WITHIN_MS;
+            if cut.is_some_and(|cut| late(*cut)) {
+                broken.push(("cut off", seen.id.clone(), format!("{at} received it after its revocation")));
+            }
+            if away.is_some_and(|(from, until)| late(*from) && seen.received_at_ms < *until) {
+                broken.push(("cut off", seen.id.clone(), format!("{at} received it without a certificate")));
+            }
+            if matches!(seen.kind, Kind::Reminder | Kind::Escalation | Kind::ReviewDecision | Kind::Notice) {
+                if !may_come_from_the_secretariat(record, seen, *at) {
+                    broken.push((
+                        "nobody else",
+                        seen.id.clone(),
+                        format!("{at} has it, and it is not for {at}"),
+                    ));
+                }
+                continue;
+            }
+            let Some(wish) = record.wish(&seen.id) else {
+                broken.push(("nobody else", seen.id.clone(), format!("{at} has it, and nobody wrote it")));
+                continue;
+            };
+            if !record.wishes_of(&seen.id).any(|wish| wish.audience.contains(at)) || wish.from == *at {
+                broken.push((
+                    "nobody else",
+                    seen.id.clone(),
+                    format!("{at} has it, and it was not meant for {at}"),
+                ));
+            }
+            let without = seen.kind == Kind::Withdrawal && !record.has(*at, &seen.refers_to);
+            if without && !record.restored.contains(at) {
+                broken.push((
+                    "nothing before what it refers to",
+                    seen.id.clone(),
+                    format!("{at} never had that"),
+                ));
+            }
+        }
+    }
+    for (at, inbox) in &record.inboxes {
+        answered_once(record, *at, inbox, &mut broken);
+    }
+    for wish in &record.wishes {
+        add_up(record, wish, &mut broken);
+    }
+    for (rule, message, text) in broken {
+        record.broken(rule, &message, text);
+    }
+}
+
+/// The hub reminds who was asked and tells who asked; the reviewer answers who asked, and publishes to all the others
+/// but those whom the requester bars.
+fn may_come_from_the_secretariat(record: &Record, seen: &Seen, at: CountryCode) -> bool {
+    record.wishes_of(&seen.refers_to).any(|wish| match seen.kind {
+        Kind::Reminder => wish.kind == Kind::Request && wish.audience.contains(&at),
+        Kind::Escalation => wish.kind == Kind::Request && wish.from == at,
+        Kind::ReviewDecision => wish.kind == Kind::NoticeRequest && wish.from == at,
+        _ => wish.kind == Kind::NoticeRequest && wish.from != at && !wish.barred.contains(&at),
+    })
+}
+
+/// Nobody has two last words on one question.
+fn answered_once(
+    record: &Record,
+    at: CountryCode,
+    inbox: &[Seen],
+    broken: &mut Vec<(&'static str, String, String)>,
+) {
+    let mut answers = BTreeSet::new();
+    for seen in inbox.iter().filter(|seen| seen.last_answer) {
+        let Some(from) = record.wish(&seen.id).map(|wish| wish.from) else { continue };
+        if !answers.insert((from, &seen.refers_to)) && !record.restored.contains(&from) {
+            broken.push((
+                "once",
+                seen.id.clone(),
+                format!("{at} has another answer of {from} to {}", seen.refers_to),
+            ));
+        }
+    }
+}
+
+/// The states that the sender sees add up to the audience, and are what the recipients saw.
+fn add_up(record: &Record, wish: &Wish, broken: &mut Vec<(&'static str, String, String)>) {
+    let (Some(id), Some(status)) = (&wish.id, &wish.status) else { return };
+    if !wish.receipt || record.restored.contains(&wish.from) || record.revoked.contains_key(&wish.from) {
+        return;
+    }
+    let parties: BTreeSet<String> =
+        status.recipients.iter().map(|recipient| recipient.party.clone()).collect();
+    if parties.len() != status.recipients.len() {
+        broken.push(("states add up", id.clone(), "a recipient is named twice".into()));
+    }
+    let mut meant: BTreeSet<String> = wish.audience.iter().map(ToString::to_string).collect();
+    if matches!(
+        wish.kind,
+        Kind::NoticeRequest | Kind::NewEpoch | Kind::NationalDecision | Kind::PersonLocated
+    ) {
+        meant.insert(SECRETARIAT.into());
+    }
+    let gone: BTreeSet<String> = record.revoked.keys().map(ToString::to_string).collect();
+    let had = wish.kind == Kind::Withdrawal;
+    let missing = meant.difference(&parties).any(|country| !had && !gone.contains(country));
+    if missing || !parties.is_subset(&meant) {
+        broken.push(("states add up", id.clone(), format!("meant for {meant:?}, states of {parties:?}")));
+    }
+    for recipient in &status.recipients {
+        let Ok(at) = recipient.party.parse::<CountryCode>() else { continue };
+        if record.restored.contains(&at) || record.revoked.contains_key(&at) {
+            continue;
+        }
+        let has = record.has(at, id);
+        let should = matches!(
+            recipient.state(),
+            pb::RecipientState::Delivered | pb::RecipientState::Opened | pb::RecipientState::Actioned
+        );
+        if has != should {
+            let state = recipient.state().as_str_name();
+            broken.push(("states are true", id.clone(), format!("{state} at {at}, which has it: {has}")));
+        }
+    }
+}

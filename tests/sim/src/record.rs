@@ -1,0 +1,252 @@
+//! The simulation's own record: what officers handed in and hold receipts for, what each country's application saw,
+//! and who may see what by a rule of its own. It must not ask the hub.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use i247_model::{CountryCode, Kind, MessageId};
+use i247_wire::pb;
+
+/// The record as officers and driver share it.
+pub(crate) type Shared = Rc<RefCell<Record>>;
+
+/// A promise that was broken.
+#[derive(Clone, Debug)]
+pub(crate) struct Violation {
+    /// Which rule.
+    pub(crate) rule: &'static str,
+    /// The message concerned, if there is one.
+    pub(crate) message: String,
+    /// What happened.
+    pub(crate) text: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} {}", self.rule, self.message, self.text)
+    }
+}
+
+/// What an officer handed in, or wants to.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) from: CountryCode,
+    pub(crate) kind: Kind,
+    /// Who may receive it, in the officer's words.
+    pub(crate) audience: BTreeSet<CountryCode>,
+    /// What its body says.
+    pub(crate) words: String,
+    pub(crate) refers_to: String,
+    /// Who shall not have the notice that it asks for.
+    pub(crate) barred: BTreeSet<CountryCode>,
+    /// It may come too late and then need not arrive.
+    pub(crate) expires: bool,
+    /// The desk's answer.
+    pub(crate) id: Option<String>,
+    /// The officer saw that the hub accepted it.
+    pub(crate) receipt: bool,
+    /// The officer saw that the hub refused it, or that it was given up; why.
+    pub(crate) refused: Option<String>,
+    /// The bureau lost it with an older copy of its data before anybody else had it.
+    pub(crate) lost: bool,
+    /// The sender's last look at where it stands.
+    pub(crate) status: Option<pb::MessageStatus>,
+}
+
+/// A decision or publication that the reviewer holds an answer for.
+#[derive(Clone, Debug)]
+pub(crate) struct Published {
+    pub(crate) id: String,
+    /// Who must receive it.
+    pub(crate) audience: BTreeSet<CountryCode>,
+}
+
+/// A message as an application saw it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) id: String,
+    pub(crate) kind: Kind,
+    pub(crate) refers_to: String,
+    /// It is an answer, and no other of its country follows.
+    pub(crate) last_answer: bool,
+    /// By the bureau's clock.
+    pub(crate) received_at_ms: u64,
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    pub(crate) wishes: Vec<Wish>,
+    pub(crate) published: Vec<Published>,
+    pub(crate) inboxes: BTreeMap<CountryCode, Vec<Seen>>,
+    pub(crate) violations: Vec<Violation>,
+    /// How often what happened.
+    pub(crate) counts: BTreeMap<String, u64>,
+    /// What happened, in order: the same for the same seed.
+    pub(crate) history: Vec<String>,
+    /// Bureaus that were given an older copy of their data.
+    pub(crate) restored: BTreeSet<CountryCode>,
+    /// The hub ran on an older copy of its data for a while.
+    pub(crate) older_hub: bool,
+    /// Countries whose certificate had ended, from when until when, in milliseconds since 1970.
+    pub(crate) away: BTreeMap<CountryCode, (u64, u64)>,
+    /// Countries that were revoked: when the revocation was answered, in milliseconds since 1970.
+    pub(crate) revoked: BTreeMap<CountryCode, u64>,
+}
+
+impl Record {
+    /// Notes that something happened.
+    pub(crate) fn note(&mut self, now: Duration, text: String) {
+        self.history.push(format!("{:>9.3} {text}", now.as_secs_f64()));
+    }
+
+    /// Counts something.
+    pub(crate) fn count(&mut self, what: &str) {
+        *self.counts.entry(what.to_owned()).or_default() += 1;
+    }
+
+    /// A promise was broken.
+    pub(crate) fn broken(&mut self, rule: &'static str, message: &str, text: String) {
+        self.violations.push(Violation { rule, message: message.to_owned(), text });
+    }
+
+    /// The officers' wishes for an id: one, but for a bureau that gave a number twice after it had lost data.
+    pub(crate) fn wishes_of<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Wish> {
+        self.wishes.iter().filter(move |wish| wish.id.as_deref() == Some(id))
+    }
+
+    /// The officer's wish for an id; one that was accepted before any other.
+    pub(crate) fn wish<'a>(&'a self, id: &'a str) -> Option<&'a Wish> {
+        self.wishes_of(id).find(|wish| wish.receipt).or_else(|| self.wishes_of(id).last())
+    }
+
+    /// Who shall not have the notice that this request asks for.
+    pub(crate) fn barred(&self, request: &str) -> BTreeSet<CountryCode> {
+        self.wish(request).map(|wish| wish.barred.clone()).unwrap_or_default()
+    }
+
+    /// How many receipts each country holds.
+    pub(crate) fn receipts(&self) -> BTreeMap<CountryCode, usize> {
+        let mut receipts = BTreeMap::new();
+        for wish in self.wishes.iter().filter(|wish| wish.receipt) {
+            *receipts.entry(wish.from).or_default() += 1;
+        }
+        receipts
+    }
+
+    /// What the application of a country sees now, the oldest first, compared with what it saw before.
+    pub(crate) fn saw_inbox(&mut self, now: Duration, at: CountryCode, items: &[pb::InboxItem]) {
+        let mut inbox = self.inboxes.remove(&at).unwrap_or_default();
+        for (nth, seen) in inbox.iter().enumerate() {
+            if items.get(nth).is_none_or(|item| item.id != seen.id) {
+                if self.restored.contains(&at) {
+                    inbox.clear();
+                    break;
+                }
+                let text = format!("{at} saw it as number {nth} of its inbox, and it is not there any more");
+                self.broken("seen and lost", &seen.id, text);
+                self.inboxes.insert(at, inbox);
+                return;
+            }
+        }
+        for item in &items[inbox.len()..] {
+            self.note(now, format!("{at} receives {}", item.id));
+            if inbox.iter().any(|seen| seen.id == item.id) {
+                self.broken("once", &item.id, format!("{at} sees it again"));
+            }
+            if inbox.iter().any(|seen| seen.refers_to == item.id) {
+                self.broken(
+                    "nothing before what it refers to",
+                    &item.id,
+                    format!("{at} saw an answer to it first"),
+                );
+            }
+            if let Some(later) = inbox.iter().find(|seen| comes_later(&seen.id, &item.id)) {
+                self.broken("in order", &item.id, format!("{at} saw {} before it", later.id));
+            }
+            inbox.push(Seen {
+                id: item.id.clone(),
+                kind: i247_wire::known::<pb::Kind, Kind>(item.kind, "kind").unwrap_or(Kind::FreeText),
+                refers_to: item.refers_to.clone(),
+                last_answer: item.kind() == pb::Kind::Reply && item.reply_stage() != pb::ReplyStage::Interim,
+                received_at_ms: item.received_at_ms,
+            });
+        }
+        self.inboxes.insert(at, inbox);
+    }
+
+    /// The request that a notice goes back to, as a country's application saw it; any other message is itself.
+    pub(crate) fn request_behind(&self, at: CountryCode, id: &str) -> String {
+        let notice = self
+            .inboxes
+            .get(&at)
+            .into_iter()
+            .flatten()
+            .find(|seen| seen.id == id && seen.kind == Kind::Notice);
+        notice.map_or(id, |notice| &notice.refers_to).to_owned()
+    }
+
+    /// Whether a country's application saw a message.
+    pub(crate) fn has(&self, at: CountryCode, id: &str) -> bool {
+        self.inboxes.get(&at).is_some_and(|inbox| inbox.iter().any(|seen| seen.id == id))
+    }
+
+    /// What the sender sees of its message.
+    pub(crate) fn saw_sent(&mut self, now: Duration, nth: usize, answer: &pb::StatusResponse) {
+        let Some(item) = &answer.item else { return };
+        let wish = &self.wishes[nth];
+        let (id, had_receipt) = (item.id.clone(), wish.receipt);
+        match item.state() {
+            pb::OutboxState::Accepted if !had_receipt => {
+                self.note(now, format!("{id} is accepted"));
+                self.wishes[nth].receipt = true;
+            }
+            pb::OutboxState::Refused if self.wishes[nth].refused.is_none() => {
+                let why = item.refusal.as_ref().map(|refusal| refusal.reason.clone()).unwrap_or_default();
+                self.note(now, format!("{id} is refused: {why}"));
+                self.count(&format!("refused {why}"));
+                self.wishes[nth].refused = Some(why);
+            }
+            _ => {}
+        }
+        let kept = !self.restored.contains(&self.wishes[nth].from);
+        if kept && had_receipt && item.state() != pb::OutboxState::Accepted {
+            self.broken(
+                "accepted is final",
+                &id,
+                format!("its sender held a receipt; now {:?}", item.state()),
+            );
+        }
+        let Some(status) = &answer.status else { return };
+        if self.wishes[nth].status.as_ref() == Some(status) {
+            return;
+        }
+        for recipient in &status.recipients {
+            let known = self.wishes[nth].status.as_ref().and_then(|known| {
+                known.recipients.iter().find(|before| before.party == recipient.party).cloned()
+            });
+            if known.as_ref().is_none_or(|before| before.state != recipient.state) {
+                self.count(&format!("state {}", short(recipient.state().as_str_name())));
+            }
+            if known.as_ref().is_none_or(|before| before.answer != recipient.answer) && recipient.answer != 0
+            {
+                self.count(&format!("answer {}", short(recipient.answer().as_str_name())));
+            }
+        }
+        self.wishes[nth].status = Some(status.clone());
+    }
+}
+
+/// `RECIPIENT_STATE_QUEUED` as `QUEUED`.
+fn short(name: &str) -> &str {
+    name.rsplit("STATE_").next().unwrap_or(name)
+}
+
+/// Whether `id` is behind `other` in the same series of its sender.
+fn comes_later(id: &str, other: &str) -> bool {
+    let (Ok(id), Ok(other)) = (id.parse::<MessageId>(), other.parse::<MessageId>()) else { return false };
+    id.sender == other.sender && id.epoch == other.epoch && id.lane == other.lane && id.number > other.number
+}

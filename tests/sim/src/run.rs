@@ -1,0 +1,83 @@
+//! One seed: the network, its faults, then quiet, and what must hold.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use i247_trust::sha256;
+
+use crate::arguments::Plant;
+use crate::check::{check, unfinished};
+use crate::faults::Breaker;
+use crate::network::{Fault, Network};
+use crate::officer::Phase;
+use crate::record::Violation;
+
+/// How long work goes on.
+pub(crate) const BUSY: Duration = Duration::from_secs(20);
+
+/// How long everything may take to arrive once the faults have stopped.
+const LIVE_WITHIN: Duration = Duration::from_secs(60);
+
+/// What became of a seed.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) counts: BTreeMap<String, u64>,
+    pub(crate) history: Vec<String>,
+    pub(crate) simulated: Duration,
+}
+
+impl Outcome {
+    /// A seed that could not be played to its end.
+    pub(crate) fn failed(text: &str) -> Self {
+        let violation = Violation { rule: "no panic", message: String::new(), text: text.to_owned() };
+        Self {
+            violations: vec![violation],
+            counts: BTreeMap::new(),
+            history: Vec::new(),
+            simulated: Duration::ZERO,
+        }
+    }
+
+    /// The same for the same history.
+    pub(crate) fn digest(&self) -> String {
+        let lines: Vec<&[u8]> = self.history.iter().flat_map(|line| [line.as_bytes(), b"\n"]).collect();
+        sha256(&lines).to_string()
+    }
+}
+
+/// Plays a seed to its end.
+pub(crate) fn run(seed: u64, dir: &Path, plant: Plant) -> Result<Outcome, Fault> {
+    let mut network = Network::new(seed, dir, plant)?;
+    let mut breaker = Breaker::new(seed, &network);
+    while network.now() < BUSY {
+        breaker.step(&mut network);
+        network.sim.step()?;
+    }
+    network.phase.set(Phase::Ending);
+    breaker.heal(&mut network);
+    let ends = network.now() + LIVE_WITHIN;
+    let mut quiet = false;
+    while !quiet && network.now() < ends {
+        for _ in 0..100 {
+            breaker.watch(&mut network);
+            network.sim.step()?;
+        }
+        quiet = unfinished(&network.record.borrow()).is_empty();
+    }
+    let simulated = network.now();
+    let mut record = network.record.take();
+    if quiet {
+        check(&mut record);
+    } else {
+        for (message, text) in unfinished(&record) {
+            record.broken("everything arrives", &message, text);
+        }
+    }
+    // The simulation goes first, and nothing may be written behind its back.
+    for machine in network.bureaus.iter().chain([&network.hub]) {
+        drop(machine.disk.borrow().kill());
+    }
+    Ok(Outcome { violations: record.violations, counts: record.counts, history: record.history, simulated })
+}

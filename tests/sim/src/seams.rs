@@ -1,0 +1,142 @@
+//! The seams of a simulated node: clock, network, and how long the disk takes. Dice and disk are the product's own test
+//! doubles. It must not decide what goes wrong, only let it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use i247_ledger::Blocking;
+use i247_ledger::disk::Disk;
+use i247_model::Timestamp;
+use i247_node::{BoxedStream, Clock, Dice, Listener, Network, Seams, SeededDice};
+
+/// When every simulation begins: 1 March 2030, 00:00 UTC, in seconds since 1970.
+pub(crate) const BEGIN: Duration = Duration::from_secs(1_898_553_600);
+
+/// The clock of one machine: simulated time, and what it is wrong by. Clones show the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SimClock(Arc<Hands>);
+
+#[derive(Debug, Default)]
+struct Hands {
+    wrong_by_ms: AtomicI64,
+    /// Destructors look at the clock when the simulation is over.
+    last_ms: AtomicU64,
+}
+
+impl SimClock {
+    /// Sets what the wall clock is wrong by.
+    pub(crate) fn set_wrong_by(&self, ms: i64) {
+        self.0.wrong_by_ms.store(ms, Ordering::Relaxed);
+    }
+
+    fn true_ms(&self) -> u64 {
+        match turmoil::since_epoch() {
+            Some(since) => {
+                let now = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+                self.0.last_ms.store(now, Ordering::Relaxed);
+                now
+            }
+            None => self.0.last_ms.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(
+            self.true_ms().saturating_add_signed(self.0.wrong_by_ms.load(Ordering::Relaxed)),
+        )
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.true_ms()).saturating_sub(BEGIN)
+    }
+}
+
+/// turmoil's network.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SimNetwork;
+
+#[async_trait]
+impl Network for SimNetwork {
+    async fn listen(&self, address: &str) -> io::Result<Box<dyn Listener>> {
+        let listener = turmoil::net::TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok(Box::new(SimListener { listener, address }))
+    }
+
+    async fn connect(&self, address: &str) -> io::Result<BoxedStream> {
+        Ok(Box::new(turmoil::net::TcpStream::connect(address).await?))
+    }
+}
+
+struct SimListener {
+    listener: turmoil::net::TcpListener,
+    address: SocketAddr,
+}
+
+impl std::fmt::Debug for SimListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.address.fmt(f)
+    }
+}
+
+#[async_trait]
+impl Listener for SimListener {
+    async fn accept(&self) -> io::Result<(BoxedStream, SocketAddr)> {
+        let (stream, from) = self.listener.accept().await?;
+        Ok((Box::new(stream), from))
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Where work that waits for the disk runs: at once, or in a task that waits as long as the disk is slow. Clones are
+/// equally slow.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SimBlocking {
+    slowest_ms: Arc<AtomicU64>,
+    dice: Option<Arc<SeededDice>>,
+}
+
+impl SimBlocking {
+    /// Sets how long a job waits at most; 0: not at all.
+    pub(crate) fn set_slowest(&self, ms: u64) {
+        self.slowest_ms.store(ms, Ordering::Relaxed);
+    }
+}
+
+impl Blocking for SimBlocking {
+    fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        let slowest = self.slowest_ms.load(Ordering::Relaxed);
+        let wait = self.dice.as_ref().map_or(0, |dice| dice.below(slowest + 1));
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if wait > 0 => {
+                // A crash drops it unrun, as it ends a thread before its work is done.
+                drop(runtime.spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                    job();
+                }));
+            }
+            _ => job(),
+        }
+    }
+}
+
+/// The seams of one boot of a machine.
+pub(crate) fn seams(clock: &SimClock, disk: Arc<dyn Disk>, blocking: &SimBlocking, luck: u64) -> Seams {
+    let blocking = SimBlocking { dice: Some(Arc::new(SeededDice::new(!luck))), ..blocking.clone() };
+    Seams {
+        clock: Arc::new(clock.clone()),
+        dice: Arc::new(SeededDice::new(luck)),
+        network: Arc::new(SimNetwork),
+        disk,
+        blocking: Arc::new(blocking),
+    }
+}
