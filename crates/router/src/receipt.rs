@@ -11,6 +11,9 @@ use crate::{Effect, Stamp, State};
 /// At most so many ranges stand in the receipts of one lane.
 const RANGES_PER_LANE: usize = 1024;
 
+/// The most numbers that they hold together: each may have to be looked up in what is long past.
+const NUMBERS_PER_LANE: u64 = 65_536;
+
 /// Whether receipts may be entered.
 ///
 /// # Errors
@@ -35,20 +38,27 @@ pub(crate) fn check(state: &State, receipts: &Receipts) -> Result<(), Refusal> {
         }
         let before = mailbox.map_or(0, |mailbox| mailbox.delivered_up_to(receipt.lane));
         let delivered = receipt.delivered_up_to.max(before);
-        let fits = |ranges: &[NumberRange]| {
-            ranges.len() <= RANGES_PER_LANE
-                && ranges
-                    .iter()
-                    .all(|range| range.first >= 1 && range.first <= range.last && range.last <= delivered)
-        };
-        if !fits(&receipt.opened) {
+        if !fit(&receipt.opened, delivered) {
             return Err(wrong("opened"));
         }
-        if !fits(&receipt.actioned) {
+        if !fit(&receipt.actioned, delivered) {
             return Err(wrong("actioned"));
         }
     }
     Ok(())
+}
+
+/// In order, apart from one another, of what was delivered, and not too much at once.
+fn fit(ranges: &[NumberRange], delivered: u64) -> bool {
+    let (mut before, mut numbers) = (0, 0);
+    for range in ranges {
+        if range.first <= before || range.last < range.first || range.last > delivered {
+            return false;
+        }
+        numbers += range.last - range.first + 1;
+        before = range.last;
+    }
+    ranges.len() <= RANGES_PER_LANE && numbers <= NUMBERS_PER_LANE
 }
 
 pub(crate) fn apply(state: &mut State, stamp: Stamp, receipts: &Receipts, changes: &mut Changes) {

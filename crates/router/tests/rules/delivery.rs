@@ -47,7 +47,13 @@ fn receipts_never_go_back_and_never_beyond_what_was_given() {
     let mut receipts = hub.receipt("BR", 2);
     receipts.lanes[0].opened.push(NumberRange { first: 1, last: 3 });
     assert_eq!(hub.enter(&Input::Receipts(receipts.clone())), wrong("lanes.N.opened"));
-    receipts.lanes[0].opened[0].last = 2;
+    // Twice the same, and out of order: a frame costs no more than what it tells.
+    let range = |first, last| NumberRange { first, last };
+    for ranges in [vec![range(1, 2), range(2, 2)], vec![range(2, 2), range(1, 1)], vec![range(2, 1)]] {
+        receipts.lanes[0].opened = ranges;
+        assert_eq!(hub.enter(&Input::Receipts(receipts.clone())), wrong("lanes.N.opened"));
+    }
+    receipts.lanes[0].opened = vec![range(1, 2)];
     receipts.lanes.push(receipts.lanes[0].clone());
     assert_eq!(hub.enter(&Input::Receipts(receipts)), wrong("lanes.N.lane"));
 }
