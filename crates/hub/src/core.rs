@@ -175,10 +175,10 @@ impl Core {
         }
         for commitment in &attested.header().attachments {
             // It stays from here on, before the message is written that may name it for ever.
-            let kept = self.attachments.keep(*commitment.as_bytes()).await.unwrap_or_else(|error| {
+            let kept = self.attachments.keep(*commitment.as_bytes()).await.map_err(|error| {
                 tracing::error!(%error, "cannot keep an attachment");
-                false
-            });
+                Refusal::of(Reason::ReadOnly, "attachments").retry_after(Duration::from_secs(1))
+            })?;
             if !kept {
                 return Err(
                     Refusal::of(Reason::AttachmentMissing, "attachments").retry_after(Duration::from_secs(1))

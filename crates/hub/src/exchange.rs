@@ -94,7 +94,9 @@ impl ExchangeService for Exchange {
         &self,
         request: Request<Streaming<pb::PutAttachmentRequest>>,
     ) -> Result<Response<pb::PutAttachmentResponse>, Status> {
-        let party = mailbox_of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
+        let peer = Peer::of(&request)?.identity.clone();
+        let party = mailbox_of(&peer).map_err(|refusal| status(&refusal))?;
+        self.0.charge(&peer, 1).map_err(|refusal| status(&refusal))?;
         attachments::put(&self.0, party, request.into_inner()).await.map(Response::new)
     }
 

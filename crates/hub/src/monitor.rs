@@ -7,6 +7,7 @@ use i247_model::{CountryCode, Kind, MessageId, Party, Reason, RecipientState, Re
 use i247_router::Standing;
 use i247_wire::pb::monitor_service_server::MonitorService;
 use i247_wire::{pb, status};
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use crate::core::Core;
@@ -80,12 +81,13 @@ impl MonitorService for Monitor {
         };
         let item = &found.item;
         let decided = if item.refused.is_some() { "refused" } else { "accepted" };
-        let mut events = vec![pb::TraceEvent {
+        let mut events = Vec::from_iter(self.signed(&id, &found).await);
+        events.push(pb::TraceEvent {
             at_ms: item.at.as_millis(),
             position: item.place.position,
             party: "IPSG".into(),
             event: decided.into(),
-        }];
+        });
         events.extend(item.events.iter().map(|event| pb::TraceEvent {
             at_ms: event.at.as_millis(),
             position: event.position,
@@ -100,6 +102,23 @@ impl MonitorService for Monitor {
             operation: item.operation.clone().unwrap_or_default(),
             events,
         }))
+    }
+}
+
+impl Monitor {
+    /// When its sender signed the message, by the sender's clock: it stands in the header, which only the log holds.
+    /// What the hub made itself was signed when it was decided; a header that cannot be read tells nothing.
+    async fn signed(&self, id: &MessageId, found: &Found) -> Option<pb::TraceEvent> {
+        let core = &self.0;
+        found.item.header_hash?;
+        let stored = core.recent.find(&*core.ledger, found.item.place).await.ok()?;
+        let header = pb::Header::decode(stored.envelope.header).ok()?;
+        Some(pb::TraceEvent {
+            at_ms: header.signed_at_ms,
+            position: 0,
+            party: id.sender.to_string(),
+            event: "signed".into(),
+        })
     }
 }
 
