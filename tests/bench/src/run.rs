@@ -1,6 +1,6 @@
 //! One run from the first to the last: who is there, the rounds, the rest, the report.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -153,7 +153,7 @@ async fn measure_stores(dir: &std::path::Path, effort: Effort) -> Vec<(&'static 
 /// Where the server of NATS is.
 fn nats_program(options: &Options) -> Option<PathBuf> {
     const NAME: &str = "nats-server";
-    let from_setup = options.dir.join("venv/bin").join(NAME);
+    let from_setup = Path::new("target/tools/bin").join(NAME);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|dir| dir.join(NAME));
     let places = options.nats.clone().into_iter().chain([from_setup]).chain(on_path);

@@ -53,9 +53,14 @@ pub(crate) async fn serve(name: &str, keys: &Path, ready: &Path, parent: u32) ->
 /// A body that says which message of which sender it is.
 pub(crate) fn payload(sender: usize, number: u64) -> Bytes {
     let mut payload = vec![b'x'; BODY_BYTES];
+    mark(&mut payload, sender, number);
+    payload.into()
+}
+
+/// Makes a body that of another message.
+pub(crate) fn mark(payload: &mut [u8], sender: usize, number: u64) {
     payload[..8].copy_from_slice(&(sender as u64).to_le_bytes());
     payload[8..16].copy_from_slice(&number.to_le_bytes());
-    payload.into()
 }
 
 /// The sender and the number that a body names.

@@ -21,7 +21,7 @@ use crate::certs::Certs;
 use crate::contender::{Contender, Place, Task};
 use crate::flight::Flight;
 use crate::measure::{Measured, Setting, Work};
-use crate::peers::{payload, read_payload, start_own, supply};
+use crate::peers::{mark, payload, read_payload, start_own, supply};
 use crate::process::{Server, Stopwatch};
 
 /// Its name among the contenders.
@@ -248,11 +248,13 @@ async fn send(
 ) -> Result<u64> {
     let mut sent = 0;
     let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+    let mut message = payload(0, 0).to_vec();
     while sent < count && flight.send(0, sent, until).await {
         buffer.clear();
         for _ in 0..IN_ONE_WRITE {
             sent += 1;
-            put(&mut buffer, &payload(0, sent as u64));
+            mark(&mut message, 0, sent as u64);
+            put(&mut buffer, &message);
             // Only what has a place at once.
             if sent >= count || flight.send(0, sent, until).now_or_never() != Some(true) {
                 break;
