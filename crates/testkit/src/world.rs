@@ -17,6 +17,9 @@ use i247_wire::pb;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::acts::Sent;
 pub(crate) use crate::builder::Builder;
@@ -255,6 +258,45 @@ impl World {
         self.hub_shows(&format!("{code} away"), |summary| !is_linked(summary, code)).await.map(drop)
     }
 
+    /// Waits until a node (`hub` or a country) says of itself, by the standard health service, that it serves.
+    ///
+    /// # Errors
+    /// When it does not in time, or does not run.
+    ///
+    /// # Panics
+    /// When the node is neither: it stands in the program text.
+    pub async fn serving(&self, node: &str) -> Result<(), WorldError> {
+        self.says(node, ServingStatus::Serving).await
+    }
+
+    /// Waits until it says of itself that it does not serve.
+    ///
+    /// # Errors
+    /// When it never does, or does not run.
+    ///
+    /// # Panics
+    /// As [`serving`](Self::serving) does.
+    pub async fn not_serving(&self, node: &str) -> Result<(), WorldError> {
+        self.says(node, ServingStatus::NotServing).await
+    }
+
+    /// The node as a whole: it has the empty name.
+    async fn says(&self, node: &str, wanted: ServingStatus) -> Result<(), WorldError> {
+        let channel = if node == "hub" {
+            self.hub_channel(&self.credentials(&Identity::Operator(name("ops"))).await?).await?
+        } else {
+            let officer = Identity::Officer(country(node), name("duty"));
+            self.desk_channel(country(node), &self.credentials(&officer).await?).await?
+        };
+        let mut health = HealthClient::new(channel);
+        self.until(&format!("{node} to say {}", wanted.as_str_name()), async || {
+            // Not answered is not said.
+            let answer = health.check(HealthCheckRequest::default()).await;
+            Ok(answer.is_ok_and(|answer| answer.into_inner().status() == wanted).then_some(()))
+        })
+        .await
+    }
+
     /// Asks again and again, a few dozen times a second, until there is an answer. A call that fails and may succeed
     /// later is asked again.
     ///
@@ -370,8 +412,12 @@ fn say_where(kept: &Path) {
     eprintln!("the data and the logs of all nodes are kept in {}", kept.display());
     // The test harness calls a test's thread by the test's name.
     let thread = std::thread::current();
-    match thread.name().filter(|name| name.contains("::") || name.contains('_')) {
-        Some(test) => eprintln!("to repeat it: cargo test -p i247-tests --test it -- --exact {test}"),
-        None => eprintln!("to repeat it: cargo test -p i247-tests --test it <name of the test>"),
+    let Some(test) = thread.name().filter(|name| name.contains("::") || name.contains('_')) else {
+        return;
+    };
+    // Whoever writes a test of their own has a package of their own: cargo says which.
+    match std::env::var("CARGO_PKG_NAME") {
+        Ok(package) => eprintln!("to repeat it: cargo test -p {package} -- --exact {test}"),
+        Err(_) => eprintln!("the test was {test}"),
     }
 }

@@ -31,8 +31,8 @@ pub use header::{
     decode_header, encode_header,
 };
 pub use limits::{
-    MAX_BODY_BYTES, MAX_LINE_BYTES, MAX_LIST, MAX_REFERENCE_BYTES, MAX_SUBJECT_BYTES, MAX_TEXT_BYTES,
-    check_body,
+    MAX_BODY_BYTES, MAX_HANDLING, MAX_LINE_BYTES, MAX_LIST, MAX_REFERENCE_BYTES, MAX_SUBJECT_BYTES,
+    MAX_TEXT_BYTES, check_body,
 };
 pub use notice::{MIN_PENALTY_MONTHS, MIN_SENTENCE_MONTHS, missing_data};
 pub use receipt::{MAX_RANGES, receipts};

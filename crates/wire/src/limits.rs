@@ -26,7 +26,7 @@ pub const MAX_REFERENCE_BYTES: usize = 40;
 pub const MAX_LIST: usize = 256;
 
 /// Most handling conditions of one body or finding.
-const MAX_HANDLING: usize = 16;
+pub const MAX_HANDLING: usize = 16;
 
 /// Whether a body has the form of its kind, and keeps every limit.
 ///

@@ -2,8 +2,8 @@
 
 use i247_model::{Class, Reason};
 use i247_wire::{
-    MAX_ATTACHMENTS, MAX_AUDIENCE_LIST, MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_LINE_BYTES, MAX_LIST,
-    MAX_OPERATION_BYTES, MAX_RANGES, MAX_REFERENCE_BYTES, MAX_STATUS_FIELDS, MAX_SUBJECT_BYTES,
+    MAX_ATTACHMENTS, MAX_AUDIENCE_LIST, MAX_BODY_BYTES, MAX_HANDLING, MAX_HEADER_BYTES, MAX_LINE_BYTES,
+    MAX_LIST, MAX_OPERATION_BYTES, MAX_RANGES, MAX_REFERENCE_BYTES, MAX_STATUS_FIELDS, MAX_SUBJECT_BYTES,
     MAX_TEXT_BYTES, code,
 };
 
@@ -63,6 +63,10 @@ fn the_table_of_limits_names_the_limits_that_are_kept() {
         format!("{} KiB", MAX_HEADER_BYTES / 1024),
         format!("{MAX_AUDIENCE_LIST} entries"),
         MAX_ATTACHMENTS.to_string(),
+        // Kept by the store of attachments and by the hub.
+        "25 MiB".into(),
+        "64 KiB".into(),
+        "1 GiB".into(),
         format!("{MAX_OPERATION_BYTES} bytes"),
         format!("{} KiB", MAX_BODY_BYTES / 1024),
         format!("{MAX_SUBJECT_BYTES} bytes"),
@@ -70,9 +74,14 @@ fn the_table_of_limits_names_the_limits_that_are_kept() {
         format!("{MAX_LINE_BYTES} bytes"),
         format!("{} KiB", MAX_TEXT_BYTES / 1024),
         format!("{MAX_LIST} entries"),
+        MAX_HANDLING.to_string(),
+        // Kept by trust.
         "64".into(),
         MAX_RANGES.to_string(),
         MAX_STATUS_FIELDS.to_string(),
+        // Kept by the hub, and by trust.
+        "256".into(),
+        "5 minutes".into(),
     ];
-    assert_eq!(listed[..expected.len()], expected);
+    assert_eq!(listed, expected);
 }

@@ -127,7 +127,7 @@ fn told<T>(what: &str, measured: Result<T>) -> Option<T> {
 }
 
 /// The stores in turn, each round once; the round with the median rate stands for all.
-async fn measure_stores(dir: &std::path::Path, effort: Effort) -> Vec<(&'static str, usize, Point)> {
+async fn measure_stores(dir: &Path, effort: Effort) -> Vec<(&'static str, usize, Point)> {
     let seams = Seams::system();
     let mut found = Vec::new();
     for group in stores::GROUPS {
