@@ -80,6 +80,16 @@ impl From<RunError> for StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether something that was stored before is of no use.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::History(error) => error.damage().is_some(),
+            Self::Snapshot(_) | Self::Encode(_) => false,
+        }
+    }
+}
+
 impl Archive {
     pub(crate) fn new(disk: Arc<dyn Disk>, dir: &Path, blocking: Arc<dyn Blocking>, limits: Limits) -> Self {
         Self {
@@ -144,7 +154,8 @@ impl Archive {
             Ok(_) => tracing::error!("the next start makes history anew from the log"),
             Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "history is of no use and cannot be removed: `i247 ledger rebuild` makes it anew"
+                "history is of no use and cannot be removed: stopped, `i247 ledger rebuild DATA --credentials KEYS` \
+                 makes it anew"
             ),
         }
     }
@@ -169,7 +180,7 @@ impl Archive {
                     return Err(error.into());
                 }
             }
-            self.store_snapshot(&views.keep()).await?;
+            self.store_snapshot(snapshot(views)?).await?;
             while let Some(due) = views.history.runs().due(self.mergeable()) {
                 let Some(merged) = self.runs.merge(&due, || true)? else { break };
                 views.history.merged(merged);
@@ -179,8 +190,8 @@ impl Archive {
         Ok(())
     }
 
-    /// Stores views that are in use. They are held only while what is open is copied, and what has gathered of history
-    /// is set apart.
+    /// Stores views that are in use. The sequencer waits only while what is open is encoded, and what has gathered of
+    /// history is set apart.
     ///
     /// # Errors
     /// [`StoreError`]; what was not stored is stored by the next.
@@ -191,31 +202,31 @@ impl Archive {
             // Whoever asked may be gone by then.
             drop(done.send(archive.write_shared(&views)));
         }));
-        if let Some(kept) = written.await.unwrap_or(Err(HistoryError::GivenUp))? {
-            self.store_snapshot(&kept).await?;
+        if let Some(snapshot) = written.await.unwrap_or(Err(HistoryError::GivenUp.into()))? {
+            self.store_snapshot(snapshot).await?;
             self.bell.notify_one();
         }
         Ok(())
     }
 
-    /// Writes the run; what is open comes back. None when nothing may be stored: another is at it, or a fault has left
+    /// Writes the run; what is open comes back as a snapshot. None when nothing may be stored: another is at it, or a fault has left
     /// the views half changed.
-    fn write_shared(&self, views: &RwLock<Views>) -> Result<Option<Kept>, HistoryError> {
-        let (frozen, kept) = {
+    fn write_shared(&self, views: &RwLock<Views>) -> Result<Option<Snapshot>, StoreError> {
+        let (frozen, snapshot) = {
             let Ok(mut views) = views.write() else { return Ok(None) };
             let position = views.position;
             let Some(frozen) = views.history.freeze(position) else { return Ok(None) };
             // The sequencer waits for it; whoever reads does not.
-            (frozen, RwLockWriteGuard::downgrade(views).keep())
+            (frozen, snapshot(&RwLockWriteGuard::downgrade(views)))
         };
-        let written = self.write(&frozen);
+        let written = snapshot.and_then(|snapshot| Ok((self.write(&frozen)?, snapshot)));
         // So that memory lets go of what is on disk.
         drop(frozen);
         let mut views = views.write().unwrap_or_else(PoisonError::into_inner);
         match written {
-            Ok(run) => {
+            Ok((run, snapshot)) => {
                 views.history.written(run);
-                Ok(Some(kept))
+                Ok(Some(snapshot))
             }
             Err(error) => {
                 views.history.thaw();
@@ -234,11 +245,10 @@ impl Archive {
         Ok(Some(writer.finish()?))
     }
 
-    async fn store_snapshot(&self, kept: &Kept) -> Result<(), StoreError> {
-        let position = Position(kept.position);
-        let state = kept.encode()?.into();
-        self.snapshots.store(Snapshot { position, version: SNAPSHOT_VERSION, state }).await?;
-        self.note(position.0);
+    async fn store_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
+        let position = snapshot.position.0;
+        self.snapshots.store(snapshot).await?;
+        self.note(position);
         Ok(())
     }
 
@@ -254,6 +264,11 @@ impl Archive {
     fn mergeable(&self) -> Position {
         Position(self.kept.lock().unwrap_or_else(PoisonError::into_inner).older)
     }
+}
+
+fn snapshot(views: &Views) -> Result<Snapshot, StoreError> {
+    let state = views.to_snapshot()?.into();
+    Ok(Snapshot { position: Position(views.position), version: SNAPSHOT_VERSION, state })
 }
 
 /// Stores what has gathered, whenever it is much.

@@ -35,8 +35,9 @@ pub struct Config {
     pub progress_wait: Period,
     /// A snapshot is stored after so many entries, and at every clean stop.
     pub snapshot_entries: u64,
-    /// It is stored before when so many rows of history are in memory: one for each message and each of its recipients,
-    /// each delivery and each receipt.
+    /// It is stored before when so many rows of history are in memory, of about 100 bytes each: eight for a message, and
+    /// one for each of its recipients, for each delivery and for each receipt. While they are written, as many more
+    /// may come.
     pub history_rows: usize,
     /// Size of a segment of the log, in bytes.
     pub segment_bytes: u64,

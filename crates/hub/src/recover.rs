@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use i247_ledger::disk::Disk;
 use i247_ledger::{
-    AppendError, Blocking, Draft, Ledger, OpenError, Opened, Options, Position, ReadError, Segments,
+    AppendError, Blocking, Draft, Ledger, OpenError, Opened, Options, Position, ReadError, Record, Segments,
 };
 use i247_model::Timestamp;
 use i247_node::Dice;
@@ -98,24 +98,38 @@ pub(crate) async fn catch_up(
     root: &Root,
 ) -> Result<Views, RecoverError> {
     let mut views = archive.newest(ledger.end(), root).await?;
-    let from = views.position;
+    let (from, mut room) = (views.position, true);
     while views.position < ledger.end().0 {
-        replay(ledger, &mut views).await?;
-        // Memory is bounded on the way too.
-        if archive.is_due(&views) {
-            archive.store_own(&mut views).await?;
+        for record in ledger.read(Position(views.position).next(), READ_RECORDS, READ_BYTES).await? {
+            take_in(&mut views, &record)?;
+            // Memory is bounded on the way too, if there is room on the disk.
+            if room && archive.is_due(&views) {
+                room = store(archive, &mut views).await?;
+            }
         }
     }
     tracing::info!(from, to = views.position, "entries read");
     Ok(views)
 }
 
-/// Applies the next entries.
-async fn replay(ledger: &dyn Ledger, views: &mut Views) -> Result<(), RecoverError> {
-    for record in ledger.read(Position(views.position).next(), READ_RECORDS, READ_BYTES).await? {
-        let taken = views.read(&record)?;
-        views.apply(&taken)?;
+/// Whether it was stored. A hub whose disk is full starts all the same.
+///
+/// # Errors
+/// When what lies there cannot be used.
+async fn store(archive: &Archive, views: &mut Views) -> Result<bool, RecoverError> {
+    match archive.store_own(views).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_damage() => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "no snapshot was stored on the way");
+            Ok(false)
+        }
     }
+}
+
+fn take_in(views: &mut Views, record: &Record) -> Result<(), RecoverError> {
+    let taken = views.read(record)?;
+    views.apply(&taken)?;
     Ok(())
 }
 
@@ -144,7 +158,10 @@ pub(crate) async fn begin(
         made: Vec::new(),
     };
     ledger.append(Position::START, vec![Draft { entry: entry.encode_to_vec().into(), body: None }]).await?;
-    replay(ledger, views).await
+    for record in ledger.read(Position(1), 1, usize::MAX).await? {
+        take_in(views, &record)?;
+    }
+    Ok(())
 }
 
 fn report(opened: &Opened) {

@@ -71,7 +71,7 @@ impl Scribe {
             kind: pb::Kind::FreeText.into(),
             audience: Some(pb::Audience { countries: vec!["BR".into(), "JP".into()], ..Default::default() }),
             signed_at_ms: 1000,
-            operation: if self.sent % 3 == 0 { "infra-red".into() } else { String::new() },
+            operation: if self.sent.is_multiple_of(3) { "infra-red".into() } else { String::new() },
             seat: "desk".into(),
             body_hash: vec![3; 32].into(),
             commitment: vec![4; 32].into(),
@@ -158,8 +158,8 @@ async fn memory_is_emptied_and_every_answer_is_the_same() {
     let (scribe, root) = (Scribe::written(1, ENTRIES), root());
     let disk = disk_with(1, &scribe).await;
     let mut small = start(&disk, SMALL, &root).await.unwrap();
-    assert!(small.views.history.runs().count() > 0);
-    assert!(small.views.history.held() < 60 + 2 * 1024, "no more than one reading of the log brings");
+    assert!((2..=8).contains(&small.views.history.runs().count()));
+    assert!(small.views.history.held() < 60);
     small.archive.store_own(&mut small.views).await.unwrap();
     assert_eq!(small.views.history.held(), 0);
     let digest = small.views.digest().unwrap();
@@ -241,7 +241,7 @@ async fn a_power_cut_while_it_is_stored_changes_nothing() {
         let mut dice = Dice::new(seed);
         let mut disk = base.fork();
         for _ in 0..3 {
-            disk.power_off_after(dice.below(90));
+            disk.power_off_after(dice.below(400));
             if let Ok(mut started) = start(&disk, SMALL, &root).await {
                 drop(started.archive.store_own(&mut started.views).await);
             }
@@ -263,9 +263,9 @@ async fn views_in_use_are_stored_while_entries_come_in() {
         let taken = views.read().unwrap().read(&record).unwrap();
         views.write().unwrap().apply(&taken).unwrap();
         if record.position.0 % 40 == 0 {
-            let kept = archive.write_shared(&views).unwrap().unwrap();
+            let snapshot = archive.write_shared(&views).unwrap().unwrap();
             assert_eq!(views.read().unwrap().history.held(), 0);
-            archive.store_snapshot(&kept).await.unwrap();
+            archive.store_snapshot(snapshot).await.unwrap();
         }
         let durable = archive.mergeable();
         assert!(durable.0 + 80 > record.position.0 - record.position.0 % 40 || durable.0 == 0);
@@ -290,13 +290,44 @@ async fn without_room_nothing_is_lost_and_the_next_attempt_stores_it() {
     let (digest, held) = (views.digest().unwrap(), views.history.held());
     let views = RwLock::new(views);
     disk.set_capacity(Some(disk.used()));
-    assert!(matches!(archive.write_shared(&views), Err(HistoryError::Runs(RunError::Full))));
+    assert!(matches!(
+        archive.write_shared(&views),
+        Err(StoreError::History(HistoryError::Runs(RunError::Full)))
+    ));
     assert_eq!(views.read().unwrap().history.held(), held);
     assert_eq!(views.read().unwrap().digest().unwrap(), digest);
     disk.set_capacity(None);
     assert!(archive.write_shared(&views).unwrap().is_some());
     assert_eq!(views.read().unwrap().history.held(), 0);
     assert_eq!(views.read().unwrap().digest().unwrap(), digest);
+}
+
+#[tokio::test]
+async fn a_hub_whose_disk_is_full_starts_all_the_same() {
+    let (scribe, root) = (Scribe::written(15, ENTRIES), root());
+    let disk = disk_with(15, &scribe).await;
+    disk.set_capacity(Some(disk.used()));
+    let started = start(&disk, SMALL, &root).await.unwrap();
+    assert_eq!((started.views.position, started.views.history.runs().count()), (ENTRIES, 0));
+}
+
+/// How long the sequencer waits for a snapshot: `-- --ignored --nocapture the_sequencer_waits`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn the_sequencer_waits_while_what_is_open_is_encoded() {
+    let mut scribe = Scribe::written(17, 1);
+    (0..100_000).for_each(|_| scribe.send());
+    let disk = disk_with(17, &scribe).await;
+    let views = start(&disk, NONE, &root()).await.unwrap().views;
+    let began = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    let bytes = views.to_snapshot().unwrap().len();
+    let encoded = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    let at = |text: &str| text.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1_000_000;
+    println!(
+        "{} open: encoded in {} ms, {bytes} bytes",
+        views.state.open_messages().count(),
+        at(&encoded) - at(&began),
+    );
 }
 
 #[tokio::test]

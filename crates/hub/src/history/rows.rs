@@ -8,6 +8,9 @@ use i247_router::MessageRef;
 use super::bucket::Bucket;
 use super::{Event, HistoryError, Item, Operation, keys, stored};
 
+/// What a message takes beside its recipients, in rows of about 100 bytes.
+const ITEM_ROWS: usize = 8;
+
 /// What changed. Every row is whole.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
@@ -28,7 +31,7 @@ impl Rows {
 
     pub(super) fn put(&mut self, key: String, item: Item) {
         let recipients = item.closed.as_ref().map_or(0, |message| message.recipients.len());
-        self.held += 1 + recipients + item.events.len();
+        self.held += ITEM_ROWS + recipients + item.events.len();
         self.items.insert(key, item);
     }
 

@@ -52,13 +52,16 @@ fn closed(number: u64, position: u64, at: Timestamp, recipients: &[(Party, u64)]
     }
 }
 
+type Recipients = Vec<(Party, u64)>;
+
 /// A story of messages: what it does to a history depends on the dice alone.
 struct Story {
     dice: Dice,
     position: u64,
     sent: u64,
     numbers: BTreeMap<Party, u64>,
-    open: Vec<(u64, u64, Vec<(Party, u64)>)>,
+    /// Number, position and recipients.
+    open: Vec<(u64, u64, Recipients)>,
     done: Vec<Message>,
 }
 
@@ -280,7 +283,6 @@ fn on_cpu() -> std::time::Duration {
 /// What a message costs: `cargo test --release -p i247-hub --lib -- --ignored --nocapture a_message_costs`.
 #[test]
 #[ignore = "a measurement"]
-#[expect(clippy::print_stdout, reason = "it measures, and says what")]
 fn a_message_costs_little() {
     const MESSAGES: u64 = 200_000;
     const A_RUN: u64 = 20_000;
