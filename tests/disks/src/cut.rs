@@ -17,13 +17,11 @@ use i247_testkit::World;
 use crate::Options;
 use crate::book::Book;
 use crate::images::Images;
-use crate::inspection::{BUREAU, Left, READER};
+use crate::inspection::{BUREAUS, Left, READER};
 use crate::mailbox::{Broken, Counts};
 use crate::sender::Sender;
 use crate::verdict::Verdict;
 
-/// Bureaus of the network, each a process.
-const BUREAUS: [&str; 2] = [BUREAU, "BR"];
 /// Members that hand in at the hub themselves.
 const MEMBERS: [&str; 5] = ["DE", "SN", "IT", "ES", "NL"];
 /// After so many cuts a new network begins: what is read on each cut grows with what was sent.
@@ -187,10 +185,12 @@ impl Cutting<'_> {
 
 async fn senders(world: &World, dice: &mut Dice) -> Result<Vec<Sender>> {
     let mut senders = Vec::new();
-    for lane in [Lane::Normal, Lane::Urgent] {
-        senders.push(Sender::officer(BUREAU, lane, vec!["BR"], Dice::new(dice.roll())).always(READER));
+    let [first, second] = BUREAUS;
+    for (from, lane, to) in
+        [(first, Lane::Normal, second), (first, Lane::Urgent, second), (second, Lane::Normal, first)]
+    {
+        senders.push(Sender::officer(from, lane, vec![to], Dice::new(dice.roll())).always(READER));
     }
-    senders.push(Sender::officer("BR", Lane::Normal, vec![BUREAU], Dice::new(dice.roll())).always(READER));
     for code in MEMBERS {
         let member = Sender::member(world, code, BUREAUS.to_vec(), Dice::new(dice.roll())).await?;
         senders.push(member.always(READER));
@@ -200,7 +200,7 @@ async fn senders(world: &World, dice: &mut Dice) -> Result<Vec<Sender>> {
 
 /// Notes what an officer sees arrive.
 async fn watch(world: &World, seen: &RefCell<Vec<String>>) -> Result<()> {
-    let mut watch = world.bureau(BUREAU).desk().await?.watch(0).await?;
+    let mut watch = world.bureau(BUREAUS[0]).desk().await?.watch(0).await?;
     loop {
         match watch.next(Duration::from_secs(60)).await {
             Ok(Event::Arrived(item)) => seen.borrow_mut().push(item.id),

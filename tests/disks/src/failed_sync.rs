@@ -2,7 +2,7 @@
 //! node gives no receipt for what it could not sync, never syncs that file again, ends by itself, and is whole again
 //! when it is started with a disk that works.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,7 @@ use crate::sender::Sender;
 use crate::verdict::Verdict;
 
 const BUREAUS: [&str; 2] = ["FR", "BR"];
-/// What each sender sends in a round.
-const MESSAGES: u64 = 60;
+/// The senders go on until the node is back, each with a message in about so much time.
 const PACE: Duration = Duration::from_millis(5);
 /// One of so many syncs of a thread is the first that fails; fewer than these are needed for the start.
 const FIRST: u64 = 4;
@@ -56,7 +55,7 @@ pub(crate) async fn run(options: &Options) -> Result<Verdict> {
         options.seed,
         dir.display()
     );
-    let found = rounds(options, &program, &dir)
+    let found = Box::pin(rounds(options, &program, &dir))
         .await
         .with_context(|| format!("data are kept in {}", dir.display()))?;
     if found.is_empty() {
@@ -102,8 +101,14 @@ async fn rounds(options: &Options, program: &Path, dir: &Path) -> Result<Vec<Bro
     for round in 1..=options.rounds {
         let node = if dice.one_in(2) { "hub" } else { "FR" };
         let when = FIRST + dice.below(SYNCS - FIRST);
-        let sending = senders.iter_mut().map(|sender| sender.send(&world, &book, MESSAGES, PACE));
-        let (_, broken) = tokio::try_join!(try_join_all(sending), fail(&world, dir, node, when, &mut tally))?;
+        let stop = Cell::new(false);
+        let sending = senders.iter_mut().map(|sender| sender.send_until(&world, &book, &stop, PACE));
+        let failing = async {
+            let broken = fail(&world, dir, node, when, &mut tally).await;
+            stop.set(true);
+            broken
+        };
+        let (_, broken) = tokio::try_join!(try_join_all(sending), failing)?;
         found.extend(broken);
         let Tally { failed, ended, while_starting } = &tally;
         println!(
@@ -136,8 +141,9 @@ async fn fail(world: &World, dir: &Path, node: &str, when: u64, tally: &mut Tall
     let started = start(world, node).await;
     if started.is_err() {
         tally.while_starting += 1;
-    } else if tokio::time::timeout(ENDING, ends(world, node, &trace)).await.is_err() {
-        found.push(Broken::Otherwise(format!("{node} goes on after a failed sync")));
+    } else if !matches!(tokio::time::timeout(ENDING, ends(world, node, &trace)).await, Ok(Ok(()))) {
+        found.push(Broken::Otherwise(format!("{node} goes on after a failed sync, or never syncs")));
+        return Ok(found);
     }
     tally.ended += 1;
     std::fs::remove_file(&when_file)?;

@@ -72,16 +72,16 @@ pub(crate) async fn run(options: &Options) -> Result<Verdict> {
         .log("off")
         .start()
         .await?;
-    let (hub_disk, bureau_disk) = fill(&world, hub_disk, bureau_disk).await?;
+    let (hub_disk, bureau_disk, sent) = fill(&world, hub_disk, bureau_disk).await?;
     let mut broken = Vec::new();
     for (node, disk) in [(Node::Bureau, bureau_disk), (Node::Hub, hub_disk)] {
-        let rest = at_rest(&world, node, disk).await?;
+        let rest = at_rest(&world, node, disk, &sent).await?;
         let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
         let kinds: Vec<&String> = rest.files.keys().collect();
         for nth in 0..options.rounds / 2 {
             let kind = kinds[usize::try_from(nth)? % kinds.len()];
             let found = one(&world, node, &rest, kind, &mut dice, tallies.entry(kind).or_default()).await?;
-            broken.extend(found);
+            broken.extend(found.inspect(|what| println!("BROKEN: {what}")));
         }
         for (kind, Tally { flips, refused, named, unaffected }) in tallies {
             println!(
@@ -96,13 +96,16 @@ pub(crate) async fn run(options: &Options) -> Result<Verdict> {
     Ok(if broken.is_empty() { Verdict::Good } else { Verdict::Broken(broken) })
 }
 
-/// Sends through both nodes, stops them now and then, and returns their disks as they are after a kill.
+/// Sends through both nodes, stops them now and then, and returns their disks as they are after a kill, and the ids of
+/// all messages. Every other one goes to the reader too, which never signs for it, so that it stays open at the hub;
+/// the rest is history there.
 async fn fill(
     world: &World,
     mut hub: BreakableDisk,
     mut bureau: BreakableDisk,
-) -> Result<(BreakableDisk, BreakableDisk)> {
+) -> Result<(BreakableDisk, BreakableDisk, Vec<String>)> {
     world.pen(served::READER).await?;
+    let mut ids = Vec::new();
     for session in 0..SESSIONS {
         let picture = Bytes::from(vec![u8::try_from(session)?; PICTURE_BYTES]);
         let note = pb::AttachmentNote { name: "picture.bin".into(), ..pb::AttachmentNote::default() };
@@ -112,11 +115,14 @@ async fn fill(
                 world.bureau(from).desk().await?.add_attachment(note.clone(), picture.clone()).await?;
             for nth in 0..MESSAGES {
                 let text = format!("{from} {session} {nth} {}", "words ".repeat(80));
-                let mut draft = free_text(&[to, served::READER], &text);
+                let both = [to, served::READER];
+                let mut draft = free_text(if nth % 2 == 0 { &both } else { &both[..1] }, &text);
                 if nth == 0 {
                     draft.attachments = vec![Bytes::copy_from_slice(commitment.as_bytes())];
                 }
-                last = Some((to, world.bureau(from).send(draft).await?));
+                let sent = world.bureau(from).send(draft).await?;
+                ids.push(sent.id.to_string());
+                last = Some((to, sent));
             }
             if let Some((to, sent)) = &last {
                 world.bureau(to).receives(&sent.id).await?;
@@ -144,13 +150,13 @@ async fn fill(
     world.cut("BR");
     world.crash("FR").await?;
     world.crash_hub().await?;
-    Ok((hub.kill(), bureau.kill()))
+    Ok((hub.kill(), bureau.kill(), ids))
 }
 
 /// What the node serves as it is, and what its files are.
-async fn at_rest(world: &World, node: Node, disk: BreakableDisk) -> Result<AtRest> {
+async fn at_rest(world: &World, node: Node, disk: BreakableDisk, sent: &[String]) -> Result<AtRest> {
     start(world, node, &disk.fork()).await?;
-    let served = Served::of(world, node).await?;
+    let served = Served::of(world, node, sent).await?;
     crash(world, node).await?;
     ensure!(served.whole() > 20, "the node serves nothing that could be damaged");
     let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();

@@ -14,8 +14,8 @@ use crate::mailbox::{Broken, Mailbox};
 use crate::node::{Node, Start};
 use crate::reader::Reader;
 
-/// The bureau that is cut with the hub and started again.
-pub(crate) const BUREAU: &str = "FR";
+/// The bureaus that are cut with the hub and started again; officers look into the inbox of the first.
+pub(crate) const BUREAUS: [&str; 2] = ["FR", "BR"];
 /// The member without a bureau that everything is addressed to; it reads on the cut alone.
 pub(crate) const READER: &str = "JP";
 /// After so long without another message, what is missing is lost.
@@ -48,16 +48,21 @@ impl Left<'_> {
             Err(error) => return Ok(vec![Broken::Otherwise(format!("the hub does not start: {error:#}"))]),
         };
         let address = hub.address.to_string();
-        let bureau = match self.start(&["bureau", BUREAU], &BUREAU.to_lowercase(), Some(&address)).await {
-            Ok(bureau) => bureau,
-            Err(error) => {
-                return Ok(vec![Broken::Otherwise(format!("the bureau does not start: {error:#}"))]);
+        let mut nodes = Vec::new();
+        for code in BUREAUS {
+            match self.start(&["bureau", code], &code.to_lowercase(), Some(&address)).await {
+                Ok(bureau) => nodes.push(bureau),
+                Err(error) => {
+                    return Ok(vec![Broken::Otherwise(format!("{code} does not start: {error:#}"))]);
+                }
             }
-        };
-        let mut found = self.read(world, &hub, book).await?;
-        found.extend(self.look_in(world, &bureau).await?);
-        bureau.kill().await?;
-        hub.kill().await?;
+        }
+        let mut found = self.look_in(world, BUREAUS[0], &nodes[0]).await?;
+        found.extend(self.read(world, &hub, book).await?);
+        nodes.push(hub);
+        for node in nodes {
+            node.kill().await?;
+        }
         Ok(found)
     }
 
@@ -100,16 +105,17 @@ impl Left<'_> {
     }
 
     /// The bureau works, and has what it had shown.
-    async fn look_in(&self, world: &World, bureau: &Node) -> Result<Vec<Broken>> {
-        let officer = world.credentials(&Identity::Officer(country(BUREAU), name("duty"))).await?;
-        let desk = Desk::new(world.channel(bureau.address, &officer, Identity::Bureau(country(BUREAU)))?);
+    async fn look_in(&self, world: &World, code: &str, bureau: &Node) -> Result<Vec<Broken>> {
+        let at = country(code);
+        let officer = world.credentials(&Identity::Officer(at, name("duty"))).await?;
+        let desk = Desk::new(world.channel(bureau.address, &officer, Identity::Bureau(at))?);
         let halted = desk.report().await?.halted;
         if !halted.is_empty() {
-            return Ok(vec![Broken::Otherwise(format!("the bureau halts: {halted}"))]);
+            return Ok(vec![Broken::Otherwise(format!("{code} halts: {halted}"))]);
         }
         let inbox = desk.inbox(&InboxFilter::default()).await?;
         let held: BTreeSet<&str> = inbox.iter().map(|item| item.id.as_str()).collect();
         let lost = self.seen.iter().filter(|id| !held.contains(id.as_str()));
-        Ok(lost.map(|id| Broken::Lost { message: id.clone(), at: country(BUREAU) }).collect())
+        Ok(lost.map(|id| Broken::Lost { message: id.clone(), at }).collect())
     }
 }

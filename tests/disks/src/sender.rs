@@ -1,7 +1,7 @@
 //! Senders that do not give up: what they handed in they hand in again, the same bytes or the same key, until they are
 //! answered. So every message ends with a receipt, whatever befalls the nodes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -75,12 +75,30 @@ impl Sender {
         count: u64,
         pace: Duration,
     ) -> Result<()> {
-        let most = u64::try_from(2 * pace.as_micros())?;
         for _ in 0..count {
-            i247_node::sleep(Duration::from_micros(self.dice.below(most))).await;
-            self.one(world, book).await.with_context(|| self.name.clone())?;
+            self.next(world, book, pace).await?;
         }
         Ok(())
+    }
+
+    /// The same until it is told to stop.
+    pub(crate) async fn send_until(
+        &mut self,
+        world: &World,
+        book: &RefCell<Book>,
+        stop: &Cell<bool>,
+        pace: Duration,
+    ) -> Result<()> {
+        while !stop.get() {
+            self.next(world, book, pace).await?;
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self, world: &World, book: &RefCell<Book>, pace: Duration) -> Result<()> {
+        let most = u64::try_from(2 * pace.as_micros())?;
+        i247_node::sleep(Duration::from_micros(self.dice.below(most))).await;
+        self.one(world, book).await.with_context(|| self.name.clone())
     }
 
     async fn one(&mut self, world: &World, book: &RefCell<Book>) -> Result<()> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use i247_client::InboxFilter;
+use i247_client::{InboxFilter, OutboxFilter};
 use i247_model::Identity;
 use i247_testkit::{World, country, pb};
 use prost::Message as _;
@@ -25,21 +25,25 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Asks for everything.
-    pub(crate) async fn of(world: &World, node: Node) -> Result<Self> {
-        Self::asked(world, node, None, QUIET).await
+    /// Asks for everything; the hub for the traces of these messages.
+    pub(crate) async fn of(world: &World, node: Node, sent: &[String]) -> Result<Self> {
+        let mut first = Self::default();
+        match node {
+            Node::Hub => {
+                sent.iter().for_each(|id| first.put(format!("trace {id}"), None));
+                first.ask_the_hub(world, None, QUIET).await?;
+            }
+            Node::Bureau => first.ask_the_bureau(world, None).await?,
+        }
+        Ok(first)
     }
 
     /// Asks for everything that was served before; a delivery may take so long.
     pub(crate) async fn again(&self, world: &World, node: Node, within: Duration) -> Result<Self> {
-        Self::asked(world, node, Some(self), within).await
-    }
-
-    async fn asked(world: &World, node: Node, before: Option<&Self>, within: Duration) -> Result<Self> {
         let mut served = Self::default();
         match node {
-            Node::Hub => served.ask_the_hub(world, before, within).await?,
-            Node::Bureau => served.ask_the_bureau(world).await?,
+            Node::Hub => served.ask_the_hub(world, Some(self), within).await?,
+            Node::Bureau => served.ask_the_bureau(world, Some(self)).await?,
         }
         Ok(served)
     }
@@ -74,24 +78,24 @@ impl Served {
         self.parts.insert(name, bytes);
     }
 
+    /// The subject stands in the body: without it, it is left out.
+    fn subject(&mut self, of: String, subject: &str) {
+        self.put(format!("subject of {of}"), (!subject.is_empty()).then(|| subject.into()));
+    }
+
     /// The mailbox of the reader, the trace of each message in it, and the attachments.
     async fn ask_the_hub(&mut self, world: &World, before: Option<&Self>, within: Duration) -> Result<()> {
         let credentials = world.credentials(&Identity::Bureau(country(READER))).await?;
         let channel = world.hub_channel(&credentials).await?;
         let wanted = before.map_or(usize::MAX, |before| before.named("delivery ").count());
-        let mut ids = Vec::new();
-        let mut reader = Reader::open(channel.clone()).await?;
-        while ids.len() < wanted {
+        let mut reader = Reader::open(channel).await?;
+        for nth in 0..wanted {
             let Some(delivered) = reader.next(within).await? else { break };
-            self.put(
-                format!("delivery {} {}", ids.len(), delivered.id),
-                Some(delivered.envelope.encode_to_vec()),
-            );
-            ids.push(delivered.id.to_string());
+            // Without its body it is not what was sent, and that must be named.
+            let whole = (!delivered.envelope.body.is_empty()).then(|| delivered.envelope.encode_to_vec());
+            self.put(format!("delivery {nth} {}", delivered.id), whole);
         }
-        if let Some(before) = before {
-            ids = before.named("trace ").map(str::to_owned).collect();
-        }
+        let ids: Vec<String> = before.unwrap_or(self).named("trace ").map(str::to_owned).collect();
         let monitor = world.monitor().await?;
         for id in &ids {
             let trace = monitor.trace(id).await.ok();
@@ -113,31 +117,42 @@ impl Served {
         Ok(())
     }
 
-    /// What the inbox lists, each message whole, and the attachments.
-    async fn ask_the_bureau(&mut self, world: &World) -> Result<()> {
+    /// What inbox and outbox list, each message whole, and the attachments.
+    async fn ask_the_bureau(&mut self, world: &World, before: Option<&Self>) -> Result<()> {
         let desk = world.bureau("FR").desk().await?;
-        let inbox = desk.inbox(&InboxFilter::default()).await?;
-        let outbox = desk.outbox(&Default::default()).await?;
-        let ids = inbox.iter().map(|item| &item.id).chain(outbox.iter().map(|item| &item.id));
-        for id in ids {
-            let shown = desk.show(id).await.ok();
-            let attached = shown
-                .as_ref()
-                .and_then(|shown| shown.header.as_ref())
-                .is_some_and(|header| !header.attachments.is_empty());
+        // A list that cannot be served is refused as a whole; one that is served is complete.
+        let inbox = desk.inbox(&InboxFilter::default()).await.ok();
+        let outbox = desk.outbox(&OutboxFilter::default()).await.ok();
+        let count = |long: usize| long.to_string().into_bytes();
+        self.put("count of the inbox".into(), inbox.as_ref().map(|list| count(list.len())));
+        self.put("count of the outbox".into(), outbox.as_ref().map(|list| count(list.len())));
+        let (inbox, outbox) = (inbox.unwrap_or_default(), outbox.unwrap_or_default());
+        let ids: Vec<String> = match before {
+            Some(before) => before.named("message ").map(str::to_owned).collect(),
+            None => {
+                inbox.iter().map(|item| &item.id).chain(outbox.iter().map(|item| &item.id)).cloned().collect()
+            }
+        };
+        for id in &ids {
+            let shown = desk.show(id).await.ok().filter(|shown| shown.body.is_some());
             self.put(format!("message {id}"), shown.map(|shown| shown.encode_to_vec()));
-            if attached {
-                let opened = desk.open_attachment(id, 0).await.ok();
-                self.put(format!("attachment {id}"), opened.map(|(_, bytes)| bytes));
+            if before.is_none_or(|before| before.parts.contains_key(&format!("attachment {id}"))) {
+                let opened = desk.open_attachment(id, 0).await;
+                if before.is_some() || opened.is_ok() {
+                    let whole = opened.ok().map(|(note, bytes)| [note.encode_to_vec(), bytes].concat());
+                    self.put(format!("attachment {id}"), whole);
+                }
             }
         }
-        // Showing them marks them as opened, which is no part of what is compared.
-        for item in inbox.iter().rev().enumerate() {
-            let (nth, item) = item;
-            let item = pb::InboxItem { opened: false, ..item.clone() };
+        for (nth, item) in inbox.into_iter().rev().enumerate() {
+            self.subject(format!("inbox {nth}"), &item.subject);
+            // Showing it marks it as opened.
+            let item = pb::InboxItem { opened: false, subject: String::new(), ..item };
             self.put(format!("inbox {nth}"), Some(item.encode_to_vec()));
         }
-        for (nth, item) in outbox.iter().rev().enumerate() {
+        for (nth, item) in outbox.into_iter().rev().enumerate() {
+            self.subject(format!("outbox {nth}"), &item.subject);
+            let item = pb::OutboxItem { subject: String::new(), ..item };
             self.put(format!("outbox {nth}"), Some(item.encode_to_vec()));
         }
         Ok(())

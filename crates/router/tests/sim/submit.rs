@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use i247_model::{Kind, MessageId, NoticeId, Party, Reason};
-use i247_router::{Acceptance, Answer, Decision, Input, Question, Submission, UnderWay, explain};
+use i247_router::{Acceptance, Accepted, Answer, Decision, Input, Question, Submission, UnderWay, explain};
 
 use crate::record::{Handed, Notice};
 use crate::sent::Sent;
@@ -55,12 +55,7 @@ impl World {
 
     /// Submits, and checks the decision against the record. Says whether it was answered for good.
     fn submit(&mut self, input: &mut Rc<Input>) -> bool {
-        let fresh = submission_mut(input);
-        let refers_to = fresh.header.refers_to.as_ref();
-        fresh.referred = refers_to.and_then(|id| self.history.get(id)).cloned();
-        // As the hub does: nothing else takes anything back.
-        let takes_back = matches!(fresh.header.kind, Kind::Withdrawal | Kind::Cancellation);
-        fresh.under_way = if takes_back { self.under_way() } else { UnderWay::new() };
+        self.look_up(submission_mut(input));
         let submission = submission(input);
         let header = &submission.header;
         let id = &header.id;
@@ -73,8 +68,8 @@ impl World {
         let (come, gone) = self.changes_since_explained(submission, expected.as_ref(), &handed);
         let key = (id.sender.clone(), id.epoch, id.lane);
         let next = self.record.numbers.get(&key).map_or(0, Vec::len) as u64 + 1;
-        let in_turn =
-            id.number == next && id.epoch == self.record.epochs.get(&id.sender).copied().unwrap_or(1);
+        let epoch = self.record.epochs.get(&id.sender).copied().unwrap_or(1);
+        let in_turn = id.number == next && id.epoch == epoch;
         let active = self.record.is_active(id.sender.party());
         let turn = in_turn || header.kind == Kind::NewEpoch;
         let decision = match self.decide(input) {
@@ -111,14 +106,9 @@ impl World {
                 assert!(places.iter().eq(admitted), "{id} to {places:?}, and explained is {explained:?}");
                 self.check_allowed(submission);
                 self.note_accepted(submission, accepted.notice_id, places, &handed);
-                self.see(header.kind.as_str());
-                accepted.taken_back.iter().for_each(|_| self.see("taken back"));
-                let waits = accepted.places.iter().filter(|place| place.after.is_some()).count();
-                (0..waits).for_each(|_| self.see("waits for what it refers to"));
+                self.see_accepted(header.kind, accepted);
                 assert_eq!((&accepted.come, &accepted.gone), (&come, &gone), "since {id} was explained");
                 assert!(!header.exactly || (come.is_empty() && gone.is_empty()));
-                come.iter().for_each(|_| self.see("come since"));
-                gone.iter().for_each(|_| self.see("gone since"));
                 Ok(Acceptance { recipients: accepted.places.len() as u32, come, gone })
             }
             Decision::Void(refusal) => {
@@ -132,6 +122,27 @@ impl World {
         };
         self.answered.push((Rc::clone(input), outcome));
         true
+    }
+
+    /// Adds what the hub adds: from history, and from its streams where something may be taken back.
+    fn look_up(&self, submission: &mut Submission) {
+        let refers_to = submission.header.refers_to.as_ref();
+        submission.referred = refers_to.and_then(|id| self.history.get(id)).cloned();
+        let takes_back = matches!(submission.header.kind, Kind::Withdrawal | Kind::Cancellation);
+        submission.under_way = if takes_back { self.under_way() } else { UnderWay::new() };
+    }
+
+    fn see_accepted(&mut self, kind: Kind, accepted: &Accepted) {
+        self.see(kind.as_str());
+        let waits = accepted.places.iter().filter(|place| place.after.is_some()).count();
+        for (what, times) in [
+            ("taken back", accepted.taken_back.len()),
+            ("waits for what it refers to", waits),
+            ("come since", accepted.come.len()),
+            ("gone since", accepted.gone.len()),
+        ] {
+            (0..times).for_each(|_| self.see(what));
+        }
     }
 
     /// What must never be accepted.
