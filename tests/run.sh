@@ -28,7 +28,7 @@ disks() {
     77)
       if [ "$1" = powercut ] && [ "$(id -u)" != 0 ]; then
         excused="$excused powercut(root:_sudo_target/debug/i247-disks_powercut_--rounds_5)"
-      elif [ "$1" = powercut ] && command -v unshare >/dev/null 2>&1 && ! unshare --mount true 2>/dev/null; then
+      elif [ "$1" = powercut ] && ! { unshare --mount true && losetup --find; } >/dev/null 2>&1; then
         excused="$excused powercut(outside_of_the_container,_or_--privileged:_no_mounts_are_allowed_here)"
       else
         skipped="$skipped $1(make_setup)"
