@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use i247_model::Kind;
-use i247_testkit::{Sent, World, WorldError, diffusion, free_text, pb, red_form, reply, withdrawal};
+use i247_testkit::{Builder, Sent, World, WorldError, diffusion, free_text, pb, red_form, reply, withdrawal};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -86,7 +86,12 @@ async fn a_bureau_absent_for_three_days_gets_what_still_counts_in_order() -> Res
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_absent_bureau_gets_the_rest_in_order_when_it_returns() -> Result<(), WorldError> {
-    let world = World::of(["FR", "BR", "JP"]).start().await?;
+    absence(World::of(["FR", "BR", "JP"])).await
+}
+
+/// The story, in one process or in many.
+pub(crate) async fn absence(builder: Builder) -> Result<(), WorldError> {
+    let world = Box::pin(builder.start()).await?;
     let before = world.bureau("FR").tell(&["BR"], "before").await?;
     world.bureau("BR").receives(&before.id).await?;
     world.cut("BR");

@@ -1,9 +1,11 @@
 //! Pictures and prints: for the audience only.
 
 use bytes::Bytes;
-use i247_model::Reason;
+use i247_model::{Reason, Refusal};
 use i247_testkit::pb::put_attachment_request::Frame;
-use i247_testkit::{World, WorldError, free_text, pb};
+use i247_testkit::{Pen, World, WorldError, free_text, pb};
+use i247_trust::sha256;
+use prost::Message as _;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_attachment_reaches_the_audience_whole_and_nobody_else() -> Result<(), WorldError> {
@@ -129,4 +131,102 @@ async fn an_attachment_that_decayed_at_its_bureau_voids_its_message_and_the_lane
     assert_eq!((trace.events[0].event.as_str(), trace.events[1].event.as_str()), ("signed", "accepted"));
     assert_eq!(world.bureau("BR").inbox_ids().await?, [first.id.to_string(), next.id.to_string()]);
     world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chunk_that_does_not_match_its_manifest_is_refused_and_the_right_one_completes()
+-> Result<(), WorldError> {
+    let world = World::of(["BR"]).start().await?;
+    let mut pen = world.pen("FR").await?;
+    let prints: Vec<u8> = (0..40_000_u32).flat_map(u32::to_le_bytes).collect();
+    let chunks: Vec<Bytes> = prints.chunks(64 * 1024).map(Bytes::copy_from_slice).collect();
+    assert_eq!(chunks.len(), 3);
+    let manifest = pb::AttachmentManifest {
+        size_bytes: 160_000,
+        chunk_bytes: 64 * 1024,
+        chunks: chunks.iter().map(|chunk| Bytes::copy_from_slice(sha256(&[chunk]).as_bytes())).collect(),
+        salt: Bytes::from_static(&[5; 16]),
+    };
+    let changed = {
+        let mut bytes = chunks[1].to_vec();
+        bytes[40_000] ^= 1;
+        Bytes::from(bytes)
+    };
+    let right = |index: usize| (index as u32, chunks[index].clone());
+
+    let refusal = put(&pen, &manifest, &[right(0), (1, changed)]).await.unwrap_err();
+    assert_eq!((refusal.reason, refusal.fields), (Reason::BodyMismatch, vec!["chunk.data".to_owned()]));
+    let words = "chunk 1 does not match the manifest; send the bytes that the manifest names there";
+    assert_eq!(refusal.next_step, words);
+    assert_eq!(found(&pen, &manifest).await, (1, false), "something of the changed chunk was kept");
+    let refusal = put(&pen, &manifest, &[right(2)]).await.unwrap_err();
+    assert_eq!((refusal.reason, refusal.fields), (Reason::OutOfOrder, vec!["chunk.index".to_owned()]));
+    assert_eq!(refusal.next_step, "chunk 1 is next; go on with that one");
+    assert_eq!(found(&pen, &manifest).await, (1, false));
+    // No message can name it yet.
+    let mut draft = free_text(&["BR"], "the prints");
+    draft.attachments = vec![commitment(&manifest)];
+    let envelope = pen.sign(&pen.letter(draft));
+    let missing = pen.submit(&envelope).await.unwrap_err();
+    assert_eq!(missing.refusal().unwrap().reason, Reason::AttachmentMissing);
+
+    assert_eq!(put(&pen, &manifest, &[right(1), right(2)]).await, Ok(true));
+    assert!(found(&pen, &manifest).await.1);
+    let accepted = pen.submit(&envelope).await?;
+    world.bureau("BR").receives(&accepted.id.parse().unwrap()).await?;
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_manifest_that_contradicts_itself_is_refused() -> Result<(), WorldError> {
+    let world = World::of(["BR"]).start().await?;
+    let pen = world.pen("FR").await?;
+    let good = pb::AttachmentManifest {
+        size_bytes: 5,
+        chunk_bytes: 64 * 1024,
+        chunks: vec![Bytes::copy_from_slice(sha256(&[b"print"]).as_bytes())],
+        salt: Bytes::from_static(&[5; 16]),
+    };
+    let bad = [
+        pb::AttachmentManifest { size_bytes: 0, ..good.clone() },
+        pb::AttachmentManifest { size_bytes: 64 * 1024 + 1, ..good.clone() },
+        pb::AttachmentManifest { size_bytes: u64::MAX, ..good.clone() },
+        pb::AttachmentManifest { chunk_bytes: 0, ..good.clone() },
+        pb::AttachmentManifest { chunks: Vec::new(), ..good.clone() },
+        pb::AttachmentManifest { chunks: vec![good.chunks[0].slice(..31)], ..good.clone() },
+    ];
+    let print = (0, Bytes::from_static(b"print"));
+    for manifest in bad {
+        let refusal = put(&pen, &manifest, std::slice::from_ref(&print)).await.unwrap_err();
+        assert_eq!((refusal.reason, refusal.fields), (Reason::Malformed, vec!["manifest".to_owned()]));
+        assert_eq!(found(&pen, &manifest).await, (0, false));
+    }
+    assert_eq!(put(&pen, &good, &[print]).await, Ok(true));
+    world.finish().await
+}
+
+/// Brings a manifest and these chunks to the hub, and whether the attachment is complete with them.
+async fn put(pen: &Pen, manifest: &pb::AttachmentManifest, chunks: &[(u32, Bytes)]) -> Result<bool, Refusal> {
+    let chunk = |(index, data): &(u32, Bytes)| {
+        Frame::Chunk(pb::AttachmentChunk { index: *index, data: data.clone() })
+    };
+    let frames: Vec<pb::PutAttachmentRequest> = std::iter::once(Frame::Manifest(manifest.clone()))
+        .chain(chunks.iter().map(chunk))
+        .map(|frame| pb::PutAttachmentRequest { frame: Some(frame) })
+        .collect();
+    match pen.service().put_attachment(tonic::codegen::tokio_stream::iter(frames)).await {
+        Ok(answer) => Ok(answer.into_inner().complete),
+        Err(refused) => Err(i247_wire::refusal(&refused).unwrap()),
+    }
+}
+
+/// What the hub has of it: how many chunks of one that it goes on with, and whether it is complete.
+async fn found(pen: &Pen, manifest: &pb::AttachmentManifest) -> (u32, bool) {
+    let asked = pb::FindAttachmentRequest { commitment: commitment(manifest) };
+    let found = pen.service().find_attachment(asked).await.unwrap().into_inner();
+    (found.chunks, found.complete)
+}
+
+fn commitment(manifest: &pb::AttachmentManifest) -> Bytes {
+    Bytes::copy_from_slice(sha256(&[&manifest.encode_to_vec()]).as_bytes())
 }

@@ -4,12 +4,17 @@ use std::collections::BTreeSet;
 
 use i247_model::{Identity, Kind, MessageId};
 use i247_testkit::{
-    Sent, World, WorldError, country, diffusion, free_text, notice_request, pb, red_form, withdrawal,
+    Builder, Sent, World, WorldError, country, diffusion, free_text, notice_request, pb, red_form, withdrawal,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_withheld_country_never_learns_of_a_notice() -> Result<(), WorldError> {
-    let world = World::of(["FR", "BR", "JP", "SN"]).automatic(false).start().await?;
+    withheld(World::of(["FR", "BR", "JP", "SN"])).await
+}
+
+/// The story, in one process or in many.
+pub(crate) async fn withheld(builder: Builder) -> Result<(), WorldError> {
+    let world = Box::pin(builder.automatic(false).start()).await?;
     let asked = world.bureau("FR").send(notice_request(red_form("MARLOWE", "ANTON"), &["BR"])).await?;
     let published = world.publish(&asked).await?;
     world.bureau("JP").receives(&published.publication).await?;

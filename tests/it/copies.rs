@@ -23,6 +23,7 @@ async fn a_bureau_restored_from_an_older_copy_halts_and_goes_on_in_a_new_epoch()
     let why = world.bureau("BR").halted().await?;
     assert!(why.contains("restored from an older copy"), "{why}");
     assert!(why.contains("recover"), "{why}");
+    world.not_serving("BR").await?;
     // Its desk takes work, and nothing leaves.
     let waits = world.bureau("BR").tell(&["FR"], "written by the copy").await?;
     let item = world.bureau("BR").desk().await?.status(&waits.id.to_string()).await?.item.unwrap();
@@ -35,6 +36,7 @@ async fn a_bureau_restored_from_an_older_copy_halts_and_goes_on_in_a_new_epoch()
     let anew = world.bureau("BR").tell(&["FR"], "written anew").await?;
     assert_eq!(anew.id.to_string(), "BR-2-N-1");
     world.bureau("FR").receives(&anew.id).await?;
+    world.serving("BR").await?;
     let after = world.bureau("FR").tell(&["BR"], "welcome back").await?;
     world.bureau("BR").receives(&after.id).await?;
     let expected = [kept.id.to_string(), lost.id.to_string(), anew.id.to_string()];
@@ -73,5 +75,6 @@ pub(crate) async fn older_hub() -> Result<World, WorldError> {
     let why = world.bureau("FR").halted().await?;
     assert!(why.contains("older copy") || why.contains("BEHIND"), "{why}");
     world.hub_shows("that it accepts nothing", |summary| !summary.writable).await?;
+    world.not_serving("hub").await?;
     Ok(world)
 }

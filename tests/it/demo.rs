@@ -17,7 +17,7 @@ fn demo(program: &std::path::Path, place: &std::path::Path, flags: &[&str]) -> C
         .args(flags)
         .env("TMPDIR", place)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
@@ -90,6 +90,43 @@ async fn an_interrupted_demonstration_stops_its_processes_and_takes_its_data_alo
     assert_eq!(status.code(), Some(1), "it did not come to its end");
     assert!(nodes.iter().all(|node| !runs(*node)));
     assert!(std::fs::read_dir(place.path()).unwrap().next().is_none(), "the data is gone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_report_on_a_kept_network_is_the_table_that_the_demonstration_printed() {
+    let Some(program) = crate::processes::program() else { return };
+    let place = tempfile::tempdir().unwrap();
+    let another = place.path().join("another.toml");
+    let text = std::fs::read_to_string("../crates/scenario/src/infra_red_2010.toml").unwrap();
+    std::fs::write(&another, text.replace("id = \"infra-red-2010\"", "id = \"another-2010\"")).unwrap();
+    for (operation, scenario) in [("infra-red-2010", None), ("another-2010", another.to_str())] {
+        let scenario: Vec<&str> = scenario.map_or(Vec::new(), |file| vec!["--scenario", file]);
+        let kept = place.path().join(operation);
+        let flags = [&["--keep", "--dir", kept.to_str().unwrap()], scenario.as_slice()].concat();
+        let mut demo = demo(&program, place.path(), &flags);
+        let mut stderr = demo.stderr.take().unwrap();
+        says(&mut stderr, "The network stays until Ctrl-C").await;
+        let report = Command::new(&program)
+            .args(["operation", "report", operation, "--context", "operator"])
+            .args(scenario)
+            .env("I247_HOME", kept.join("home"))
+            .output();
+        let report = tokio::time::timeout(WITHIN, report).await.unwrap().unwrap();
+        i247_node::linux::terminate(demo.id().unwrap()).unwrap();
+        let shown = tokio::time::timeout(WITHIN, demo.wait_with_output()).await.unwrap().unwrap();
+        assert!(report.status.success(), "{}", String::from_utf8_lossy(&report.stderr));
+        let (shown, report) = (lasting(&shown.stdout), lasting(&report.stdout));
+        assert!(shown.iter().any(|row| row.starts_with("Reminders, played on purpose")), "{shown:?}");
+        assert_eq!(report, shown);
+    }
+}
+
+/// The rows of a table that do not change while receipts still come in, without their spaces.
+fn lasting(table: &[u8]) -> Vec<String> {
+    let passing = ["Frames of receipts", "Delivery time", "Messages a second"];
+    let rows = str::from_utf8(table).unwrap().lines();
+    let rows = rows.filter(|row| !passing.iter().any(|label| row.trim_start().starts_with(label)));
+    rows.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,9 +13,11 @@ async fn a_hub_without_room_gives_no_receipt_and_recovers_when_there_is_some() -
     let before = world.bureau("FR").tell(&["BR"], "while there is room").await?;
     world.bureau("BR").receives(&before.id).await?;
     disk.set_capacity(Some(disk.used()));
+    world.serving("hub").await?;
     // The room of the present segment is taken already; then it is full.
     let flood = world.bureau("FR").flood(&["BR"], 150).await?;
     let summary = world.hub_shows("that it cannot write", |summary| !summary.writable).await?;
+    world.not_serving("hub").await?;
     let last = &flood[149];
     let item = world.bureau("FR").desk().await?.status(&last.id.to_string()).await?.item.unwrap();
     assert_eq!(item.state(), pb::OutboxState::Waiting, "a receipt was given for what was not written");
@@ -28,6 +30,7 @@ async fn a_hub_without_room_gives_no_receipt_and_recovers_when_there_is_some() -
     disk.set_capacity(None);
     world.bureau("BR").receives_all(&flood).await?;
     world.hub_shows("that it writes again", |summary| summary.writable).await?;
+    world.serving("hub").await?;
     world.finish().await
 }
 
@@ -51,7 +54,9 @@ async fn a_bureau_without_room_takes_nothing_and_delays_nobody() -> Result<(), W
         })
         .await?;
     assert_eq!(refused.refusal().unwrap().reason, i247_model::Reason::ReadOnly);
+    world.not_serving("BR").await?;
     disk.set_capacity(None);
     world.bureau("BR").receives_all(&flood).await?;
+    world.serving("BR").await?;
     world.finish().await
 }

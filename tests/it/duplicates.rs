@@ -1,10 +1,15 @@
 //! The same thing said twice happens once.
 
-use i247_testkit::{World, WorldError, free_text};
+use i247_testkit::{Builder, World, WorldError, free_text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_key_gets_the_same_message_also_after_a_crash() -> Result<(), WorldError> {
-    let world = World::of(["FR", "BR"]).start().await?;
+    same_key(World::of(["FR", "BR"])).await
+}
+
+/// The story, in one process or in many.
+pub(crate) async fn same_key(builder: Builder) -> Result<(), WorldError> {
+    let world = Box::pin(builder.start()).await?;
     let first = world.bureau("FR").ask(["BR"]).key("case 17").send().await?;
     let again = world.bureau("FR").ask(["BR"]).key("case 17").send().await?;
     assert_eq!(again, first);
@@ -22,7 +27,12 @@ async fn the_same_key_gets_the_same_message_also_after_a_crash() -> Result<(), W
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_envelope_gets_the_same_answer_also_after_a_crash() -> Result<(), WorldError> {
-    let world = World::of(["BR"]).start().await?;
+    same_envelope(World::of(["BR"])).await
+}
+
+/// The story, in one process or in many.
+pub(crate) async fn same_envelope(builder: Builder) -> Result<(), WorldError> {
+    let world = Box::pin(builder.start()).await?;
     let mut pen = world.pen("FR").await?;
     let envelope = pen.sign(&pen.letter(free_text(&["BR"], "once")));
     let refused = {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use i247_testkit::{Sent, World, WorldError};
+use i247_testkit::{Builder, Sent, World, WorldError};
 
 /// A flood, and every node is killed in the middle of it.
 pub(crate) async fn flood_and_crashes(world: &World) -> Result<(), WorldError> {
@@ -40,18 +40,48 @@ pub(crate) async fn flood_and_crashes(world: &World) -> Result<(), WorldError> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_survives_kill_9_of_hub_and_bureaus() -> Result<(), WorldError> {
-    let Some(program) = program() else { return Ok(()) };
-    let world = World::of(["FR", "BR", "JP"]).processes(program).start().await?;
+    let Some(builder) = apart(["FR", "BR", "JP"]) else { return Ok(()) };
+    let world = builder.start().await?;
     flood_and_crashes(&world).await?;
     world.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_cut_and_suspended_go_on_as_nodes_of_one_process_do() -> Result<(), WorldError> {
-    let Some(program) = program() else { return Ok(()) };
-    let world = World::of(["FR", "BR", "JP"]).processes(program).start().await?;
+    let Some(builder) = apart(["FR", "BR", "JP"]) else { return Ok(()) };
+    let world = builder.start().await?;
     crate::membership::suspension(&world).await?;
     world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_ask_and_answer_as_nodes_of_one_process_do() -> Result<(), WorldError> {
+    let Some(builder) = apart(["FR", "BR", "JP", "SN"]) else { return Ok(()) };
+    Box::pin(crate::question::question(builder)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_withhold_a_notice_as_nodes_of_one_process_do() -> Result<(), WorldError> {
+    let Some(builder) = apart(["FR", "BR", "JP", "SN"]) else { return Ok(()) };
+    crate::audience::withheld(builder).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_absent_process_gets_the_rest_in_order_when_it_returns() -> Result<(), WorldError> {
+    let Some(builder) = apart(["FR", "BR", "JP"]) else { return Ok(()) };
+    crate::absence::absence(builder).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_key_gets_the_same_message_also_after_kill_9() -> Result<(), WorldError> {
+    let Some(builder) = apart(["FR", "BR"]) else { return Ok(()) };
+    crate::duplicates::same_key(builder).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_envelope_gets_the_same_answer_also_after_kill_9() -> Result<(), WorldError> {
+    let Some(builder) = apart(["BR"]) else { return Ok(()) };
+    crate::duplicates::same_envelope(builder).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,6 +103,11 @@ async fn a_second_process_on_a_nodes_directory_is_stopped_by_its_lock() -> Resul
     let sent = world.bureau("FR").tell(&["BR"], "afterwards").await?;
     world.bureau("BR").receives(&sent.id).await?;
     world.finish().await
+}
+
+/// A world with a process for each node, where the program is built.
+fn apart<const N: usize>(countries: [&str; N]) -> Option<Builder> {
+    Some(World::of(countries).processes(program()?))
 }
 
 /// The program `i247`, built beside this test.

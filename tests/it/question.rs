@@ -1,14 +1,17 @@
 //! Questions and answers.
 
-use i247_testkit::{World, WorldError, pb};
+use i247_testkit::{Builder, World, WorldError, pb};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_question_is_answered_by_the_register_of_the_country_asked() -> Result<(), WorldError> {
+    Box::pin(question(World::of(["FR", "BR", "JP", "SN"]))).await
+}
+
+/// The story, in one process or in many.
+pub(crate) async fn question(builder: Builder) -> Result<(), WorldError> {
     let register = r#"{"family_name":"PARDEL","forename":"TESSA IRIS","date_of_birth":"1970-01-01","sex":"F","nationalities":["PT"],"files":["ENTRY_EXIT"],"place":"Manaus","note":"entered by road"}"#;
-    let world = World::of(["FR", "BR", "JP", "SN"])
-        .register(i247_testkit::country("BR"), register.into())
-        .start()
-        .await?;
+    let builder = builder.register(i247_testkit::country("BR"), register.into());
+    let world = Box::pin(builder.start()).await?;
     let question = world.bureau("FR").ask(["BR", "JP"]).about("PARDEL", "TESSA IRIS").send().await?;
     assert_eq!(question.id.to_string(), "FR-1-N-1");
     let found = world.bureau("FR").reply_to(&question, "BR").await?;

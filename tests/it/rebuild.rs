@@ -1,5 +1,6 @@
 //! Everything but the log can be thrown away: what is made anew from it is the same network.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use i247_hub::Hub;
@@ -38,6 +39,11 @@ async fn the_network_rebuilt_from_the_log_is_the_one_that_stopped() -> Result<()
     let place = tempfile::tempdir().unwrap();
     let world = World::of(["BR", "FR", "JP", "SN"]).keep(place.path()).start().await?;
     some_history(&world).await?;
+    // Every clean stop stores a run.
+    world.stop_hub().await?;
+    world.start_hub().await?;
+    let after = world.bureau("FR").tell(&["BR"], "after the clean stop").await?;
+    world.bureau("BR").receives(&after.id).await?;
     world.stop_all().await?;
 
     let dir = place.path().join("hub");
@@ -45,22 +51,35 @@ async fn the_network_rebuilt_from_the_log_is_the_one_that_stopped() -> Result<()
     let config = i247_hub::Config {
         listen: "127.0.0.1:0".into(),
         data: dir.join("data"),
+        // A start from the log alone stores several runs on its way.
+        history_rows: 16,
         telemetry: i247_node::TelemetryConfig { level: "error".into(), ..Default::default() },
         ..i247_hub::Config::default()
     };
+    let started = async || {
+        let hub = Hub::build(config.clone(), credentials.clone(), Seams::system()).await.unwrap();
+        let digest = hub.digest().unwrap();
+        let stop = CancellationToken::new();
+        stop.cancel();
+        hub.serve(stop).await.unwrap();
+        digest
+    };
+    let rebuilt = async || {
+        let root = credentials.root.clone();
+        i247_hub::rebuild(Arc::new(OsDisk), Arc::new(Inline), &config.data.join("log"), root).await.unwrap()
+    };
     // From the snapshot of the clean stop, which the running hub made of its own views.
-    let hub = Hub::build(config, credentials.clone(), Seams::system()).await.unwrap();
-    let stopped = hub.digest().unwrap();
-    let stop = CancellationToken::new();
-    stop.cancel();
-    hub.serve(stop).await.unwrap();
-
-    let log = dir.join("data").join("log");
-    let rebuilt =
-        i247_hub::rebuild(Arc::new(OsDisk), Arc::new(Inline), &log, credentials.root).await.unwrap();
-    assert_eq!(rebuilt.snapshots_removed, 1, "the clean stops were at the same position");
+    let stopped = started().await;
+    let removed = remove_all_but_the_log(&config.data.join("log"));
+    assert!(removed.runs > 1 && removed.snapshots > 0, "{removed:?}");
+    assert_eq!(started().await, stopped, "a start from the log alone");
+    assert_eq!(started().await, stopped, "a start from what that one stored");
+    let removed = remove_all_but_the_log(&config.data.join("log"));
+    assert!(removed.runs > 1 && removed.snapshots > 0, "{removed:?}");
+    let rebuilt = rebuilt().await;
+    assert_eq!(rebuilt.snapshots_removed, 0);
     assert!(rebuilt.entries > 20);
-    assert_eq!(rebuilt.digest, stopped);
+    assert_eq!(rebuilt.digest, stopped, "from the log alone");
     Ok(())
 }
 
@@ -85,18 +104,37 @@ async fn a_bureau_rebuilt_from_its_journal_alone_is_the_one_that_stopped() -> Re
     assert_eq!(replayed, 0, "a clean stop leaves no tail");
     drop(bureau);
 
-    // Whatever is not the journal goes.
     let journal = dir.join("data").join("journal");
-    for file in std::fs::read_dir(&journal).unwrap() {
-        let path = file.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "log") {
-            std::fs::remove_file(path).unwrap();
-        }
-    }
+    assert!(remove_all_but_the_log(&journal).snapshots > 0);
     let rebuilt =
         i247_bureau::rebuild(country("FR"), Arc::new(OsDisk), Arc::new(Inline), &journal).await.unwrap();
     assert_eq!(rebuilt.snapshots_removed, 0);
     assert!(rebuilt.entries > 20);
     assert_eq!(rebuilt.digest, stopped);
     Ok(())
+}
+
+/// What was removed beside a log.
+#[derive(Debug, Default)]
+struct Removed {
+    snapshots: usize,
+    runs: usize,
+}
+
+/// Whatever is not the log goes, and what is made of it as well.
+fn remove_all_but_the_log(log: &Path) -> Removed {
+    let mut removed = Removed::default();
+    for entry in std::fs::read_dir(log).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() {
+            assert_eq!(name, "runs");
+            removed.runs = std::fs::read_dir(&path).unwrap().count();
+            std::fs::remove_dir_all(path).unwrap();
+        } else if path.extension().is_none_or(|extension| extension != "log") {
+            removed.snapshots += usize::from(name.starts_with("snapshot-"));
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    removed
 }

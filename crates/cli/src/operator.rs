@@ -1,6 +1,7 @@
 //! Operators' verbs: an operation's table, one message's way, the network at a glance.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -18,19 +19,24 @@ use crate::session::Session;
 pub(crate) enum OperationCommand {
     /// Count what came of an operation, at the hub and at every desk that a context leads to
     #[command(
-        after_help = "Cases and outcomes are the bureaus' own; countries without a context are not counted. The exit \
+        after_help = "Cases and outcomes are the bureaus' own; countries without a context are not counted. What was \
+                      recorded of an operation is shown where those that took part are its own countries. The exit \
                       code is 1 when something is missing: unanswered, undelivered, undecided.\n\nExample:\n  i247 \
                       operation report infra-red-2010"
     )]
     Report {
         /// The operation
         name: String,
+        /// The scenario file that it was played with, where it is not one that comes with the program
+        #[arg(long, value_name = "FILE")]
+        scenario: Option<PathBuf>,
     },
 }
 
 pub(crate) async fn operation(command: OperationCommand, session: &Session) -> Result<ExitCode, Fail> {
-    let OperationCommand::Report { name } = command;
-    let table = table(&name, session).await?;
+    let OperationCommand::Report { name, scenario } = command;
+    let scenario = played_with(&name, scenario.as_deref())?;
+    let table = table(&name, scenario, session).await?;
     if session.global.json {
         let next = "run it without --json, and report this as a fault";
         out::json(&serde_json::to_value(&table).map_err(|error| Fail::because("no JSON", &error, next))?);
@@ -40,7 +46,18 @@ pub(crate) async fn operation(command: OperationCommand, session: &Session) -> R
     Ok(if table.falls_short() { ExitCode::from(Exit::Refused as u8) } else { ExitCode::SUCCESS })
 }
 
-async fn table(name: &str, session: &Session) -> Result<Table, Fail> {
+/// The scenario that an operation was played with; none of one that nobody recorded.
+fn played_with(name: &str, file: Option<&Path>) -> Result<Option<Scenario>, Fail> {
+    let Some(file) = file else { return Ok(Scenario::named(name).ok()) };
+    let scenario = crate::demo::scenario_of(file)?;
+    if scenario.id != name {
+        let what = format!("{} is the scenario of {}", file.display(), scenario.id);
+        return Err(Fail::usage(what, "name that operation, or the file of this one"));
+    }
+    Ok(Some(scenario))
+}
+
+async fn table(name: &str, scenario: Option<Scenario>, session: &Session) -> Result<Table, Fail> {
     let monitor = session.monitor()?;
     let mut desks: BTreeMap<CountryCode, Desk> = BTreeMap::new();
     for context in Session::contexts()?.list().values() {
@@ -51,11 +68,13 @@ async fn table(name: &str, session: &Session) -> Result<Table, Fail> {
         }
     }
     let counted = count(name, &desks, &monitor).await?;
-    // Of an operation that nobody recorded, the run alone is shown.
-    let Ok(scenario) = Scenario::named(name) else { return Ok(tabulate(&counted, &[], None)) };
+    let Some(scenario) = scenario else { return Ok(tabulate(&counted, &[], None)) };
     let rehearsal = count(&scenario.workload.rehearsal.operation, &desks, &monitor).await?;
     let played: Option<&Counted> = Some(&rehearsal).filter(|counted| !counted.accepted.is_empty());
-    Ok(tabulate(&counted, &scenario.recorded, played))
+    // A desk that cannot be asked is missing from the run, not from the operation.
+    let asked = counted.countries.iter();
+    let took_part = asked.filter(|(_, country)| country.took_part || country.unreachable.is_some());
+    Ok(tabulate(&counted, scenario.recorded_of(took_part.map(|(code, _)| code)), played))
 }
 
 pub(crate) async fn trace(id: &str, session: &Session) -> Result<(), Fail> {

@@ -161,8 +161,14 @@ fn layout(manifest: &pb::AttachmentManifest) -> Result<Layout, AttachmentError> 
 fn refused(error: AttachmentError) -> Status {
     let refusal = match &error {
         AttachmentError::Manifest(_) => Refusal::of(Reason::Malformed, "manifest"),
-        AttachmentError::Chunk(_) => Refusal::of(Reason::BodyMismatch, "chunk.data"),
-        AttachmentError::OutOfOrder(_) => Refusal::of(Reason::OutOfOrder, "chunk.index"),
+        AttachmentError::Chunk(_) => Refusal {
+            next_step: "send the bytes that the manifest names there".into(),
+            ..Refusal::of(Reason::BodyMismatch, "chunk.data")
+        },
+        AttachmentError::OutOfOrder(_) => Refusal {
+            next_step: "go on with that one".into(),
+            ..Refusal::of(Reason::OutOfOrder, "chunk.index")
+        },
         AttachmentError::Absent => Refusal::of(Reason::UnknownReference, "commitment"),
         AttachmentError::TooMuch { .. } => {
             let next_step = "send the messages that name what is here already, or wait until it is removed";

@@ -2,7 +2,7 @@
 //!
 //! It is read and checked here, and scaled to a subset of countries. It draws nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -277,6 +277,13 @@ impl Scenario {
         Ok(self)
     }
 
+    /// What was recorded, where these are the countries that it was recorded of. Beside a smaller network, or a larger
+    /// one, the figures would only mislead: there they are left out.
+    pub fn recorded_of<'a>(&self, countries: impl IntoIterator<Item = &'a CountryCode>) -> &[Recorded] {
+        let countries: BTreeSet<&CountryCode> = countries.into_iter().collect();
+        if self.workload.countries.keys().eq(countries) { &self.recorded } else { &[] }
+    }
+
     fn check(&self) -> Result<(), ScenarioError> {
         let workload = &self.workload;
         let wrong = |what: &str| Err(ScenarioError::Contradiction(what.to_owned()));
@@ -351,6 +358,19 @@ mod tests {
 
     fn codes(text: &str) -> Vec<CountryCode> {
         text.split(',').map(|code| code.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_was_recorded_stands_beside_its_own_countries_alone() {
+        let scenario = Scenario::named("infra-red-2010").unwrap();
+        let mut countries: Vec<CountryCode> = scenario.workload.countries.keys().rev().copied().collect();
+        assert_eq!(scenario.recorded_of(&countries), scenario.recorded);
+        assert!(!scenario.recorded.is_empty());
+        let first = countries.pop().unwrap();
+        assert_eq!(scenario.recorded_of(&countries), []);
+        countries.extend([first, "IS".parse().unwrap()]);
+        assert!(!scenario.workload.countries.contains_key(&countries[countries.len() - 1]));
+        assert_eq!(scenario.recorded_of(&countries), []);
     }
 
     #[test]

@@ -42,20 +42,22 @@ pub(crate) async fn write_contexts(world: &World, plan: &Plan) -> Result<PathBuf
     Ok(home)
 }
 
-/// What to try next.
-pub(crate) fn invitation(home: &Path, plan: &Plan) -> String {
+/// What to try next. `scenario` is the file that was played, where it is not the one that comes with the program.
+pub(crate) fn invitation(home: &Path, plan: &Plan, scenario: Option<&Path>) -> String {
     let mut codes = plan.policies.keys();
     let (first, second) = (first_country(plan), codes.find(|code| Some(**code) != first_country(plan)));
     let code = |code: Option<CountryCode>| code.map(|code| code.to_string()).unwrap_or_default();
     let (first, second) = (code(first), code(second.copied()));
     let program = std::env::args().next().unwrap_or_else(|| "i247".into());
     let home = home.display();
+    let operation = &plan.script.operation;
+    let scenario = scenario.map(|file| format!(" --scenario {}", file.display())).unwrap_or_default();
     format!(
         "\nThe network stays until Ctrl-C. Try, in another terminal:\n\
          \n  export I247_HOME={home}\
          \n  {program} inbox --as {first}\
          \n  {program} ask {second} --as {first} --about \"a stolen car\" --name \"PARDEL, Tessa\" --born 1970-01-01\
-         \n  {program} operation report infra-red-2010 --context operator"
+         \n  {program} operation report {operation}{scenario} --context operator"
     )
 }
 

@@ -7,7 +7,7 @@ mod keep;
 mod show;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -88,7 +88,7 @@ pub(crate) async fn demo(args: DemoArgs, json: bool) -> Result<ExitCode, Fail> {
         Some(Ok((played, table))) => {
             finish(&args, &plan, &played, &table, json)?;
             if args.keep {
-                stay(&world, &plan, &mut stop).await?;
+                stay(&world, &plan, args.scenario.as_deref(), &mut stop).await?;
             }
             Ok(if table.falls_short() { ExitCode::from(1) } else { ExitCode::SUCCESS })
         }
@@ -153,7 +153,7 @@ fn finish(args: &DemoArgs, plan: &Plan, played: &Played, table: &Table, json: bo
         out::talk(&format!("Given up: {given_up}"));
     }
     out::talk(&show::simulated(plan, args.processes));
-    if !args.countries.is_empty() {
+    if !args.countries.is_empty() && table.rows.iter().all(|row| row.recorded.is_none()) {
         out::talk("The recorded figures are of the whole operation and are left out here.");
     }
     Ok(())
@@ -163,10 +163,11 @@ fn finish(args: &DemoArgs, plan: &Plan, played: &Played, table: &Table, json: bo
 async fn stay(
     world: &World,
     plan: &Plan,
+    scenario: Option<&Path>,
     stop: impl Future<Output = io::Result<&'static str>>,
 ) -> Result<(), Fail> {
     let home = keep::write_contexts(world, plan).await?;
-    out::talk(&keep::invitation(&home, plan));
+    out::talk(&keep::invitation(&home, plan, scenario));
     stop.await
         .map_err(|error| Fail::because("signals cannot be waited for", &error, "run it without --keep"))?;
     out::talk(&format!("The data stays in {}.", world.dir().display()));
@@ -175,23 +176,25 @@ async fn stay(
 
 fn scenario(args: &DemoArgs) -> Result<Scenario, Fail> {
     let scenario = match &args.scenario {
-        None => Scenario::named(OPERATION),
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                Fail::because(path.display().to_string(), &error, "name a scenario file that can be read")
-            })?;
-            Scenario::parse(&text)
-        }
+        None => Scenario::named(OPERATION).map_err(|error| of_scenario(&error))?,
+        Some(path) => scenario_of(path)?,
     };
-    let scenario = scenario.map_err(|error| of_scenario(&error))?;
     if args.countries.is_empty() {
         return Ok(scenario);
     }
+    let recorded = scenario.recorded_of(&args.countries).to_vec();
     let mut scenario =
         scenario.with_countries(args.countries.iter().copied()).map_err(|error| of_scenario(&error))?;
-    // They are of 29 countries; beside a smaller network they would only mislead.
-    scenario.recorded.clear();
+    scenario.recorded = recorded;
     Ok(scenario)
+}
+
+/// Reads a scenario file.
+pub(crate) fn scenario_of(path: &Path) -> Result<Scenario, Fail> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Fail::because(path.display().to_string(), &error, "name a scenario file that can be read")
+    })?;
+    Scenario::parse(&text).map_err(|error| of_scenario(&error))
 }
 
 fn of_scenario(error: &i247_scenario::ScenarioError) -> Fail {
