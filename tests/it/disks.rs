@@ -1,8 +1,9 @@
-//! Disks that are full.
+//! Disks that are full, and disks that rot.
 
 use std::sync::Arc;
 
 use i247_ledger::faults::BreakableDisk;
+use i247_model::Reason;
 use i247_testkit::{World, WorldError, pb};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -53,10 +54,45 @@ async fn a_bureau_without_room_takes_nothing_and_delays_nobody() -> Result<(), W
             Err(error) => Err(error),
         })
         .await?;
-    assert_eq!(refused.refusal().unwrap().reason, i247_model::Reason::ReadOnly);
+    assert_eq!(refused.refusal().unwrap().reason, Reason::ReadOnly);
     world.not_serving("BR").await?;
     disk.set_capacity(None);
     world.bureau("BR").receives_all(&flood).await?;
     world.serving("BR").await?;
     world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_body_is_named_and_hides_no_other_message() -> Result<(), WorldError> {
+    let disk = BreakableDisk::new(9);
+    let world = World::of(["FR", "BR"]).bureau_disk("BR", Arc::new(disk.clone())).start().await?;
+    let spoilt = world.bureau("FR").tell(&["BR"], "this one rots").await?;
+    let whole = world.bureau("FR").tell(&["BR"], "this one stays").await?;
+    world.bureau("BR").receives(&whole.id).await?;
+    assert!(flip_where(&disk, b"this one rots"), "the body does not lie on the disk");
+
+    let desk = world.bureau("BR").desk().await?;
+    let refused = desk.show(&spoilt.id.to_string()).await.unwrap_err();
+    let refusal = refused.refusal().unwrap();
+    assert_eq!(
+        (refusal.reason, refusal.fields.as_slice()),
+        (Reason::ReadOnly, ["body".to_owned()].as_slice())
+    );
+    assert!(refusal.next_step.contains("`i247 ledger check`"), "{}", refusal.next_step);
+    assert!(desk.show(&whole.id.to_string()).await?.body.is_some());
+    assert_eq!(world.bureau("BR").inbox_ids().await?, [spoilt.id.to_string(), whole.id.to_string()]);
+    world.stop_all().await
+}
+
+/// Flips a bit of every place that holds these bytes.
+fn flip_where(disk: &BreakableDisk, wanted: &[u8]) -> bool {
+    let mut flipped = false;
+    for path in disk.paths() {
+        let bytes = disk.contents(&path).unwrap_or_default();
+        let found = bytes.windows(wanted.len()).enumerate().filter(|(_, window)| *window == wanted);
+        for (offset, _) in found {
+            flipped |= disk.flip(&path, offset as u64, 0);
+        }
+    }
+    flipped
 }

@@ -196,12 +196,12 @@ impl Desk {
     }
 
     async fn inbox_item(&self, received: &Received) -> Result<pb::InboxItem, Status> {
-        let body = self.body_at(received.at_entry).await?;
+        let subject = self.subject_at(received.at_entry).await?;
         Ok(pb::InboxItem {
             id: received.id.to_string(),
             kind: pb::Kind::from(received.kind).into(),
             sender: received.id.sender.to_string(),
-            subject: body.map(|body| body.subject).unwrap_or_default(),
+            subject,
             received_at_ms: received.received_at.as_millis(),
             lane: pb::Lane::from(received.lane).into(),
             opened: received.opened,
@@ -214,7 +214,7 @@ impl Desk {
     }
 
     async fn outbox_item(&self, sent: &Sent) -> Result<pb::OutboxItem, Status> {
-        let body = self.body_at(sent.accepted_at_entry).await?;
+        let subject = self.subject_at(sent.accepted_at_entry).await?;
         let told = match &sent.state {
             SentState::Waiting => told(pb::OutboxState::Waiting),
             SentState::Accepted(Acceptance { come, gone, .. }) => pb::OutboxItem {
@@ -229,7 +229,7 @@ impl Desk {
         Ok(pb::OutboxItem {
             id: sent.id.to_string(),
             kind: pb::Kind::from(sent.kind).into(),
-            subject: body.map(|body| body.subject).unwrap_or_default(),
+            subject,
             sent_at_ms: sent.accepted_at.as_millis(),
             lane: pb::Lane::from(sent.id.lane).into(),
             refers_to: sent.refers_to.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -251,16 +251,23 @@ impl Desk {
     }
 
     /// The body beside an entry; none when it was erased.
-    pub(crate) async fn body_at(&self, position: u64) -> Result<Option<pb::Body>, Status> {
+    ///
+    /// # Errors
+    /// When it is damaged, or the journal cannot be read: a message without its body is not what was received.
+    async fn body_at(&self, position: u64) -> Result<Option<pb::Body>, Status> {
         let (_, body) = self.journal.read(position).await.map_err(|error| unreadable(&error))?;
-        Ok(match body {
-            Body::Present(bytes) => clear_body(bytes),
-            Body::Damaged => {
-                tracing::error!(position, "a body in the journal is damaged; it is not served");
-                None
-            }
-            Body::None | Body::Erased => None,
-        })
+        match body {
+            Body::Present(bytes) => Ok(clear_body(bytes)),
+            Body::None | Body::Erased => Ok(None),
+            Body::Damaged => Err(damaged(position)),
+        }
+    }
+
+    /// The subject, which stands in the body; empty without one, so that one damaged body hides no others.
+    async fn subject_at(&self, position: u64) -> Result<String, Status> {
+        let (_, body) = self.journal.read(position).await.map_err(|error| unreadable(&error))?;
+        let Body::Present(bytes) = body else { return Ok(String::new()) };
+        Ok(clear_body(bytes).map(|body| body.subject).unwrap_or_default())
     }
 }
 
@@ -353,6 +360,15 @@ fn after(id: &str, place: impl Fn(&MessageId) -> Option<usize>) -> Result<Option
 
 fn refused(refusal: Refusal) -> Status {
     i247_wire::status(&refusal)
+}
+
+fn damaged(position: u64) -> Status {
+    tracing::error!(position, "a body in the journal is damaged; it is not served");
+    let mut refusal = Refusal::of(Reason::ReadOnly, "body");
+    refusal.next_step = format!(
+        "its body is damaged on the bureau's disk: `i247 ledger check` names entry {position} of the journal"
+    );
+    refused(refusal)
 }
 
 fn unreadable(error: &i247_ledger::ReadError) -> Status {

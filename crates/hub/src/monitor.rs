@@ -7,7 +7,6 @@ use i247_model::{CountryCode, Kind, MessageId, Party, Reason, RecipientState, Re
 use i247_router::Standing;
 use i247_wire::pb::monitor_service_server::MonitorService;
 use i247_wire::{pb, status};
-use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use crate::core::Core;
@@ -81,7 +80,8 @@ impl MonitorService for Monitor {
         };
         let item = &found.item;
         let decided = if item.refused.is_some() { "refused" } else { "accepted" };
-        let mut events = Vec::from_iter(self.signed(&id, &found).await);
+        let signed = self.signed(&id, &found).await.map_err(|refusal| status(&refusal))?;
+        let mut events = Vec::from_iter(signed);
         events.push(pb::TraceEvent {
             at_ms: item.at.as_millis(),
             position: item.place.position,
@@ -107,18 +107,23 @@ impl MonitorService for Monitor {
 
 impl Monitor {
     /// When its sender signed the message, by the sender's clock: it stands in the header, which only the log holds.
-    /// What the hub made itself was signed when it was decided; a header that cannot be read tells nothing.
-    async fn signed(&self, id: &MessageId, found: &Found) -> Option<pb::TraceEvent> {
+    /// None for what the hub made itself: that was signed when it was decided.
+    ///
+    /// # Errors
+    /// `READ_ONLY` when its entry cannot be read.
+    async fn signed(&self, id: &MessageId, found: &Found) -> Result<Option<pb::TraceEvent>, Refusal> {
         let core = &self.0;
-        found.item.header_hash?;
-        let stored = core.recent.find(&*core.ledger, found.item.place).await.ok()?;
-        let header = pb::Header::decode(stored.envelope.header).ok()?;
-        Some(pb::TraceEvent {
-            at_ms: header.signed_at_ms,
+        if found.item.header_hash.is_none() {
+            return Ok(None);
+        }
+        let stored = core.recent.find(&*core.ledger, found.item.place).await?;
+        let header = i247_wire::decode_header(&stored.envelope.header)?;
+        Ok(Some(pb::TraceEvent {
+            at_ms: header.signed_at.as_millis(),
             position: 0,
             party: id.sender.to_string(),
             event: "signed".into(),
-        })
+        }))
     }
 }
 
