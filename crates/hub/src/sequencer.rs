@@ -144,9 +144,7 @@ impl Sequencer {
                 continue;
             }
             // What was held came first: a sender takes the answer to a message as proof of the receipts before it.
-            let mut in_order = self.held.take();
-            in_order.append(&mut gathered);
-            gathered = in_order;
+            gathered.splice(0..0, self.held.take());
             let due = self.ahead.next_deadline().is_some_and(|deadline| deadline <= now);
             if gathered.is_empty() && !due {
                 if stop.is_cancelled() && self.work.is_empty() {
