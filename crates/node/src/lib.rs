@@ -10,6 +10,7 @@
 
 mod authorise;
 mod calls;
+mod causes;
 mod channel;
 mod clock;
 pub mod config;
@@ -30,6 +31,7 @@ mod telemetry;
 pub mod trace;
 
 pub use authorise::{DescriptorError, Role, Rule, Rules, Shape};
+pub use causes::with_causes;
 pub use channel::{ChannelLimits, ConnectError, connect};
 pub use clock::{Clock, SystemClock, TlsClock, sleep, sleep_on, sleep_until};
 pub use dice::{Dice, SeededDice, SystemDice};

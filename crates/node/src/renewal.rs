@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use i247_ledger::Blocking;
+use i247_ledger::{Blocking, outcome};
 use i247_trust::{Credentials, CredentialsError, Presented, Use, introduce, verify_chain};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::causes::with_causes;
 use crate::clock::{Clock, sleep_on};
 use crate::seams::Seams;
 
@@ -65,7 +66,7 @@ impl Renewal {
     async fn look(&mut self) -> bool {
         let mut found = match self.load().await {
             Ok(found) => found,
-            Err(error) => return self.leave(said(&error)),
+            Err(error) => return self.leave(with_causes(&error)),
         };
         let taken = Arc::clone(&self.taken.borrow());
         let other_tls = found.tls_chain != taken.tls_chain;
@@ -78,7 +79,7 @@ impl Renewal {
             return self.leave(wrong);
         }
         if other_tls && let Err(error) = self.presented.renew(&found) {
-            return self.leave(said(&error));
+            return self.leave(with_causes(&error));
         }
         let other_key = found.signing_key.key_id() != taken.signing_key.key_id();
         tracing::info!(
@@ -98,8 +99,8 @@ impl Renewal {
             return Err(format!("they are those of {}", found.identity));
         }
         let now = self.clock.now();
-        verify_chain(&found.tls_chain, &taken.root, now, Use::Tls).map_err(|error| said(&error))?;
-        introduce(&found.signing_chain, &taken.root, now).map_err(|error| said(&error))?;
+        verify_chain(&found.tls_chain, &taken.root, now, Use::Tls).map_err(|error| with_causes(&error))?;
+        introduce(&found.signing_chain, &taken.root, now).map_err(|error| with_causes(&error))?;
         Ok(())
     }
 
@@ -113,25 +114,12 @@ impl Renewal {
     }
 
     async fn load(&self) -> Result<Credentials, CredentialsError> {
-        let (done, loaded) = oneshot::channel();
         let dir = self.dir.clone();
-        // Whoever asked may be gone by then.
-        self.blocking.run(Box::new(move || drop(done.send(Credentials::load(&dir)))));
         // A job that is given up belongs to a process that ends.
-        loaded.await.unwrap_or(Err(CredentialsError::Content("the directory")))
+        outcome(&*self.blocking, move || Credentials::load(&dir))
+            .await
+            .unwrap_or(Err(CredentialsError::Content("the directory")))
     }
-}
-
-/// An error with its causes, on one line.
-fn said(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

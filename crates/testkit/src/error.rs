@@ -52,13 +52,7 @@ pub enum WorldError {
 
 impl WorldError {
     pub(crate) fn node(name: &str, error: &dyn std::error::Error) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        Self::Node { name: name.into(), text }
+        Self::Node { name: name.into(), text: i247_node::with_causes(error) }
     }
 
     pub(crate) fn file(path: &Path, source: io::Error) -> Self {

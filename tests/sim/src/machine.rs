@@ -13,6 +13,7 @@ use i247_hub::Hub;
 use i247_ledger::faults::{BreakableDisk, Dice};
 use i247_model::{CountryCode, Name};
 use i247_node::config::{Period, Size};
+use i247_node::with_causes;
 use i247_trust::Credentials;
 use tokio_util::sync::CancellationToken;
 
@@ -137,13 +138,13 @@ impl Machine {
         let built = Hub::build(config, credentials, self.seams()).await;
         let hub = match built {
             Ok(hub) => hub,
-            Err(error) => return format!("not started: {}", chain(&error)),
+            Err(error) => return format!("not started: {}", with_causes(&error)),
         };
         self.serves.set(true);
         let stop = self.stop.borrow().clone();
         match hub.serve(stop).await {
             Ok(()) => "stopped".into(),
-            Err(error) => chain(&error),
+            Err(error) => with_causes(&error),
         }
     }
 
@@ -165,13 +166,13 @@ impl Machine {
         let built = Bureau::build(config, credentials, self.seams()).await;
         let bureau = match built {
             Ok(bureau) => bureau,
-            Err(error) => return format!("not started: {}", chain(&error)),
+            Err(error) => return format!("not started: {}", with_causes(&error)),
         };
         self.serves.set(true);
         let stop = self.stop.borrow().clone();
         match bureau.serve(stop).await {
             Ok(()) => "stopped".into(),
-            Err(error) => chain(&error),
+            Err(error) => with_causes(&error),
         }
     }
 }
@@ -179,16 +180,4 @@ impl Machine {
 /// The site of the hub.
 pub(crate) fn site() -> Name {
     "lyon".parse().expect("a name in the program text")
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
