@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use i247_ledger::Blocking;
 use i247_ledger::attachments::{self as files, AttachmentError, Layout};
 use i247_ledger::disk::{Disk, is_full, read_whole, replace_whole};
+use i247_ledger::{Blocking, outcome};
 use i247_model::{Hash, Reason, Refusal};
 use i247_trust::sha256;
 use i247_wire::pb;
 use prost::Message as _;
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit, oneshot};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 /// Largest attachment, in bytes.
 pub const MAX_ATTACHMENT_BYTES: usize = files::MAX_ATTACHMENT_BYTES as usize;
@@ -269,10 +269,7 @@ impl Attachments {
         &self,
         job: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> Result<T, AttachmentError> {
-        let (done, result) = oneshot::channel();
-        // Whoever asked may be gone by then.
-        self.blocking.run(Box::new(move || drop(done.send(job()))));
-        let result = result.await.map_err(|_| AttachmentError::Cancelled)?;
+        let result = outcome(&*self.blocking, job).await.ok_or(AttachmentError::Cancelled)?;
         result.map_err(|source| match is_full(&source) {
             true => AttachmentError::Full,
             false => AttachmentError::Io { dir: self.notes.clone(), source },

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use i247_ledger::disk::Disk;
 use i247_ledger::snapshot::{Snapshot, SnapshotError, Snapshots};
-use i247_ledger::{Blocking, Ledger, Position, ReadError};
+use i247_ledger::{Blocking, Ledger, Position, ReadError, outcome};
 use i247_model::{CountryCode, Hash, Sender};
 use i247_trust::sha256;
 use i247_wire::pb;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::journal::{Journal, OpenError};
@@ -65,6 +65,11 @@ impl Keeper {
         Self { country, files: Snapshots::new(disk, dir, Arc::clone(&blocking)), blocking }
     }
 
+    /// Removes all of them, and returns how many there were. It blocks.
+    pub(crate) fn clear(&self) -> std::io::Result<u64> {
+        self.files.clear()
+    }
+
     /// The newest snapshot up to this position that can be read and is of this country.
     pub(crate) async fn newest(&self, mut limit: Position) -> Option<Candidate> {
         loop {
@@ -79,7 +84,8 @@ impl Keeper {
             };
             let (position, version, sender) = (found.position, found.version, Sender::Bureau(self.country));
             let decode = move || postcard::from_bytes::<Stored>(&found.state).ok();
-            let stored = if version == VERSION { self.run(decode).await.flatten() } else { None };
+            let stored =
+                if version == VERSION { outcome(&*self.blocking, decode).await.flatten() } else { None };
             let ours = stored.filter(|stored| {
                 stored.views.position == position.0 && *stored.views.outbox.sender() == sender
             });
@@ -124,7 +130,7 @@ impl Keeper {
         position: u64,
         encode: impl FnOnce() -> Result<Vec<u8>, postcard::Error> + Send + 'static,
     ) -> Result<(), StoreError> {
-        let encoded = self.run(encode).await.ok_or(SnapshotError::Cancelled)??;
+        let encoded = outcome(&*self.blocking, encode).await.ok_or(SnapshotError::Cancelled)??;
         let snapshot = Snapshot { position: Position(position), version: VERSION, state: encoded.into() };
         Ok(self.files.store(snapshot).await?)
     }
@@ -167,13 +173,6 @@ impl Keeper {
         }
         replay(ledger, &mut views).await?;
         self.store_views(views, ledger).await
-    }
-
-    /// Work that takes a while, where it holds up nobody. None when the runtime shuts down.
-    async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let (told, result) = oneshot::channel();
-        self.blocking.run(Box::new(move || drop(told.send(job()))));
-        result.await.ok()
     }
 }
 

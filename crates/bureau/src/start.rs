@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use i247_ledger::disk::Disk;
-use i247_ledger::{Blocking, CloseError, OpenError as FilesError, Opened, Options, Position, Segments};
+use i247_ledger::{
+    Blocking, CloseError, OpenError as FilesError, Opened, Options, Position, Segments, outcome,
+};
 use i247_model::{CountryCode, Hash};
-use tokio::sync::oneshot;
 
 use crate::journal::OpenError;
 use crate::snapshots::{Keeper, StoreError, before, replay};
@@ -76,9 +77,8 @@ impl Place {
     async fn open(&self, trusted_to: Position) -> Result<(Segments, Opened), OpenError> {
         let (disk, dir) = (Arc::clone(&self.disk), self.dir.clone());
         let options = Options { trusted_to, ..self.options.clone() };
-        let (done, opened) = oneshot::channel();
-        self.options.blocking.run(Box::new(move || drop(done.send(Segments::open(disk, dir, options)))));
-        Ok(opened.await.map_err(|_| OpenError::Cancelled)??)
+        let opened = outcome(&*self.options.blocking, move || Segments::open(disk, dir, options)).await;
+        Ok(opened.ok_or(OpenError::Cancelled)??)
     }
 
     fn keeper(&self) -> Keeper {
@@ -139,7 +139,8 @@ pub async fn rebuild(
     let place = Place { country, disk, dir: dir.to_owned(), options };
     // Opened first, for its lock.
     let (segments, _) = place.open(Position::START).await?;
-    let snapshots_removed = remove_snapshots(&*place.disk, dir)?;
+    let removed = place.keeper().clear();
+    let snapshots_removed = removed.map_err(|source| RebuildError::File { path: dir.to_owned(), source })?;
     let mut views = Views::new(country);
     let entries = replay(&segments, &mut views).await?;
     let digest = views.digest();
@@ -147,17 +148,4 @@ pub async fn rebuild(
     stored.map_err(|error: StoreError| RebuildError::Store(Box::new(error)))?;
     segments.close().await?;
     Ok(Rebuilt { digest, entries, snapshots_removed })
-}
-
-fn remove_snapshots(disk: &dyn Disk, dir: &Path) -> Result<u64, RebuildError> {
-    let failed = |source| RebuildError::File { path: dir.to_owned(), source };
-    let mut removed = 0;
-    for name in disk.list(dir).map_err(failed)? {
-        if name.starts_with("snapshot-") {
-            disk.remove(&dir.join(&name)).map_err(failed)?;
-            removed += 1;
-        }
-    }
-    disk.sync_dir(dir).map_err(failed)?;
-    Ok(removed)
 }

@@ -8,15 +8,15 @@
 mod tests;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use i247_ledger::disk::Disk;
 use i247_ledger::runs::{self, Run, RunError, RunStore};
 use i247_ledger::snapshot::{Snapshot, SnapshotError, Snapshots};
-use i247_ledger::{Blocking, Position};
-use tokio::sync::{Notify, oneshot};
+use i247_ledger::{Blocking, Position, outcome};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -42,10 +42,9 @@ impl Limits {
 /// The snapshots and runs of a hub.
 #[derive(Debug)]
 pub(crate) struct Archive {
-    disk: Arc<dyn Disk>,
-    /// Of the log and the snapshots; the runs lie below it.
-    dir: PathBuf,
+    /// Beside the log.
     snapshots: Snapshots,
+    /// In a directory below it.
     runs: RunStore,
     limits: Limits,
     kept: Mutex<Stored>,
@@ -94,9 +93,7 @@ impl Archive {
     pub(crate) fn new(disk: Arc<dyn Disk>, dir: &Path, blocking: Arc<dyn Blocking>, limits: Limits) -> Self {
         Self {
             snapshots: Snapshots::new(disk.clone(), dir, blocking),
-            runs: RunStore::new(disk.clone(), dir.join(runs::DIR)),
-            disk,
-            dir: dir.to_owned(),
+            runs: RunStore::new(disk, dir.join(runs::DIR)),
             limits,
             kept: Mutex::default(),
             bell: Notify::new(),
@@ -132,14 +129,7 @@ impl Archive {
     /// # Errors
     /// When the disk refuses.
     pub(crate) fn throw_away(&self) -> io::Result<u64> {
-        let mut removed = 0;
-        for name in self.disk.list(&self.dir)? {
-            if name.starts_with("snapshot-") {
-                self.disk.remove(&self.dir.join(&name))?;
-                removed += 1;
-            }
-        }
-        self.disk.sync_dir(&self.dir)?;
+        let removed = self.snapshots.clear()?;
         self.runs.clear().map_err(|error| match error {
             RunError::Io { source, .. } => source,
             error => io::Error::other(error),
@@ -197,12 +187,8 @@ impl Archive {
     /// [`StoreError`]; what was not stored is stored by the next.
     pub(crate) async fn store(self: &Arc<Self>, core: &Core) -> Result<(), StoreError> {
         let (archive, views) = (self.clone(), core.views.clone());
-        let (done, written) = oneshot::channel();
-        core.blocking.run(Box::new(move || {
-            // Whoever asked may be gone by then.
-            drop(done.send(archive.write_shared(&views)));
-        }));
-        if let Some(snapshot) = written.await.unwrap_or(Err(HistoryError::GivenUp.into()))? {
+        let written = outcome(&*core.blocking, move || archive.write_shared(&views)).await;
+        if let Some(snapshot) = written.unwrap_or(Err(HistoryError::GivenUp.into()))? {
             self.store_snapshot(snapshot).await?;
             self.bell.notify_one();
         }
@@ -312,11 +298,8 @@ pub(crate) async fn keep_merged(core: Arc<Core>, archive: Arc<Archive>, stop: Ca
         }
         while let Some(due) = due(&core, &archive) {
             let (archive_too, views, asked) = (archive.clone(), core.views.clone(), stop.clone());
-            let (done, merged) = oneshot::channel();
-            core.blocking.run(Box::new(move || {
-                drop(done.send(merge(&archive_too, &views, &due, || !asked.is_cancelled())));
-            }));
-            match merged.await.unwrap_or(Err(HistoryError::GivenUp)) {
+            let merging = move || merge(&archive_too, &views, &due, || !asked.is_cancelled());
+            match outcome(&*core.blocking, merging).await.unwrap_or(Err(HistoryError::GivenUp)) {
                 Ok(true) => {}
                 Ok(false) | Err(HistoryError::GivenUp) => return,
                 Err(error) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use i247_ledger::attachments::Attachments;
-use i247_ledger::{Blocking, Ledger};
+use i247_ledger::{Blocking, Ledger, outcome};
 use i247_model::{Header, Identity, Lifted, Party, Reason, Refusal, Timestamp};
 use i247_node::{Clock, Stage};
 use i247_router::Standing;
@@ -111,14 +111,10 @@ impl Core {
         let now = self.clock.now();
         let views = self.views.clone();
         let count = envelopes.len();
-        let (done, opened) = oneshot::channel();
-        self.blocking.run(Box::new(move || {
-            // Whoever asked may be gone by then.
-            drop(done.send(open_all(&views, &envelopes, now)));
-        }));
+        let opened = outcome(&*self.blocking, move || open_all(&views, &envelopes, now)).await;
         // Given up by a runtime that shuts down, or a fault of ours: every sender hears of it all the same.
-        let not_done = |_| (0..count).map(|_| Err(Refusal::of(Reason::Busy, "envelope"))).collect();
-        let opened: Vec<Result<Checked, Refusal>> = opened.await.unwrap_or_else(not_done);
+        let not_done = || (0..count).map(|_| Err(Refusal::of(Reason::Busy, "envelope"))).collect();
+        let opened: Vec<Result<Checked, Refusal>> = opened.unwrap_or_else(not_done);
         // Looking for attachments waits for the disk, and nobody else's signatures should.
         drop(turn);
         let mut checked = Vec::with_capacity(opened.len());

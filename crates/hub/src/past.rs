@@ -5,10 +5,10 @@
 
 use std::sync::{PoisonError, RwLock};
 
+use i247_ledger::outcome;
 use i247_model::{MessageId, Reason, Refusal};
 use i247_router::Message;
 use i247_wire::pb;
-use tokio::sync::oneshot;
 
 use crate::core::Core;
 use crate::history::{HistoryError, Item, Operation, ids_in, item_in, marks_in, operation_in};
@@ -104,12 +104,8 @@ pub(crate) async fn ask<T: Send + 'static>(
     question: impl FnOnce(&RwLock<Views>) -> Result<T, HistoryError> + Send + 'static,
 ) -> Result<T, Refusal> {
     let views = core.views.clone();
-    let (done, answer) = oneshot::channel();
-    core.blocking.run(Box::new(move || {
-        // Whoever asked may be gone by then.
-        drop(done.send(question(&views)));
-    }));
-    answer.await.unwrap_or(Err(HistoryError::GivenUp)).map_err(|error| unavailable(&error))
+    let answer = outcome(&*core.blocking, move || question(&views)).await;
+    answer.unwrap_or(Err(HistoryError::GivenUp)).map_err(|error| unavailable(&error))
 }
 
 /// The closed form of a message, if it is not open.

@@ -21,11 +21,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
 use self::unnamed::Unnamed;
-use crate::Blocking;
 use crate::disk::{Disk, DiskFile, is_full, read_up_to, write_all_at};
+use crate::{Blocking, outcome};
 
 /// The largest attachment, in bytes: 25 MiB.
 pub const MAX_ATTACHMENT_BYTES: u64 = 25 * 1024 * 1024;
@@ -462,9 +461,7 @@ impl Attachments {
         job: impl FnOnce(&Attachments) -> Result<T, AttachmentError> + Send + 'static,
     ) -> Result<T, AttachmentError> {
         let store = self.clone();
-        let (told, result) = oneshot::channel();
-        self.blocking.run(Box::new(move || drop(told.send(job(&store)))));
-        result.await.unwrap_or(Err(AttachmentError::Cancelled))
+        outcome(&*self.blocking, move || job(&store)).await.unwrap_or(Err(AttachmentError::Cancelled))
     }
 }
 

@@ -37,7 +37,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-pub use blocking::{Blocking, Inline, OnThreads};
+pub use blocking::{Blocking, Inline, OnThreads, outcome};
 pub use check::{CheckError, Report, check};
 pub use damage::{Damage, DamageKind};
 pub use memory::Memory;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use crate::disk::{DirLock, Disk, DiskFile, read_up_to, write_all_at};
 use crate::format::{Kind, Stamp, segment_name};
@@ -15,7 +15,7 @@ use crate::scan::{Depth, Last, Scan, ScanError, scan};
 use crate::writer::{Active, WriteError, Writer, remove_leftover};
 use crate::{
     AppendError, Blocking, Body, Damage, Draft, EraseError, Ledger, OnThreads, Position, ReadError, Record,
-    Stopped, within_limits,
+    Stopped, outcome, within_limits,
 };
 
 /// How much is cleaned with one write, in bytes.
@@ -248,16 +248,14 @@ impl Segments {
     ) -> Option<T> {
         let mut writer = self.writer.clone().lock_owned().await;
         let shared = self.shared.clone();
-        let (told, result) = oneshot::channel();
-        self.shared.blocking.run(Box::new(move || {
+        let whole = move || {
             let done = job(&shared, &mut writer);
             drop(writer);
             // Whoever hears the result may drop the log and open it again at once.
             drop(shared);
-            // The caller may have gone: the log has moved on all the same.
-            drop(told.send(done));
-        }));
-        result.await.ok()
+            done
+        };
+        outcome(&*self.shared.blocking, whole).await
     }
 }
 
@@ -286,13 +284,9 @@ impl Ledger for Segments {
         let wanted =
             Wanted { from: from.max(Position(1)), to: self.end(), records: max_records, bytes: max_bytes };
         let shared = self.shared.clone();
-        let (told, result) = oneshot::channel();
-        self.shared.blocking.run(Box::new(move || {
-            let read = shared.read(wanted);
-            drop(shared);
-            drop(told.send(read));
-        }));
-        result.await.unwrap_or(Err(ReadError::Cancelled))
+        // The job owns its share of the log and lets go of it before the result is heard.
+        let read = outcome(&*self.shared.blocking, move || shared.read(wanted)).await;
+        read.unwrap_or(Err(ReadError::Cancelled))
     }
 
     async fn erase(&self, position: Position) -> Result<(), EraseError> {

@@ -10,16 +10,16 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
 use crate::disk::{Disk, read_whole, replace_whole};
-use crate::{Blocking, Damage, DamageKind, Position};
+use crate::{Blocking, Damage, DamageKind, Position, outcome};
 
 /// How many snapshots are kept: the newest, and one in case it turns out damaged.
 pub const KEPT: usize = 2;
 /// The longest snapshot, in bytes.
 pub const MAX_SNAPSHOT_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
+const PREFIX: &str = "snapshot-";
 const MAGIC: &[u8; 8] = b"i247snap";
 const FORMAT: u32 = 1;
 const HASH_AT: usize = 32;
@@ -104,14 +104,28 @@ impl Snapshots {
         self.run(move |snapshots| snapshots.load_now(end)).await
     }
 
+    /// Removes every snapshot and what was left of one half written, and returns how many files there were. It blocks.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn clear(&self) -> io::Result<u64> {
+        let mut removed = 0;
+        for name in self.disk.list(&self.dir)? {
+            if name.starts_with(PREFIX) {
+                self.disk.remove(&self.dir.join(&name))?;
+                removed += 1;
+            }
+        }
+        self.disk.sync_dir(&self.dir)?;
+        Ok(removed)
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Snapshots) -> Result<T, SnapshotError> + Send + 'static,
     ) -> Result<T, SnapshotError> {
         let snapshots = self.clone();
-        let (told, result) = oneshot::channel();
-        self.blocking.run(Box::new(move || drop(told.send(job(&snapshots)))));
-        result.await.unwrap_or(Err(SnapshotError::Cancelled))
+        outcome(&*self.blocking, move || job(&snapshots)).await.unwrap_or(Err(SnapshotError::Cancelled))
     }
 
     fn store_now(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
@@ -199,11 +213,11 @@ pub(crate) fn check(
 }
 
 fn snapshot_name(position: Position) -> String {
-    format!("snapshot-{:020}", position.0)
+    format!("{PREFIX}{:020}", position.0)
 }
 
 fn snapshot_position(name: &str) -> Option<Position> {
-    let position = Position(name.strip_prefix("snapshot-")?.parse().ok()?);
+    let position = Position(name.strip_prefix(PREFIX)?.parse().ok()?);
     (snapshot_name(position) == name).then_some(position)
 }
 

@@ -1,6 +1,7 @@
 //! What lies beside the log may be cut off, lost or damaged at any moment: the log makes it anew, and it is the same.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use i247_ledger::faults::{BreakableDisk, Dice};
 use i247_ledger::{Draft, Inline, Ledger, Options, Segments};
@@ -309,25 +310,6 @@ async fn a_hub_whose_disk_is_full_starts_all_the_same() {
     disk.set_capacity(Some(disk.used()));
     let started = start(&disk, SMALL, &root).await.unwrap();
     assert_eq!((started.views.position, started.views.history.runs().count()), (ENTRIES, 0));
-}
-
-/// How long the sequencer waits for a snapshot: `-- --ignored --nocapture the_sequencer_waits`.
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn the_sequencer_waits_while_what_is_open_is_encoded() {
-    let mut scribe = Scribe::written(17, 1);
-    (0..100_000).for_each(|_| scribe.send());
-    let disk = disk_with(17, &scribe).await;
-    let views = start(&disk, NONE, &root()).await.unwrap().views;
-    let began = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    let bytes = views.to_snapshot().unwrap().len();
-    let encoded = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    let at = |text: &str| text.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1_000_000;
-    println!(
-        "{} open: encoded in {} ms, {bytes} bytes",
-        views.state.open_messages().count(),
-        at(&encoded) - at(&began),
-    );
 }
 
 #[tokio::test]
