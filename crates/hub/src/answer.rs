@@ -114,6 +114,7 @@ impl Answers {
                     recipients: accepted.told.recipients,
                     gone: parties(&accepted.told.gone),
                     come: parties(&accepted.told.come),
+                    notice_id: String::new(),
                 };
                 Wire::Acceptance(sign(&self.key, payload::ACCEPTANCE, acceptance.encode_to_vec()))
             }

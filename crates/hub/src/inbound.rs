@@ -86,6 +86,7 @@ pub(crate) fn welcome(
         window: core.window,
         hub_time_ms: core.clock.now().as_millis(),
         program: concat!("i247 ", env!("CARGO_PKG_VERSION")).into(),
+        predecessors: Vec::new(),
     })
 }
 
@@ -135,7 +136,12 @@ impl Inbound {
                 Some(pb::connect_request::Frame::Envelope(envelope)) => envelopes.push(envelope),
                 Some(pb::connect_request::Frame::Receipts(signed)) => self.receipts(signed).await?,
                 Some(pb::connect_request::Frame::Credit(credit)) => self.link.grant(credit.deliveries),
-                Some(pb::connect_request::Frame::Hello(_)) | None => {
+                Some(
+                    pb::connect_request::Frame::Hello(_)
+                    | pb::connect_request::Frame::Resubmission(_)
+                    | pb::connect_request::Frame::HandedOver(_),
+                )
+                | None => {
                     return Err(Refusal::of(Reason::Malformed, "frame"));
                 }
             }

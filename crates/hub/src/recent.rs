@@ -196,7 +196,7 @@ mod tests {
         let submission = pb::Submission {
             header: "header".into(),
             signature: Some(pb::Signature::default()),
-            lifted: None,
+            ..pb::Submission::default()
         };
         let entry =
             pb::Entry { input: Some(pb::entry::Input::Submission(submission)), ..pb::Entry::default() };

@@ -315,6 +315,8 @@ impl Sequencer {
             header: attested.header_bytes().clone(),
             signature: attested.envelope().signature.clone(),
             lifted: Some((&lifted).into()),
+            earlier: None,
+            handed_over_by: String::new(),
         });
         let (header, envelope) = attested.into_parts();
         let takes_back = matches!(header.kind, Kind::Withdrawal | Kind::Cancellation);

@@ -25,10 +25,11 @@ mod profile;
 mod request;
 mod signed;
 mod tls;
+mod tree;
 
 pub use authority::{Authority, AuthorityError, Issued};
 pub use body::{CarriedBody, carry, open_carried};
-pub use burst::{MAX_BURST, header_hash, sign_headers};
+pub use burst::{header_hash, sign_headers};
 pub use certificate::{
     Certificate, CertificateError, Root, Signer, Use, introduce, introduce_past, verify_chain,
 };
@@ -39,5 +40,6 @@ pub use hash::sha256;
 pub use key::{KeyError, SigningKey, VerifyingKey};
 pub use profile::Validity;
 pub use request::{Request, TlsKey};
-pub use signed::{sign, verify};
+pub use signed::{sign, sign_together, verify, verify_together};
 pub use tls::{Admission, Peer, Presented, TlsError, client_config, peer_identity, server_config};
+pub use tree::MAX_BURST;
