@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::attachments::Attachments;
 use crate::config::Config;
 use crate::desk::{DESK_SERVICE, Desk, Parts, rules};
-use crate::directory::{DIRECTORY_SERVICE, Directory, OwnPeople, cut_changed};
+use crate::directory::{Changed, DIRECTORY_SERVICE, Directory, OwnPeople, cut_changed};
 use crate::journal::{self, Journal, OpenError, Writer};
 use crate::link::{Exchange, Link, MAX_FRAME_BYTES, State};
 use crate::national::National;
@@ -267,7 +267,7 @@ impl Bureau {
             };
             answering.spawn_vital("national system", national.run(answering.stop()));
         }
-        let live = Live::new();
+        let (live, changed) = (Live::new(), Changed::from_now(self.journal.clone()));
         let server = Server {
             tls: self.tls,
             admission: Arc::new(OwnPeople { me, journal: self.journal.clone() }),
@@ -279,7 +279,7 @@ impl Bureau {
             meter: self.telemetry.meter(),
         };
         listening.spawn_vital("desk", server.serve(self.listener, listening.stop()));
-        listening.spawn_vital("cutting off", cut_changed(self.journal.clone(), live, listening.stop()));
+        listening.spawn_vital("cutting off", cut_changed(changed, live, listening.stop()));
         listening.spawn(keep_health(health, self.journal.clone(), states, listening.stop()));
         tracing::info!(country = %me, "the bureau serves");
         tokio::select! {

@@ -186,8 +186,10 @@ impl Attachments {
         for (index, chunk) in (first..).zip(whole.chunks().skip(first as usize)) {
             upload = self.files.put(upload, index, chunk).await?;
         }
-        self.files.finish(upload).await?;
-        self.files.keep(*commitment.as_bytes()).await?;
+        // Not complete, or gone before it was kept: it must not be promised.
+        if !self.files.finish(upload).await? || !self.files.keep(*commitment.as_bytes()).await? {
+            return Err(AttachmentError::Absent);
+        }
         Ok(commitment)
     }
 
@@ -363,5 +365,17 @@ mod tests {
         assert_eq!(open().note(commitment).await.unwrap(), Some(note));
         assert_eq!(open().load(Hash([1; 32])).await.unwrap(), None);
         assert_eq!(open().note(Hash([1; 32])).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_whole_is_never_said_to_be_stored() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Arc::new(i247_ledger::disk::OsDisk);
+        let attachments =
+            Attachments::open(disk, Arc::new(i247_ledger::Inline), dir.path().to_owned()).unwrap();
+        let mut half = whole(2 * CHUNK_BYTES);
+        half.content.truncate(CHUNK_BYTES);
+        assert!(matches!(attachments.store(&half, None).await, Err(AttachmentError::Absent)));
+        assert_eq!(attachments.load(half.commitment()).await.unwrap(), None);
     }
 }

@@ -19,6 +19,7 @@ use crate::directory;
 use crate::journal::{Journal, JournalError};
 use crate::link::Link;
 use crate::policy::Measure;
+use crate::takeover;
 
 /// The full name of the service.
 pub const DESK_SERVICE: &str = "i247.v1.DeskService";
@@ -218,6 +219,7 @@ impl Desk {
             policy: self.measure.to_pb().into(),
             register_entries: self.register_entries,
             halted,
+            warning: takeover::warning(&views),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use i247_ledger::Body;
 use i247_ledger::attachments::AttachmentError;
+use i247_ledger::{Body, ReadError};
 use i247_model::{Hash, Identity, MessageId, Party, Reason, Refusal};
 use i247_wire::pb;
 use i247_wire::pb::journal_entry::Event;
@@ -201,7 +201,6 @@ impl Desk {
             id: received.id.to_string(),
             kind: pb::Kind::from(received.kind).into(),
             sender: received.id.sender.to_string(),
-            subject,
             received_at_ms: received.received_at.as_millis(),
             lane: pb::Lane::from(received.lane).into(),
             opened: received.opened,
@@ -210,6 +209,8 @@ impl Desk {
             operation: received.operation.clone(),
             reply_stage: received.reply_stage.map_or(0, |stage| pb::ReplyStage::from(stage).into()),
             reply_by_ms: received.reply_by.map_or(0, |by| by.as_millis()),
+            unreadable: subject.is_none(),
+            subject: subject.unwrap_or_default(),
         })
     }
 
@@ -229,7 +230,8 @@ impl Desk {
         Ok(pb::OutboxItem {
             id: sent.id.to_string(),
             kind: pb::Kind::from(sent.kind).into(),
-            subject,
+            unreadable: subject.is_none(),
+            subject: subject.unwrap_or_default(),
             sent_at_ms: sent.accepted_at.as_millis(),
             lane: pb::Lane::from(sent.id.lane).into(),
             refers_to: sent.refers_to.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -263,11 +265,30 @@ impl Desk {
         }
     }
 
-    /// The subject, which stands in the body; empty without one, so that one damaged body hides no others.
-    async fn subject_at(&self, position: u64) -> Result<String, Status> {
-        let (_, body) = self.journal.read(position).await.map_err(|error| unreadable(&error))?;
-        let Body::Present(bytes) = body else { return Ok(String::new()) };
-        Ok(clear_body(bytes).map(|body| body.subject).unwrap_or_default())
+    /// The subject, which stands in the body, and empty without one; none when it cannot be read, so that one damaged
+    /// message hides no others.
+    async fn subject_at(&self, position: u64) -> Result<Option<String>, Status> {
+        match self.journal.read(position).await {
+            Ok((_, Body::Present(bytes))) => {
+                Ok(Some(clear_body(bytes).map(|body| body.subject).unwrap_or_default()))
+            }
+            Ok((_, Body::None | Body::Erased)) => Ok(Some(String::new())),
+            Ok((_, Body::Damaged)) => {
+                tracing::error!(
+                    position,
+                    "a body in the journal is damaged; its message is listed without subject"
+                );
+                Ok(None)
+            }
+            Err(error @ ReadError::Cancelled) => Err(unreadable(&error)),
+            Err(error @ (ReadError::Damaged(_) | ReadError::Io { .. })) => {
+                tracing::error!(
+                    position, %error,
+                    "an entry of the journal cannot be read; its message is listed without subject"
+                );
+                Ok(None)
+            }
+        }
     }
 }
 
@@ -371,7 +392,7 @@ fn damaged(position: u64) -> Status {
     refused(refusal)
 }
 
-fn unreadable(error: &i247_ledger::ReadError) -> Status {
+fn unreadable(error: &ReadError) -> Status {
     tracing::error!(%error, "the journal cannot be read");
     let mut refusal = Refusal::of(Reason::Busy, "bureau");
     refusal.next_step = "the bureau's disk did not answer: try again, then ask the operator".into();

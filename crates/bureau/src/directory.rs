@@ -102,19 +102,34 @@ impl Admission for OwnPeople {
     }
 }
 
+/// Whose connections are to be ended: everybody whom a change was about that came after the first look.
+pub(crate) struct Changed {
+    journal: Journal,
+    seen: u64,
+}
+
+impl Changed {
+    /// Looks for the first time. It must be before anybody can connect: whoever connects behind it, and is changed
+    /// behind it, is cut.
+    pub(crate) fn from_now(journal: Journal) -> Self {
+        let seen = journal.views().people.position();
+        Self { journal, seen }
+    }
+
+    fn next(&mut self) -> Vec<Identity> {
+        let views = self.journal.views();
+        let changed = views.people.changed_after(self.seen);
+        self.seen = views.people.position();
+        changed
+    }
+}
+
 /// Ends the connections of everybody whom a change was about, as soon as it is durable; who may still come connects
 /// anew. The admission refuses the others already, since the views have the change.
-pub(crate) async fn cut_changed(journal: Journal, live: Live, stop: CancellationToken) {
-    let mut applied = journal.applied();
-    let mut seen = journal.views().people.position();
+pub(crate) async fn cut_changed(mut changed: Changed, live: Live, stop: CancellationToken) {
+    let mut applied = changed.journal.applied();
     loop {
-        let changed = {
-            let views = journal.views();
-            let changed = views.people.changed_after(seen);
-            seen = views.people.position();
-            changed
-        };
-        for identity in changed {
+        for identity in changed.next() {
             let connections = live.cut(&identity);
             tracing::info!(%identity, connections, "may come anew, if at all");
         }
@@ -123,5 +138,30 @@ pub(crate) async fn cut_changed(journal: Journal, live: Live, stop: Cancellation
             () = stop.cancelled() => return,
             changed = applied.changed() => if changed.is_err() { return },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use i247_ledger::Memory;
+
+    use super::*;
+    use crate::journal::tests::opened;
+    use crate::story::admitted;
+
+    #[tokio::test]
+    async fn a_change_between_the_first_look_and_the_first_cut_is_not_missed() {
+        let (journal, writer) = opened(&Arc::new(Memory::new())).await;
+        let stop = CancellationToken::new();
+        let writing = tokio::spawn(writer.run(stop.clone()));
+        let duty = "spiffe://i247.test/ncb/fr/officer/duty";
+        let mut changed = Changed::from_now(journal.clone());
+        journal.write(vec![admitted(duty).event.unwrap().into()]).await.unwrap();
+        assert_eq!(changed.next(), [duty.parse().unwrap()]);
+        assert!(changed.next().is_empty());
+        // What was there before anybody could connect is the admission's business.
+        assert!(Changed::from_now(journal).next().is_empty());
+        stop.cancel();
+        writing.await.unwrap();
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use i247_model::{Class, CountryCode, Identity, Kind, Lane, MessageId, Reason, Refusal, Sender, Timestamp};
+use i247_model::{Class, CountryCode, Hash, Kind, Lane, MessageId, Reason, Refusal, Sender, Timestamp};
 use i247_trust::Root;
 use i247_wire::pb;
 use i247_wire::pb::connect_response::Frame;
@@ -14,12 +14,13 @@ use i247_wire::pb::journal_entry::Event;
 use i247_wire::pb::submit_result::Result as Outcome;
 use prost::Message as _;
 
+use crate::acceptances;
 use crate::checks::{self, Signers};
 use crate::facts::facts;
 use crate::greeting::{Halt, hub_behind};
 use crate::inbox::Known;
 use crate::journal::Note;
-use crate::outbox::Acceptance;
+use crate::outbox::SentState;
 use crate::views::Views;
 
 /// Largest body and signature that are kept as evidence, in bytes; with the header they fit into one entry.
@@ -35,6 +36,8 @@ pub(crate) enum Broken {
     Farewell(Refusal),
     /// Connecting anew would not help.
     Halt(Halt),
+    /// The hub was recovered, and what that means is journaled: greet it anew.
+    TakenOver,
 }
 
 /// What has gathered since the last write.
@@ -51,6 +54,10 @@ pub(crate) struct Batch {
     pub(crate) answered: Vec<MessageId>,
     /// The hub wants these later.
     pub(crate) later: Vec<(MessageId, Option<Duration>, Reason)>,
+    /// The hub does not believe the acceptance of a predecessor that came with these.
+    pub(crate) disbelieved: Vec<MessageId>,
+    /// Acceptances whose signatures are checked when no more frames are there.
+    promised: Vec<(MessageId, pb::SubmitResult)>,
     statuses: BTreeMap<String, pb::MessageStatus>,
 }
 
@@ -139,59 +146,70 @@ impl Inbound {
     fn result(&self, result: pb::SubmitResult, views: &Views, batch: &mut Batch) -> Result<(), Broken> {
         let id: MessageId =
             i247_wire::parsed(&result.id, "result.id").map_err(|why| stream("result", &why))?;
-        match &result.result {
-            Some(Outcome::Acceptance(signed)) => {
-                self.check_acceptance(&id, signed, views).map_err(|why| stream("acceptance", &why))?;
+        let refusal = match &result.result {
+            Some(Outcome::Acceptance(_)) => {
+                batch.promised.push((id, result));
+                return Ok(());
             }
             Some(Outcome::Refusal(refusal)) => {
-                if views.outbox.get(&id).is_none_or(|sent| sent.sealed.is_none()) {
-                    return Err(Broken::Stream(format!("a refusal of {id}, which was never sent")));
-                }
-                let refusal = Refusal::try_from(refusal.clone()).map_err(|why| stream("refusal", &why))?;
-                match refusal.reason.class() {
-                    Class::NotNow if refusal.reason == Reason::Behind => {
-                        return Err(Broken::Halt(hub_behind(&refusal)));
-                    }
-                    Class::NotNow => {
-                        tracing::debug!(message_id = %id, reason = %refusal.reason, "not now");
-                        batch.later.push((id, refusal.retry_after, refusal.reason));
-                        return Ok(());
-                    }
-                    // No number was spent, so the lane cannot go on without this message.
-                    Class::NotAttributable => {
-                        return Err(Broken::Halt(Halt::Other(format!("the hub refuses {id}: {refusal}"))));
-                    }
-                    Class::No => {
-                        tracing::warn!(message_id = %id, reason = %refusal.reason, "refused");
-                    }
-                }
+                Refusal::try_from(refusal.clone()).map_err(|why| stream("refusal", &why))?
             }
             None => return Err(Broken::Stream("a result without a result".into())),
+        };
+        let sent = views.outbox.get(&id).filter(|sent| sent.sealed.is_some());
+        let sent = sent.ok_or_else(|| Broken::Stream(format!("a refusal of {id}, which was never sent")))?;
+        match refusal.reason.class() {
+            Class::NotNow if refusal.reason == Reason::Behind => {
+                return Err(Broken::Halt(hub_behind(&refusal)));
+            }
+            Class::NotNow => {
+                tracing::debug!(message_id = %id, reason = %refusal.reason, "not now");
+                batch.later.push((id, refusal.retry_after, refusal.reason));
+                return Ok(());
+            }
+            Class::NotAttributable if sent.lost_acceptance().is_some() && about_acceptance(&refusal) => {
+                tracing::warn!(message_id = %id, %refusal, "the hub does not believe its predecessor's acceptance");
+                batch.later.push((id.clone(), refusal.retry_after, refusal.reason));
+                batch.disbelieved.push(id);
+                return Ok(());
+            }
+            // No number was spent, so the lane cannot go on without this message.
+            Class::NotAttributable => {
+                return Err(Broken::Halt(Halt::Other(format!("the hub refuses {id}: {refusal}"))));
+            }
+            Class::No if matches!(sent.state, SentState::Accepted(_)) => {
+                tracing::warn!(
+                    message_id = %id, reason = %refusal.reason, fields = ?refusal.fields,
+                    "refused by the recovered hub; what it had accepted before stays accepted: tell the secretariat"
+                );
+            }
+            Class::No => tracing::warn!(message_id = %id, reason = %refusal.reason, "refused"),
         }
         batch.note(Event::Answered(pb::JournalAnswered { result: Some(result) }));
         batch.answered.push(id);
         Ok(())
     }
 
-    /// The hub's promise: signed by its service key, for the very header that was sent, in the log of this stream.
-    fn check_acceptance(&self, id: &MessageId, signed: &pb::Signed, views: &Views) -> Result<(), Refusal> {
-        let key_id = i247_wire::hash(&signed.key_id, "acceptance.key_id")?;
-        let signer = self.signers.find(&key_id);
-        let signer = signer.ok_or_else(|| Refusal::of(Reason::UnknownKey, "acceptance.key_id"))?;
-        if !matches!(signer.identity, Identity::Hub(_)) {
-            return Err(Refusal::of(Reason::NotAuthorised, "acceptance.key_id"));
+    /// Checks the acceptances that have gathered, together. Nothing may be written before.
+    pub(crate) fn settle(&self, views: &Views, batch: &mut Batch) -> Result<(), Broken> {
+        let promised = std::mem::take(&mut batch.promised);
+        let promises = promised.iter().filter_map(|(id, result)| match &result.result {
+            Some(Outcome::Acceptance(signed)) => Some((id, signed)),
+            Some(Outcome::Refusal(_)) | None => None,
+        });
+        acceptances::check(promises, &self.signers, &self.log_id, views)
+            .map_err(|why| stream("acceptance", &why))?;
+        for (id, result) in promised {
+            let before = views.outbox.get(&id).map(|sent| &sent.state);
+            if let Some(SentState::Refused(refusal)) = before
+                && views.outbox.again().contains(&id)
+            {
+                tracing::warn!(message_id = %id, %refusal, "accepted by the recovered hub, which had refused it before");
+            }
+            batch.note(Event::Answered(pb::JournalAnswered { result: Some(result) }));
+            batch.answered.push(id);
         }
-        let payload = i247_trust::verify(signed, i247_wire::payload::ACCEPTANCE, &signer.key)?;
-        let acceptance = pb::Acceptance::decode(payload)
-            .map_err(|_| Refusal::of(Reason::Malformed, "acceptance.payload"))?;
-        let sealed = views.outbox.get(id).and_then(|sent| sent.sealed);
-        let own = sealed.map(|sealed| sealed.header_hash);
-        let same = own.is_some_and(|hash| acceptance.header_hash.as_ref() == hash.as_bytes().as_slice());
-        if acceptance.id != id.to_string() || !same || acceptance.log_id != self.log_id {
-            return Err(Refusal::of(Reason::BodyMismatch, "acceptance"));
-        }
-        // Whatever is journaled must be readable at every start.
-        Acceptance::try_from(&acceptance).map(drop)
+        Ok(())
     }
 
     fn delivery(&mut self, delivery: pb::Delivery, views: &Views, batch: &mut Batch) -> Result<(), Broken> {
@@ -246,6 +264,14 @@ impl Inbound {
         Ok(())
     }
 
+    /// Whether the message is here already, from before a recovery of the hub.
+    fn check_held(&self, id: &MessageId, hash: Hash, views: &Views) -> Result<bool, Refusal> {
+        match views.inbox.get(id) {
+            Some(held) if held.header_hash != hash => Err(Refusal::of(Reason::NumberReused, "header.id")),
+            held => Ok(held.is_some()),
+        }
+    }
+
     /// A message that passed the checks, or the evidence against it.
     fn message(&mut self, place: &Place, envelope: pb::Envelope, views: &Views) -> Note {
         let accepted_at = Timestamp::from_millis(place.accepted_at_ms);
@@ -260,28 +286,19 @@ impl Inbound {
         let (lane, number, position) = (pb::Lane::from(place.lane).into(), place.number, place.position);
         let opened = checks::open(self.me, &envelope, accepted_at, &self.signers, &known);
         let in_turn = opened.and_then(|(attested, body)| {
-            self.check_turn(place.lane, &attested.header().id, views)?;
-            Ok((attested, body))
+            let id = &attested.header().id;
+            self.check_turn(place.lane, id, views)?;
+            let held = self.check_held(id, attested.header_hash(), views)?;
+            Ok((attested, body, held))
         });
-        let (attested, body) = match in_turn {
+        let (attested, body, held) = match in_turn {
             Ok(opened) => opened,
             Err(refusal) => {
                 tracing::error!(
                     lane = %place.lane, number, reason = %refusal.reason, fields = ?refusal.fields,
                     "a delivery failed the checks: kept as evidence, tell the secretariat"
                 );
-                // What no message can be is no evidence against its sender, and the journal has limits.
-                let signature = envelope.signature.filter(|kept| kept.encoded_len() <= MAX_SIGNATURE_BYTES);
-                let rejected = pb::JournalRejected {
-                    lane,
-                    number,
-                    position,
-                    header: within(envelope.header, i247_wire::MAX_HEADER_BYTES).unwrap_or_default(),
-                    signature,
-                    refusal: Some(pb::Refusal::from(&refusal)),
-                };
-                let body = body_bytes.and_then(|body| within(body, MAX_EVIDENCE_BYTES));
-                return Note { event: Event::Rejected(rejected), body };
+                return evidence(place, envelope, &refusal);
             }
         };
         let header = attested.header();
@@ -291,7 +308,11 @@ impl Inbound {
         if let Some(parent) = &header.traceparent {
             i247_node::trace::set_parent(&span, parent);
         }
-        span.in_scope(|| tracing::debug!(lane = %place.lane, number, "delivered"));
+        span.in_scope(|| tracing::debug!(lane = %place.lane, number, held, "delivered"));
+        if held {
+            let id = header.id.to_string();
+            return Event::GivenAnew(pb::JournalGivenAnew { id, lane, number, position }).into();
+        }
         let facts = body.as_ref().map(facts);
         if let Some(facts) = facts.as_ref().filter(|_| header.kind == Kind::Notice)
             && let Ok(requester) = facts.requester.parse()
@@ -310,6 +331,26 @@ impl Inbound {
         };
         Note { event: Event::Arrived(arrived), body: body_bytes }
     }
+}
+
+/// What is kept of a delivery that failed the checks. What no message can be is no evidence against its sender, and the
+/// journal has limits.
+fn evidence(place: &Place, envelope: pb::Envelope, refusal: &Refusal) -> Note {
+    let rejected = pb::JournalRejected {
+        lane: pb::Lane::from(place.lane).into(),
+        number: place.number,
+        position: place.position,
+        header: within(envelope.header, i247_wire::MAX_HEADER_BYTES).unwrap_or_default(),
+        signature: envelope.signature.filter(|kept| kept.encoded_len() <= MAX_SIGNATURE_BYTES),
+        refusal: Some(pb::Refusal::from(refusal)),
+    };
+    let body = Some(envelope.body).filter(|body| !body.is_empty());
+    Note { event: Event::Rejected(rejected), body: body.and_then(|body| within(body, MAX_EVIDENCE_BYTES)) }
+}
+
+/// Whether a refusal is about the acceptance of a predecessor, and not about the message that it came with.
+fn about_acceptance(refusal: &Refusal) -> bool {
+    refusal.fields.iter().all(|field| field.starts_with("acceptance"))
 }
 
 /// These bytes, unless there are more than that.

@@ -1,6 +1,7 @@
 //! What was received, and what officers did with it. A view: built by applying journal entries, decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use i247_model::{CountryCode, Hash, Identity, Kind, Lane, MessageId, ReplyStage, Sender, Timestamp};
 use i247_wire::pb;
@@ -17,8 +18,10 @@ pub(crate) struct Received {
     /// Where it stands in the journal; its body lies beside it.
     pub(crate) at_entry: u64,
     pub(crate) lane: Lane,
-    /// Mailbox number.
+    /// Mailbox number; 0 while a recovered hub has not given it a new one.
     pub(crate) number: u64,
+    /// Place in the hub's log, as the hub says.
+    pub(crate) position: u64,
     pub(crate) received_at: Timestamp,
     pub(crate) header_hash: Hash,
     /// Who signed it, as checked here.
@@ -34,6 +37,19 @@ pub(crate) struct Received {
     pub(crate) opened: bool,
     pub(crate) actioned: bool,
 }
+
+impl Received {
+    /// What officers did with it, as far as it has a number to tell it under.
+    fn marks(&self) -> impl Iterator<Item = Mark> + use<> {
+        let done = [(self.opened, false), (self.actioned, true)];
+        let (lane, number) = (self.lane, self.number);
+        let done = done.into_iter().filter(move |(done, _)| *done && number > 0);
+        done.map(move |(_, actioned)| Mark { lane, number, actioned })
+    }
+}
+
+/// A message to be handed over: its position in the log that was lost, and its place in [`Inbox::all`].
+pub(crate) type Owed = (u64, usize);
 
 /// What an officer did with a mailbox number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -82,6 +98,8 @@ pub(crate) struct Inbox {
     notices: BTreeMap<String, Published>,
     /// Requests that name a notice, by the notice's number.
     asked: BTreeMap<String, Vec<usize>>,
+    /// What a recovered hub may have lost and has not delivered again, by its position in the log that was lost.
+    owed: BTreeSet<Owed>,
     /// How many, from the first, the national system has answered.
     pub(crate) handled: usize,
 }
@@ -175,9 +193,7 @@ impl Inbox {
         if known.is_some() {
             return;
         }
-        let id = &received.id;
-        let last = self.last.entry((id.sender.clone(), id.lane)).or_default();
-        *last = (id.epoch, id.number).max(*last);
+        self.follow(&received.id);
         let notice_id = &received.facts.notice_id;
         match received.kind {
             Kind::Notice if !notice_id.is_empty() => {
@@ -213,15 +229,82 @@ impl Inbox {
         let Some(received) = self.by_id.get(id).and_then(|place| self.received.get_mut(*place)) else {
             return;
         };
-        if !received.opened {
-            received.opened = true;
+        let before = (received.opened, received.actioned);
+        received.opened = true;
+        received.actioned |= actioned;
+        let after = received.marks();
+        if !before.0 {
             self.unopened -= 1;
-            self.marks.push(Mark { lane: received.lane, number: received.number, actioned: false });
         }
-        if actioned && !received.actioned {
-            received.actioned = true;
-            self.marks.push(Mark { lane: received.lane, number: received.number, actioned: true });
+        let new = |mark: &Mark| if mark.actioned { !before.1 } else { !before.0 };
+        self.marks.extend(after.filter(new));
+    }
+
+    /// The hub goes on with another log, in which numbers of the lane above these are given anew. Marks are told from
+    /// the first: receipts that it had may be lost too.
+    pub(crate) fn take_over(&mut self, given: &[u64; 4]) {
+        self.numbers.retain(|(lane, number), _| *number <= given[lane.index()]);
+        self.marks.retain(|mark| mark.number <= given[mark.lane.index()]);
+        self.told = 0;
+        for (lane, last) in given.iter().enumerate() {
+            self.up_to[lane] = self.up_to[lane].min(*last);
+            self.lost_up_to[lane] = self.lost_up_to[lane].min(*last);
         }
+        self.last.clear();
+        let mut kept = Vec::new();
+        for (place, received) in self.received.iter_mut().enumerate() {
+            if received.number > given[received.lane.index()] {
+                received.number = 0;
+            }
+            if received.number > 0 {
+                kept.push(received.id.clone());
+            } else if received.id.sender != Sender::Secretariat {
+                // What the hub makes by itself it makes again.
+                self.owed.insert((received.position, place));
+            }
+        }
+        for id in &kept {
+            self.follow(id);
+        }
+    }
+
+    /// A message that is here has another mailbox number, in the log that the hub goes on with.
+    pub(crate) fn given_anew(&mut self, id: &MessageId, lane: Lane, number: u64, position: u64) {
+        self.number(lane, number, self.by_id.get(id).copied());
+        self.follow(id);
+        let Some(place) = self.by_id.get(id).copied() else { return };
+        let Some(received) = self.received.get_mut(place) else { return };
+        self.owed.remove(&(received.position, place));
+        (received.number, received.position) = (number, position);
+        self.marks.extend(received.marks());
+    }
+
+    /// The next to be handed over to the hub behind this one, with its place.
+    pub(crate) fn owed_after(&self, after: Option<Owed>) -> Option<(Owed, &Received)> {
+        let behind = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let owed = *self.owed.range(behind).next()?;
+        Some((owed, self.received.get(owed.1)?))
+    }
+
+    /// This one, if it is still to be handed over.
+    pub(crate) fn owed(&self, owed: &Owed) -> Option<&Received> {
+        self.received.get(self.owed.get(owed)?.1)
+    }
+
+    /// How many are to be handed over.
+    pub(crate) fn owing(&self) -> usize {
+        self.owed.len()
+    }
+
+    /// The hub has answered all that was to be handed over.
+    pub(crate) fn handed_over(&mut self) {
+        self.owed.clear();
+    }
+
+    /// Whatever the hub delivers next of this sender and lane comes behind this one.
+    fn follow(&mut self, id: &MessageId) {
+        let last = self.last.entry((id.sender.clone(), id.lane)).or_default();
+        *last = (id.epoch, id.number).max(*last);
     }
 
     /// What is missing up to this number is lost.

@@ -475,7 +475,10 @@ fn change(event: &Event) -> Option<Change> {
         | Event::Attachment(_)
         | Event::Told(_)
         | Event::Epoch(_)
-        | Event::Directory(_) => None,
+        | Event::Directory(_)
+        | Event::TakenOver(_)
+        | Event::GivenAnew(_)
+        | Event::HandedOver(_) => None,
     }
 }
 

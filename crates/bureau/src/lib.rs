@@ -8,6 +8,7 @@
 //! The journal is the truth: outbox, inbox and cases are views of it, and snapshots of them may be thrown away. A draft is durable when the desk answers, a
 //! header before its first byte leaves, a message before it is acknowledged.
 
+mod acceptances;
 mod app;
 mod attachments;
 mod cases;
@@ -20,6 +21,7 @@ mod directory;
 mod draft;
 mod facts;
 mod greeting;
+mod handover;
 mod inbound;
 mod inbox;
 mod journal;
@@ -34,12 +36,14 @@ mod people;
 pub mod policy;
 pub mod register;
 mod sealing;
+mod session;
 mod snapshots;
 mod start;
 mod statuses;
 mod stored;
 #[cfg(test)]
 mod story;
+mod takeover;
 mod uplink;
 mod upload;
 mod views;

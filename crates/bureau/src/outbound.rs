@@ -31,7 +31,9 @@ pub(crate) struct Next {
 #[derive(Debug)]
 pub(crate) struct Outbound {
     window: usize,
-    /// Next number to send, per lane; none when the lane has nothing unanswered.
+    /// The epoch whose numbers go out: the hub has to have all of one before it takes the next.
+    epoch: u64,
+    /// Per lane, the number from which on nothing was sent.
     next: [u64; 4],
     /// When a lane goes on, in monotonic time.
     paused: [Duration; 4],
@@ -43,14 +45,13 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    /// Begins with the lowest number of each lane that the hub has not answered: what it had answered before, it
-    /// answers again the same.
+    /// Begins with the lowest number of each lane that the hub has not answered, or whose answer it has lost: what it
+    /// had answered before, it answers again the same.
     pub(crate) fn new(window: usize, outbox: &Outbox) -> Self {
-        let next = Lane::ALL
-            .map(|lane| outbox.first_waiting(lane).unwrap_or_else(|| outbox.lane(lane).numbered + 1));
         Self {
             window,
-            next,
+            epoch: outbox.epoch_due(),
+            next: [1; 4],
             paused: [Duration::ZERO; 4],
             under_way: BTreeSet::new(),
             uploaded: BTreeSet::new(),
@@ -61,14 +62,17 @@ impl Outbound {
     /// What may go out now, at most `limit` messages. They count as under way from here on.
     pub(crate) fn take(&mut self, outbox: &Outbox, now: Duration, limit: usize) -> Next {
         let mut next = Next::default();
+        if outbox.epoch_due() > self.epoch {
+            (self.epoch, self.next) = (outbox.epoch_due(), [1; 4]);
+        }
         for lane in Lane::ALL {
             while next.messages.len() < limit
                 && self.under_way.len() < self.window
                 && self.paused[lane.index()] <= now
-                && self.next[lane.index()] <= outbox.lane(lane).numbered
+                && let Some(id) = outbox.due(self.epoch, lane, self.next[lane.index()])
+                && let Some(sent) = outbox.get(id)
             {
-                let id = outbox.id(lane, self.next[lane.index()]);
-                let Some(sent) = outbox.get(&id) else { break };
+                let id = id.clone();
                 let missing: Vec<Hash> = {
                     let absent = |hash: &&Hash| !self.uploaded.contains(*hash);
                     sent.needs().iter().filter(absent).copied().collect()
@@ -79,12 +83,29 @@ impl Outbound {
                     }
                     break;
                 }
-                self.next[lane.index()] += 1;
+                self.next[lane.index()] = id.number.saturating_add(1);
                 self.under_way.insert(id.clone());
                 next.messages.push(id);
             }
         }
         next
+    }
+
+    /// How many more may be under way.
+    pub(crate) fn room(&self) -> usize {
+        self.window.saturating_sub(self.under_way.len())
+    }
+
+    /// Somebody else's message goes out within the same window.
+    pub(crate) fn lend(&mut self, id: MessageId) {
+        self.under_way.insert(id);
+    }
+
+    /// The hub answered somebody else's message.
+    pub(crate) fn returned(&mut self, id: &str) {
+        if let Ok(id) = id.parse::<MessageId>() {
+            self.under_way.remove(&id);
+        }
     }
 
     /// Whether the hub has answered everything that was sent.
@@ -94,7 +115,10 @@ impl Outbound {
 
     /// Whether nothing of this lane, from this number on, is under way.
     pub(crate) fn is_idle_from(&self, id: &MessageId) -> bool {
-        !self.under_way.iter().any(|sent| sent.lane == id.lane && sent.number >= id.number)
+        !self
+            .under_way
+            .iter()
+            .any(|sent| sent.sender == id.sender && sent.lane == id.lane && sent.number >= id.number)
     }
 
     /// The hub's last word came: the message is no longer under way.
@@ -168,6 +192,7 @@ mod tests {
                 voided_at_entry: None,
                 sealed: None,
                 state: SentState::Waiting,
+                answered_at_entry: None,
                 status: None,
             });
         }
@@ -224,8 +249,49 @@ mod tests {
     #[test]
     fn a_new_stream_begins_with_the_lowest_unanswered_number() {
         let mut outbox = outbox(&["FR-1-N-1", "FR-1-N-2", "FR-1-N-3"]);
-        outbox.answered(&"FR-1-N-1".parse().unwrap(), SentState::Accepted(Acceptance::default()));
+        outbox.answered(&"FR-1-N-1".parse().unwrap(), SentState::Accepted(Acceptance::default()), 1);
         let mut outbound = Outbound::new(64, &outbox);
         assert_eq!(taken(&mut outbound, &outbox, 0), ["FR-1-N-2", "FR-1-N-3"]);
+    }
+
+    #[test]
+    fn what_is_handed_over_shares_the_window_and_holds_up_no_void_of_this_bureau() {
+        let outbox = outbox(&["FR-1-N-1", "FR-1-N-2"]);
+        let mut outbound = Outbound::new(2, &outbox);
+        outbound.lend("BR-1-N-7".parse().unwrap());
+        assert_eq!(outbound.room(), 1);
+        assert_eq!(taken(&mut outbound, &outbox, 0), ["FR-1-N-1"]);
+        assert_eq!(outbound.room(), 0);
+        assert!(outbound.is_idle_from(&"FR-1-N-2".parse().unwrap()));
+        outbound.returned("BR-1-N-7");
+        assert_eq!(taken(&mut outbound, &outbox, 0), ["FR-1-N-2"]);
+    }
+
+    #[test]
+    fn what_a_recovered_hub_lost_of_an_older_epoch_goes_before_anything_of_the_present_one() {
+        use crate::story::{about, accepted, accepted_by_hub, entry, header, sealed, taken_over};
+        use crate::views::Views;
+        use i247_wire::pb::journal_entry::Event;
+
+        let mut views = Views::new("FR".parse().unwrap());
+        let (old, new) = (header("FR-1-N-1", Kind::FreeText), header("FR-2-V-1", Kind::NewEpoch));
+        let epoch = i247_wire::pb::JournalEpoch { epoch: 2, ..Default::default() };
+        let entries = [
+            accepted(&old, about(""), ""),
+            sealed(&old),
+            accepted_by_hub(&old, 12),
+            entry(Event::Epoch(epoch)),
+            accepted(&new, about(""), ""),
+            taken_over("log", "log two", 11, [0; 4], 0),
+        ];
+        for (position, entry) in (1..).zip(&entries) {
+            views.apply(position, entry).unwrap();
+        }
+        let mut outbound = Outbound::new(64, &views.outbox);
+        assert_eq!(taken(&mut outbound, &views.outbox, 0), ["FR-1-N-1"]);
+        outbound.answered(&old.id);
+        assert!(taken(&mut outbound, &views.outbox, 0).is_empty(), "the answer is not written yet");
+        views.apply(7, &accepted_by_hub(&old, 31)).unwrap();
+        assert_eq!(taken(&mut outbound, &views.outbox, 0), ["FR-2-V-1"]);
     }
 }

@@ -8,6 +8,7 @@ use i247_wire::pb;
 use serde::{Deserialize, Serialize};
 
 use crate::stored;
+use crate::takeover::TakenOver;
 
 /// Where a sent message stands between this bureau and the hub.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub(crate) struct Acceptance {
     pub(crate) come: Vec<Party>,
     /// Who would receive it, had its membership not ended after that explanation.
     pub(crate) gone: Vec<Party>,
+    /// A recovered hub's log goes on without it: the promise stands, and the message is sent again.
+    pub(crate) lost: bool,
 }
 
 impl TryFrom<&pb::Acceptance> for Acceptance {
@@ -42,6 +45,7 @@ impl TryFrom<&pb::Acceptance> for Acceptance {
             position: wire.position,
             come: parties(&wire.come, "acceptance.come")?,
             gone: parties(&wire.gone, "acceptance.gone")?,
+            lost: false,
         })
     }
 }
@@ -66,12 +70,20 @@ pub(crate) struct Sent {
     pub(crate) voided_at_entry: Option<u64>,
     pub(crate) sealed: Option<Sealed>,
     pub(crate) state: SentState,
+    /// Where the hub's last word on it stands in the journal, on it or on the void that took its number.
+    pub(crate) answered_at_entry: Option<u64>,
     /// As last heard from the hub.
     #[serde(with = "stored::optional")]
     pub(crate) status: Option<pb::MessageStatus>,
 }
 
 impl Sent {
+    /// Where the acceptance stands that a recovered hub's log goes on without.
+    pub(crate) fn lost_acceptance(&self) -> Option<u64> {
+        let SentState::Accepted(acceptance) = &self.state else { return None };
+        self.answered_at_entry.filter(|_| acceptance.lost && self.voided_at_entry.is_none())
+    }
+
     /// Whether the hub may still tell something new about it.
     pub(crate) fn open(&self) -> bool {
         let closed = self.status.as_ref().is_some_and(|status| status.closed);
@@ -118,6 +130,8 @@ pub(crate) struct Outbox {
     lanes: [LaneEnds; 4],
     /// Not answered by the hub, of any epoch.
     waiting: BTreeSet<MessageId>,
+    /// Answered, and sent again: the answer is lost to a recovered hub.
+    again: BTreeSet<MessageId>,
     /// Accepted and not closed.
     open: BTreeSet<MessageId>,
     /// The hub's log, as its receipts name it.
@@ -138,6 +152,7 @@ impl Outbox {
             by_id: BTreeMap::new(),
             lanes: [LaneEnds::default(); 4],
             waiting: BTreeSet::new(),
+            again: BTreeSet::new(),
             open: BTreeSet::new(),
             log_id: Vec::new(),
             log_end_seen: 0,
@@ -196,11 +211,24 @@ impl Outbox {
         self.waiting.iter().filter(needs).cloned().collect()
     }
 
-    /// The lowest number of the lane, in the present epoch, that the hub has not answered.
-    pub(crate) fn first_waiting(&self, lane: Lane) -> Option<u64> {
-        let first = self.id(lane, 1);
-        let last = self.id(lane, u64::MAX);
-        self.waiting.range(first..=last).next().map(|id| id.number)
+    /// What was answered once and is sent again.
+    pub(crate) fn again(&self) -> &BTreeSet<MessageId> {
+        &self.again
+    }
+
+    /// The oldest epoch with something that the hub has to answer, or the present one: of a later one it takes nothing
+    /// before.
+    pub(crate) fn epoch_due(&self) -> u64 {
+        let first = [self.again.first(), self.waiting.first()].into_iter().flatten().min();
+        first.map_or(self.epoch, |id| id.epoch)
+    }
+
+    /// What the hub has to answer next in this epoch and lane, from this number on.
+    pub(crate) fn due(&self, epoch: u64, lane: Lane, from: u64) -> Option<&MessageId> {
+        let (first, last) = (self.id(lane, from), self.id(lane, u64::MAX));
+        let range = MessageId { epoch, ..first }..=MessageId { epoch, ..last };
+        let first = [self.again.range(range.clone()).next(), self.waiting.range(range).next()];
+        first.into_iter().flatten().min()
     }
 
     /// The id of this number in the present epoch.
@@ -227,19 +255,51 @@ impl Outbox {
         Some(sent)
     }
 
-    /// The hub's answer. Only the first one counts; a refusal never undoes an acceptance.
-    pub(crate) fn answered(&mut self, id: &MessageId, state: SentState) {
+    /// The hub's answer, at this entry. Only the first one counts, but for what the hub has lost; a refusal never undoes
+    /// an acceptance.
+    pub(crate) fn answered(&mut self, id: &MessageId, state: SentState, at_entry: u64) {
+        self.again.remove(id);
         let Some(sent) = self.by_id.get(id).and_then(|at| self.sent.get_mut(*at)) else { return };
-        if matches!(sent.state, SentState::Accepted(_)) {
+        if let SentState::Accepted(acceptance) = &sent.state
+            && !(acceptance.lost && matches!(state, SentState::Accepted(_)))
+        {
             return;
         }
         // The answer to a void is not one to the message whose number it takes.
         if sent.voided_at_entry.is_none() {
             sent.state = state;
         }
+        sent.answered_at_entry = Some(at_entry);
         self.waiting.remove(id);
         if sent.open() {
             self.open.insert(id.clone());
+        }
+    }
+
+    /// The hub goes on with another log, without the end of the one that was known here. What it had answered there is
+    /// sent again: it has to have every number before it takes the next.
+    pub(crate) fn take_over(&mut self, taken: &TakenOver) {
+        self.log_id.clone_from(&taken.log_id);
+        self.log_end_seen = self.log_end_seen.min(taken.end);
+        self.newest_acceptance = None;
+        for sent in &mut self.sent {
+            let known = (taken.epoch, taken.accepted[sent.id.lane.index()]);
+            if let SentState::Accepted(acceptance) = &mut sent.state {
+                acceptance.lost |= acceptance.position > taken.end;
+                if !acceptance.lost {
+                    continue;
+                }
+                // Where it stands begins anew.
+                if let Some(status) = &mut sent.status {
+                    status.closed = false;
+                }
+                self.open.insert(sent.id.clone());
+            } else if sent.answered_at_entry.is_none() || (sent.id.epoch, sent.id.number) <= known {
+                continue;
+            }
+            if sent.sealed.is_some() {
+                self.again.insert(sent.id.clone());
+            }
         }
     }
 

@@ -80,6 +80,34 @@ pub(crate) fn answered(acceptance: &pb::Acceptance) -> pb::JournalEntry {
     entry(Event::Answered(pb::JournalAnswered { result: Some(result) }))
 }
 
+pub(crate) fn refused_by_hub(id: &str) -> pb::JournalEntry {
+    let refusal = Refusal::of(Reason::UnknownCountry, "audience.countries");
+    let refusal = pb::submit_result::Result::Refusal((&refusal).into());
+    let result = Some(pb::SubmitResult { id: id.into(), result: Some(refusal) });
+    entry(Event::Answered(pb::JournalAnswered { result }))
+}
+
+/// The hub goes on with another log. Mailbox numbers by lane; one number for all that it had decided on in each lane.
+pub(crate) fn taken_over(from: &str, to: &str, end: u64, given: [u64; 4], accepted: u64) -> pb::JournalEntry {
+    let lanes = i247_model::Lane::ALL.map(|lane| i32::from(pb::Lane::from(lane)));
+    let given = lanes.into_iter().zip(given).map(|(lane, number)| pb::GivenUpTo { lane, number });
+    let accepted = lanes.into_iter().map(|lane| pb::LaneEnd { lane, number: accepted, ..Default::default() });
+    entry(Event::TakenOver(pb::JournalTakenOver {
+        log_id: Bytes::copy_from_slice(to.as_bytes()),
+        predecessor: Bytes::copy_from_slice(from.as_bytes()),
+        previous_end: end,
+        mailbox: given.collect(),
+        epoch: 1,
+        accepted: accepted.collect(),
+    }))
+}
+
+/// A message that is here has another number of the normal lane.
+pub(crate) fn given_anew(id: &str, number: u64, position: u64) -> pb::JournalEntry {
+    let lane = pb::Lane::Normal.into();
+    entry(Event::GivenAnew(pb::JournalGivenAnew { id: id.into(), lane, number, position }))
+}
+
 pub(crate) fn arrived(number: u64, header: &Header, facts: pb::JournalFacts) -> pb::JournalEntry {
     let signed_by = match header.kind {
         Kind::Notice | Kind::ReviewDecision => "spiffe://i247.test/gs/reviewer/lena",
@@ -198,12 +226,16 @@ pub(crate) fn everything() -> Vec<pb::JournalEntry> {
         })),
         accepted(&words("FR-2-N-1"), about(""), "new"),
         sealed(&words("FR-2-N-1")),
+        taken_over("log", "log two", 12, [0, 2, 1, 0], 1),
+        entry(Event::HandedOver(pb::JournalHandedOver { log_id: Bytes::from_static(b"log two") })),
+        taken_over("log two", "log three", 11, [0, 1, 1, 0], 1),
+        given_anew("GS.lena-1-N-2", 2, 17),
     ]);
     entries
 }
 
 /// The country's authority admits somebody.
-fn admitted(identity: &str) -> pb::JournalEntry {
+pub(crate) fn admitted(identity: &str) -> pb::JournalEntry {
     use prost::Message as _;
     let change = pb::DirectoryChange {
         action: pb::DirectoryAction::Admit.into(),

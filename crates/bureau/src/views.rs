@@ -17,6 +17,7 @@ use crate::inbox::{Inbox, Received};
 use crate::names::Names;
 use crate::outbox::{Acceptance, Outbox, Sealed, Sent, SentState};
 use crate::people::{Change, People};
+use crate::takeover::TakenOver;
 
 /// A journal entry that this program cannot read: written by a later version, or damaged before it was written.
 #[derive(Debug, thiserror::Error)]
@@ -149,7 +150,7 @@ impl Views {
             }
             Event::Answered(answered) => {
                 let result = answered.result.clone().unwrap_or_default();
-                self.answered(&result)?;
+                self.answered(position, &result)?;
             }
             Event::Arrived(arrived) => {
                 let received = received(position, at, arrived)?;
@@ -180,6 +181,12 @@ impl Views {
                 let signed = directory.change.clone().unwrap_or_default();
                 self.people.apply(position, at, &Change::read(&signed.payload)?);
             }
+            Event::TakenOver(taken) => self.taken_over(&TakenOver::try_from(taken)?),
+            Event::GivenAnew(anew) => {
+                let (id, lane) = (parsed(&anew.id, "id")?, lane(anew.lane)?);
+                self.inbox.given_anew(&id, lane, anew.number, anew.position);
+            }
+            Event::HandedOver(_) => self.inbox.handed_over(),
         }
         Ok(())
     }
@@ -211,6 +218,7 @@ impl Views {
             voided_at_entry: None,
             sealed: None,
             state: SentState::Waiting,
+            answered_at_entry: None,
             status: None,
             id: id.clone(),
         };
@@ -223,7 +231,7 @@ impl Views {
         Ok(())
     }
 
-    fn answered(&mut self, result: &pb::SubmitResult) -> Result<(), Refusal> {
+    fn answered(&mut self, at_entry: u64, result: &pb::SubmitResult) -> Result<(), Refusal> {
         let id = parsed(&result.id, "result.id")?;
         match &result.result {
             Some(pb::submit_result::Result::Acceptance(signed)) => {
@@ -235,14 +243,24 @@ impl Views {
                     self.outbox.log_end_seen = acceptance.position;
                     self.outbox.newest_acceptance = Some(signed.clone());
                 }
-                self.outbox.answered(&id, SentState::Accepted(told));
+                self.outbox.answered(&id, SentState::Accepted(told), at_entry);
             }
             Some(pb::submit_result::Result::Refusal(refusal)) => {
-                self.outbox.answered(&id, SentState::Refused(Refusal::try_from(refusal.clone())?));
+                let refused = SentState::Refused(Refusal::try_from(refusal.clone())?);
+                self.outbox.answered(&id, refused, at_entry);
             }
             None => return Err(Refusal::of(Reason::Malformed, "result")),
         }
         Ok(())
+    }
+
+    fn taken_over(&mut self, taken: &TakenOver) {
+        if taken.first {
+            self.outbox.log_id.clone_from(&taken.log_id);
+            return;
+        }
+        self.outbox.take_over(taken);
+        self.inbox.take_over(&taken.given);
     }
 
     fn voided(&mut self, position: u64, voided: &pb::JournalVoided) -> Result<(), Refusal> {
@@ -275,6 +293,7 @@ fn received(position: u64, at: Timestamp, arrived: &pb::JournalArrived) -> Resul
         at_entry: position,
         lane: lane(arrived.lane)?,
         number: arrived.number,
+        position: arrived.position,
         received_at: at,
         header_hash: i247_trust::header_hash(&arrived.header),
         signed_by: parsed(&arrived.signed_by, "signed_by")?,

@@ -1,7 +1,9 @@
 //! A scripted hub: it greets, accepts whatever is signed and in order, delivers what a test hands it, and remembers
 //! everything it sees. It decides nothing, and knows no audience.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod service;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -14,12 +16,11 @@ use i247_trust::{Admission, Attested, Credentials, Presented, Signer};
 use i247_wire::pb;
 use i247_wire::pb::connect_request::Frame as Up;
 use i247_wire::pb::connect_response::Frame as Down;
-use i247_wire::pb::exchange_service_server::{ExchangeService, ExchangeServiceServer};
+use i247_wire::pb::exchange_service_server::ExchangeServiceServer;
 use prost::Message as _;
 use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Status, Streaming};
 
 pub(crate) const LOG_ID: &[u8] = b"a scripted log";
 
@@ -32,13 +33,33 @@ pub(crate) struct Seen {
     pub(crate) delivered: BTreeMap<i32, u64>,
     /// Mailbox numbers that an officer opened.
     pub(crate) opened: Vec<u64>,
+    /// Mailbox numbers that an officer acted upon.
+    pub(crate) actioned: Vec<u64>,
     /// Messages that were asked about.
     pub(crate) asked: BTreeSet<String>,
     /// Envelopes that came, answered or not.
     pub(crate) submitted: usize,
     /// Streams that were greeted.
     pub(crate) streams: usize,
+    /// With what they were greeted.
+    pub(crate) hellos: Vec<pb::Hello>,
+    /// Messages that came with the acceptance of a predecessor: the id, and its position there.
+    pub(crate) resubmitted: Vec<(String, u64)>,
+    /// Messages that came from a recipient, as often as they came.
+    pub(crate) handed_over: Vec<String>,
+    /// Attachments that came whole.
+    pub(crate) uploads: usize,
+    /// What is in the log: its header hash and its position.
     hashes: BTreeMap<String, (Hash, u64)>,
+    /// The last position.
+    pub(crate) end: u64,
+}
+
+/// Which log it keeps.
+#[derive(Clone)]
+struct Log {
+    id: Bytes,
+    predecessors: Vec<pb::Predecessor>,
 }
 
 /// What the hub says to envelopes.
@@ -50,6 +71,8 @@ pub(crate) enum Mood {
     Behind,
     /// It waits for another mood.
     Ponders,
+    /// Whatever is right is accepted, so many at a time under one signature.
+    Gathers(usize),
 }
 
 /// The hub and its script.
@@ -61,6 +84,9 @@ pub(crate) struct Hub {
     seen: Arc<watch::Sender<Seen>>,
     script: Arc<watch::Sender<Vec<Down>>>,
     mood: Arc<watch::Sender<Mood>>,
+    log: Arc<watch::Sender<Log>>,
+    /// What it says to messages instead, once for each time.
+    refusals: Arc<watch::Sender<BTreeMap<String, VecDeque<Refusal>>>>,
     /// The frames that every fetch of an attachment is answered with.
     pub(crate) attachment: Arc<watch::Sender<Vec<pb::fetch_attachment_response::Frame>>>,
     /// Claims another mailbox than it has: a bureau restored from an older copy.
@@ -85,9 +111,14 @@ impl Hub {
             credentials: Arc::new(credentials),
             clock,
             bureau: Arc::new(bureau),
-            seen: Arc::new(watch::Sender::new(Seen::default())),
+            seen: Arc::new(watch::Sender::new(Seen { end: 99, ..Seen::default() })),
             script: Arc::new(watch::Sender::new(Vec::new())),
             mood: Arc::new(watch::Sender::new(Mood::Accepts)),
+            log: Arc::new(watch::Sender::new(Log {
+                id: Bytes::from_static(LOG_ID),
+                predecessors: Vec::new(),
+            })),
+            refusals: Arc::default(),
             attachment: Arc::new(watch::Sender::new(Vec::new())),
             claims_delivered: 0,
         }
@@ -146,13 +177,95 @@ impl Hub {
         });
     }
 
+    /// What it says to this message the next time, instead of accepting it.
+    pub(crate) fn refuses(&self, id: &str, refusal: Refusal) {
+        self.refusals.send_modify(|refusals| refusals.entry(id.into()).or_default().push_back(refusal));
+    }
+
+    /// It was restored from a copy that ends there, and recovered: the log goes on under another id, and what came
+    /// behind is forgotten. Of the normal lane's mailbox numbers it had given so many. All streams end.
+    pub(crate) fn recovers(&self, log_id: &'static [u8], end: u64, given: u64) {
+        self.script.send_modify(Vec::clear);
+        self.seen.send_modify(|seen| {
+            seen.hashes.retain(|_, (_, position)| *position <= end);
+            let kept = &seen.hashes;
+            seen.messages.retain(|(header, _)| kept.contains_key(&header.id.to_string()));
+            for delivered in seen.delivered.values_mut() {
+                *delivered = given.min(*delivered);
+            }
+            seen.opened.clear();
+            seen.actioned.clear();
+            seen.submitted = 0;
+            seen.end = end + 1;
+        });
+        self.log.send_modify(|log| {
+            let mailbox = vec![pb::GivenUpTo { lane: pb::Lane::Normal.into(), number: given }];
+            log.predecessors.push(pb::Predecessor { log_id: log.id.clone(), end, mailbox });
+            log.id = Bytes::from_static(log_id);
+        });
+    }
+
+    /// It has nothing any more, and knows of no log before this one.
+    pub(crate) fn begins_anew(&self, log_id: &'static [u8]) {
+        self.log.send_replace(Log { id: Bytes::from_static(log_id), predecessors: Vec::new() });
+    }
+
+    fn refusal(&self, id: &str) -> Option<pb::SubmitResult> {
+        let mut refusal = None;
+        self.refusals.send_modify(|refusals| {
+            refusal = refusals.get_mut(id).and_then(VecDeque::pop_front);
+        });
+        let refusal = pb::submit_result::Result::Refusal((&refusal?).into());
+        Some(pb::SubmitResult { id: id.into(), result: Some(refusal) })
+    }
+
+    /// After a recovery a message may have to wait for the one before it.
+    fn out_of_order(&self, id: &str) -> Option<pb::SubmitResult> {
+        let mut before: i247_model::MessageId = id.parse().unwrap();
+        before.number -= 1;
+        let known = before.number == 0 || self.seen.borrow().hashes.contains_key(&before.to_string());
+        if known || self.log.borrow().predecessors.is_empty() {
+            return None;
+        }
+        let refusal = Refusal::of(i247_model::Reason::OutOfOrder, "id");
+        let refusal = pb::submit_result::Result::Refusal((&refusal).into());
+        Some(pb::SubmitResult { id: id.into(), result: Some(refusal) })
+    }
+
+    /// A message from a recipient. Whose it is a scripted hub does not check.
+    fn handed_over(&self, envelope: &pb::Envelope) -> pb::SubmitResult {
+        let id = pb::Header::decode(envelope.header.clone()).unwrap().id;
+        self.seen.send_modify(|seen| seen.handed_over.push(id.clone()));
+        let accepted = Some(pb::submit_result::Result::Acceptance(pb::Signed::default()));
+        self.refusal(&id).unwrap_or(pb::SubmitResult { id, result: accepted })
+    }
+
+    /// Answers to several envelopes at once.
+    fn answers(&self, envelopes: &[pb::Envelope]) -> Vec<pb::SubmitResult> {
+        let accepted: Vec<(String, Vec<u8>)> =
+            envelopes.iter().map(|envelope| self.enter(envelope)).collect();
+        let (ids, payloads): (Vec<String>, Vec<Vec<u8>>) = accepted.into_iter().unzip();
+        let signed = i247_trust::sign_together(&self.credentials.signing_key, "i247.v1.Acceptance", payloads);
+        let result = |(id, signed)| pb::SubmitResult {
+            id,
+            result: Some(pb::submit_result::Result::Acceptance(signed)),
+        };
+        ids.into_iter().zip(signed).map(result).collect()
+    }
+
     async fn answer(&self, envelope: &pb::Envelope) -> pb::SubmitResult {
         self.seen.send_modify(|seen| seen.submitted += 1);
         let mood = *self.mood.subscribe().wait_for(|mood| *mood != Mood::Ponders).await.unwrap();
-        if mood == Mood::Accepts {
-            return self.accept(envelope);
-        }
         let id = pb::Header::decode(envelope.header.clone()).unwrap().id;
+        if mood != Mood::Behind {
+            let refused = self.refusal(&id).or_else(|| self.out_of_order(&id));
+            // The number of what is refused for good is spent all the same.
+            if refused.as_ref().is_none_or(is_final) {
+                let accepted = self.answers(std::slice::from_ref(envelope)).remove(0);
+                return refused.unwrap_or(accepted);
+            }
+            return refused.unwrap();
+        }
         let refusal = Refusal::of(i247_model::Reason::Behind, "log_end_seen");
         pb::SubmitResult { id, result: Some(pb::submit_result::Result::Refusal((&refusal).into())) }
     }
@@ -165,7 +278,8 @@ impl Hub {
         waited.await.expect("the hub should have seen it by now").unwrap().clone()
     }
 
-    fn accept(&self, envelope: &pb::Envelope) -> pb::SubmitResult {
+    /// Takes an envelope into the log, and returns its id and what is to be signed.
+    fn enter(&self, envelope: &pb::Envelope) -> (String, Vec<u8>) {
         let signer = |key_id: &Hash| Some(self.bureau.clone()).filter(|bureau| bureau.key_id == *key_id);
         let attested: Attested = i247_trust::open_submission(envelope, self.clock.now(), signer).unwrap();
         let header = attested.header().clone();
@@ -183,32 +297,34 @@ impl Hub {
             before.number -= 1;
             let previous = seen.hashes.get(&before.to_string()).map(|(hash, _)| *hash);
             assert_eq!(header.previous, previous, "the chain of headers");
-            position = seen.hashes.len() as u64 + 100;
+            seen.end += 1;
+            position = seen.end;
             seen.hashes.insert(id.clone(), (hash, position));
             seen.messages.push((header.clone(), body.clone()));
         });
         let acceptance = pb::Acceptance {
             id: id.clone(),
             header_hash: Bytes::copy_from_slice(hash.as_bytes()),
-            log_id: Bytes::from_static(LOG_ID),
+            log_id: self.log.borrow().id.clone(),
             position,
             ..Default::default()
         };
-        let key = &self.credentials.signing_key;
-        let signed = i247_trust::sign(key, "i247.v1.Acceptance", acceptance.encode_to_vec());
-        pb::SubmitResult { id, result: Some(pb::submit_result::Result::Acceptance(signed)) }
+        (id, acceptance.encode_to_vec())
     }
 
     fn receipts(&self, signed: &pb::Signed) {
         let payload = i247_trust::verify(signed, "i247.v1.Receipts", &self.bureau.key).unwrap();
         let receipts = pb::Receipts::decode(payload).unwrap();
-        assert_eq!(receipts.log_id, LOG_ID);
+        assert_eq!(receipts.log_id, self.log.borrow().id);
         self.seen.send_modify(|seen| {
             for lane in &receipts.lanes {
                 let delivered = seen.delivered.entry(lane.lane).or_default();
                 *delivered = lane.delivered_up_to.max(*delivered);
                 for range in &lane.opened {
                     seen.opened.extend(range.first..=range.last);
+                }
+                for range in &lane.actioned {
+                    seen.actioned.extend(range.first..=range.last);
                 }
             }
         });
@@ -225,14 +341,31 @@ impl Hub {
                 vec![pb::MailboxEnd { lane: pb::Lane::Normal.into(), received_up_to: self.claims_delivered }];
         }
         pb::Welcome {
-            log_id: Bytes::from_static(LOG_ID),
+            log_id: self.log.borrow().id.clone(),
             log_end: 1_000_000,
             epoch: 1,
+            accepted: self.accepted(),
             mailbox,
+            predecessors: self.log.borrow().predecessors.clone(),
             window: 8,
             hub_time_ms: self.clock.now().as_millis(),
             ..Default::default()
         }
+    }
+
+    /// The last number of the normal lane, once it was recovered: until then nobody needs it.
+    fn accepted(&self) -> Vec<pb::LaneEnd> {
+        if self.log.borrow().predecessors.is_empty() {
+            return Vec::new();
+        }
+        let seen = self.seen.borrow();
+        let ids = seen.hashes.iter().filter_map(|(id, (hash, _))| {
+            let id: i247_model::MessageId = id.parse().ok()?;
+            Some((id.number, *hash)).filter(|_| id.lane == i247_model::Lane::Normal)
+        });
+        let Some((number, hash)) = ids.max_by_key(|(number, _)| *number) else { return Vec::new() };
+        let header_hash = Bytes::copy_from_slice(hash.as_bytes());
+        vec![pb::LaneEnd { lane: pb::Lane::Normal.into(), number, header_hash }]
     }
 
     async fn stream(
@@ -241,13 +374,19 @@ impl Hub {
         frames: mpsc::Sender<Result<pb::ConnectResponse, Status>>,
     ) {
         let send = |frame| frames.send(Ok(pb::ConnectResponse { frame: Some(frame) }));
-        let Ok(Some(pb::ConnectRequest { frame: Some(Up::Hello(_)) })) = requests.message().await else {
+        let mut log = self.log.subscribe();
+        log.borrow_and_update();
+        let Ok(Some(pb::ConnectRequest { frame: Some(Up::Hello(hello)) })) = requests.message().await else {
             return;
         };
         let certificates = self.credentials.signing_chain.clone();
         send(Down::Welcome(self.welcome())).await.unwrap();
         send(Down::Introduction(pb::Introduction { certificates })).await.unwrap();
-        self.seen.send_modify(|seen| seen.streams += 1);
+        self.seen.send_modify(|seen| {
+            seen.streams += 1;
+            seen.hellos.push(hello);
+        });
+        let mut gathered: Vec<pb::Envelope> = Vec::new();
         let mut script = self.script.subscribe();
         let mut told = 0;
         loop {
@@ -258,92 +397,55 @@ impl Hub {
                     return;
                 }
             }
-            tokio::select! {
-                request = requests.message() => match request {
-                    Ok(Some(pb::ConnectRequest { frame: Some(Up::Envelope(envelope)) })) => {
-                        if send(Down::Result(self.answer(&envelope).await)).await.is_err() {
-                            return;
-                        }
-                    }
-                    Ok(Some(pb::ConnectRequest { frame: Some(Up::Receipts(signed)) })) => self.receipts(&signed),
-                    Ok(Some(_)) => {}
-                    Ok(None) | Err(_) => return,
+            let request = tokio::select! {
+                request = requests.message() => request,
+                changed = script.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return,
                 },
-                changed = script.changed() => if changed.is_err() { return },
+                _ = log.changed() => return,
+            };
+            let Ok(Some(pb::ConnectRequest { frame: Some(frame) })) = request else { return };
+            // A stream that was greeted for one log says nothing of another.
+            let results = tokio::select! {
+                results = self.results(frame, &mut gathered) => results,
+                _ = log.changed() => return,
+            };
+            for result in results {
+                if send(Down::Result(result)).await.is_err() {
+                    return;
+                }
             }
+        }
+    }
+
+    async fn results(&self, frame: Up, gathered: &mut Vec<pb::Envelope>) -> Vec<pb::SubmitResult> {
+        let mood = *self.mood.borrow();
+        match (frame, mood) {
+            (Up::Envelope(envelope), Mood::Gathers(count)) => {
+                gathered.push(envelope);
+                if gathered.len() < count { Vec::new() } else { self.answers(&std::mem::take(gathered)) }
+            }
+            (Up::Envelope(envelope), _) => vec![self.answer(&envelope).await],
+            (Up::Resubmission(again), _) => {
+                let envelope = again.envelope.unwrap();
+                let promise = pb::Acceptance::decode(again.acceptance.unwrap().payload).unwrap();
+                self.seen.send_modify(|seen| seen.resubmitted.push((promise.id, promise.position)));
+                vec![self.answer(&envelope).await]
+            }
+            (Up::HandedOver(envelope), _) => vec![self.handed_over(&envelope)],
+            (Up::Receipts(signed), _) => {
+                self.receipts(&signed);
+                Vec::new()
+            }
+            (Up::Hello(_) | Up::Credit(_), _) => Vec::new(),
         }
     }
 }
 
-#[tonic::async_trait]
-impl ExchangeService for Hub {
-    type ConnectStream = ReceiverStream<Result<pb::ConnectResponse, Status>>;
-    type FetchAttachmentStream = ReceiverStream<Result<pb::FetchAttachmentResponse, Status>>;
-
-    async fn connect(
-        &self,
-        request: Request<Streaming<pb::ConnectRequest>>,
-    ) -> Result<Response<Self::ConnectStream>, Status> {
-        let (frames, stream) = mpsc::channel(64);
-        tokio::spawn(self.clone().stream(request.into_inner(), frames));
-        Ok(Response::new(ReceiverStream::new(stream)))
-    }
-
-    async fn submit(&self, _: Request<pb::SubmitRequest>) -> Result<Response<pb::SubmitResponse>, Status> {
-        Err(Status::unimplemented("not in the script"))
-    }
-
-    async fn explain(&self, _: Request<pb::ExplainRequest>) -> Result<Response<pb::ExplainResponse>, Status> {
-        Ok(Response::new(pb::ExplainResponse { directory_position: 7, parties: Vec::new() }))
-    }
-
-    async fn statuses(
-        &self,
-        request: Request<pb::StatusesRequest>,
-    ) -> Result<Response<pb::StatusesResponse>, Status> {
-        self.seen.send_modify(|seen| seen.asked.extend(request.into_inner().ids));
-        Ok(Response::new(pb::StatusesResponse::default()))
-    }
-
-    async fn find_attachment(
-        &self,
-        _: Request<pb::FindAttachmentRequest>,
-    ) -> Result<Response<pb::FindAttachmentResponse>, Status> {
-        Ok(Response::new(pb::FindAttachmentResponse::default()))
-    }
-
-    async fn put_attachment(
-        &self,
-        request: Request<Streaming<pb::PutAttachmentRequest>>,
-    ) -> Result<Response<pb::PutAttachmentResponse>, Status> {
-        use pb::put_attachment_request::Frame;
-        let mut frames = request.into_inner();
-        let mut manifest = None;
-        let mut chunks = Vec::new();
-        while let Some(request) = frames.message().await? {
-            match request.frame {
-                Some(Frame::Manifest(first)) => manifest = Some(first),
-                Some(Frame::Chunk(chunk)) => chunks.push(i247_trust::sha256(&[&chunk.data])),
-                None => return Err(Status::invalid_argument("frame")),
-            }
-        }
-        let manifest: pb::AttachmentManifest =
-            manifest.ok_or_else(|| Status::invalid_argument("manifest"))?;
-        let named: Vec<_> = manifest.chunks.iter().filter_map(|hash| Hash::from_slice(hash)).collect();
-        Ok(Response::new(pb::PutAttachmentResponse { commitment: Bytes::new(), complete: named == chunks }))
-    }
-
-    async fn fetch_attachment(
-        &self,
-        _: Request<pb::FetchAttachmentRequest>,
-    ) -> Result<Response<Self::FetchAttachmentStream>, Status> {
-        let (frames, stream) = mpsc::channel(64);
-        for frame in self.attachment.borrow().iter().cloned() {
-            let response = pb::FetchAttachmentResponse { frame: Some(frame) };
-            frames.try_send(Ok(response)).map_err(|_| Status::internal("too many frames"))?;
-        }
-        Ok(Response::new(ReceiverStream::new(stream)))
-    }
+fn is_final(result: &pb::SubmitResult) -> bool {
+    let Some(pb::submit_result::Result::Refusal(refusal)) = &result.result else { return false };
+    refusal.class() == pb::RefusalClass::No
 }
 
 /// An envelope of somebody else, signed.
@@ -359,10 +461,15 @@ pub(crate) fn envelope(by: &Credentials, mut header: Header, body: &pb::Body) ->
 
 /// A mailbox number of the normal lane.
 pub(crate) fn delivery(number: u64, now: Timestamp, envelope: pb::Envelope) -> Down {
+    delivery_at(10 + number, number, now, envelope)
+}
+
+/// The same, from a place in the hub's log.
+pub(crate) fn delivery_at(position: u64, number: u64, now: Timestamp, envelope: pb::Envelope) -> Down {
     Down::Delivery(pb::Delivery {
         lane: pb::Lane::Normal.into(),
         number,
-        position: 10 + number,
+        position,
         accepted_at_ms: now.as_millis(),
         content: Some(pb::delivery::Content::Envelope(envelope)),
     })

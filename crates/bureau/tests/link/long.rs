@@ -1,5 +1,6 @@
 //! What a bureau does after a long time: away from its hub, with a hub that is not whole, with a disk that decays.
 
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -252,5 +253,51 @@ async fn another_draft_under_a_known_key_is_refused_and_the_same_one_with_its_at
         assert!(refusal.next_step.contains("FR-1-N-1"), "{}", refusal.next_step);
     }
     assert_eq!(bureau.report().await.outbox_waiting, 1);
+    bureau.stop().await;
+}
+
+/// Changes one byte behind the first place where this text stands in the journal of a bureau that runs.
+fn damage(world: &World, text: &[u8]) {
+    let dir = world.dir.path().join("data").join("journal");
+    for file in std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().path()) {
+        let bytes = std::fs::read(&file).unwrap();
+        if let Some(at) = bytes.windows(text.len()).position(|window| window == text) {
+            let at = at + text.len();
+            // In its place: the bureau goes on writing behind it.
+            let open = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
+            open.write_all_at(&[bytes[at] ^ 1], at as u64).unwrap();
+            return;
+        }
+    }
+    panic!("it is not in the journal");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_cannot_be_read_is_named_and_the_rest_of_its_page_is_served() {
+    let world = World::new();
+    let hub = world.hub.serve(CancellationToken::new()).await;
+    let mut bureau = world.bureau(hub).await;
+    world.introduce(&world.brazil);
+    for number in 1..=3 {
+        world.hub.deliver(crate::delivery(number, crate::now(), world.question(number)));
+    }
+    // Each is answered twice, so that the outbox has a page too.
+    world.hub.seen(|seen| seen.messages.len() == 6).await;
+    damage(&world, b"BR-1-N-2");
+    let inbox = bureau.desk.list_inbox(pb::ListInboxRequest::default()).await.unwrap().into_inner();
+    let listed: Vec<(&str, &str, bool)> =
+        inbox.items.iter().map(|item| (item.id.as_str(), item.subject.as_str(), item.unreadable)).collect();
+    assert_eq!(
+        listed,
+        [("BR-1-N-3", "A subject", false), ("BR-1-N-2", "", true), ("BR-1-N-1", "A subject", false)]
+    );
+    damage(&world, b"FR-1-N-4");
+    let outbox = bureau.desk.list_outbox(pb::ListOutboxRequest::default()).await.unwrap().into_inner();
+    let unreadable: Vec<&str> =
+        outbox.items.iter().filter(|item| item.unreadable).map(|item| item.id.as_str()).collect();
+    assert_eq!((outbox.items.len(), unreadable), (6, vec!["FR-1-N-4"]));
+    // Itself it is refused, not shown as something else.
+    let shown = bureau.desk.show(pb::ShowRequest { id: "BR-1-N-2".into() }).await;
+    assert!(shown.is_err());
     bureau.stop().await;
 }

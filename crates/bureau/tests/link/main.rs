@@ -5,6 +5,7 @@
 mod faults;
 mod hub;
 mod long;
+mod recovery;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -24,7 +24,7 @@ pub(crate) fn inbox(items: &[pb::InboxItem]) -> String {
             moment(item.received_at_ms),
             mark.to_owned(),
             due,
-            item.subject.clone(),
+            subject(&item.subject, item.unreadable),
         ]
     });
     table(&["ID", "KIND", "FROM", "RECEIVED (UTC)", "", "REPLY BY", "SUBJECT"], rows.collect())
@@ -38,10 +38,15 @@ pub(crate) fn outbox(items: &[pb::OutboxItem]) -> String {
             moment(item.sent_at_ms),
             word(item.state().as_str_name(), "OUTBOX_STATE_"),
             item.seat.clone(),
-            item.subject.clone(),
+            subject(&item.subject, item.unreadable),
         ]
     });
     table(&["ID", "KIND", "SENT (UTC)", "STATE", "SEAT", "SUBJECT"], rows.collect())
+}
+
+/// The subject in a list.
+fn subject(text: &str, unreadable: bool) -> String {
+    if unreadable { "(damaged at the bureau)".to_owned() } else { text.to_owned() }
 }
 
 pub(crate) fn cases(cases: &[pb::Case]) -> String {

@@ -50,6 +50,7 @@ pub(crate) fn report(report: &pb::ReportResponse) -> String {
     pairs(&[
         ("country", report.country.clone()),
         ("link", link),
+        ("warning", report.warning.clone()),
         ("outbox", format!("{} waiting", report.outbox_waiting)),
         ("inbox", format!("{} received, {} unopened", report.received, report.unopened)),
         ("epoch", report.epoch.to_string()),

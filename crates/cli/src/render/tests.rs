@@ -203,6 +203,7 @@ fn a_bureau_that_is_halted_says_why() {
     let report = pb::ReportResponse {
         country: "FR".into(),
         halted: "it is an older copy".into(),
+        warning: "the hub was recovered".into(),
         policy: pb::NationalPolicy::WarrantFirst.into(),
         epoch: 1,
         ..Default::default()
@@ -212,6 +213,7 @@ fn a_bureau_that_is_halted_says_why() {
         "\
 country     FR
 link        halted: it is an older copy
+warning     the hub was recovered
 outbox      0 waiting
 inbox       0 received, 0 unopened
 epoch       1
@@ -353,10 +355,13 @@ fn the_outbox() {
         seat: "duty".into(),
         ..Default::default()
     };
+    let damaged =
+        pb::OutboxItem { id: "FR-1-N-2".into(), subject: String::new(), unreadable: true, ..item.clone() };
     assert_eq!(
-        plain(&super::outbox(&[item])),
+        plain(&super::outbox(&[item, damaged])),
         "\
 ID        KIND       SENT (UTC)           STATE    SEAT  SUBJECT
-FR-1-N-1  diffusion  2010-07-05 12:00:00  refused  duty  Diffusion: orange"
+FR-1-N-1  diffusion  2010-07-05 12:00:00  refused  duty  Diffusion: orange
+FR-1-N-2  diffusion  2010-07-05 12:00:00  refused  duty  (damaged at the bureau)"
     );
 }
