@@ -359,13 +359,24 @@ impl Attachments {
             Err(error) => return Err(self.refused(error)),
         };
         let next = self.survivors(&*file, &layout)?;
-        if next == 0 {
-            let length = u32::try_from(layout.manifest.len()).unwrap_or(u32::MAX).to_le_bytes();
-            write_all_at(&*file, &length, 0)
-                .and_then(|()| write_all_at(&*file, &layout.manifest, 4))
-                .map_err(|error| self.refused(error))?;
-        }
+        self.write_again(&*file, &layout, next)?;
         Ok(Upload { file, layout, next, _open: open })
+    }
+
+    /// Writes the head, and once more the chunks that survived: after a sync that failed, the page cache alone may know
+    /// them, and the next sync would not take them along.
+    fn write_again(&self, file: &dyn DiskFile, layout: &Layout, next: u32) -> Result<(), AttachmentError> {
+        let length = u32::try_from(layout.manifest.len()).unwrap_or(u32::MAX).to_le_bytes();
+        write_all_at(file, &length, 0)
+            .and_then(|()| write_all_at(file, &layout.manifest, 4))
+            .map_err(|error| self.refused(error))?;
+        for index in 0..next {
+            let mut bytes = vec![0; layout.chunk_len(index).ok_or(AttachmentError::Chunk(index))?];
+            self.read(file, &mut bytes, layout.chunk_at(index))?;
+            layout.check(index, &bytes)?;
+            write_all_at(file, &bytes, layout.chunk_at(index)).map_err(|error| self.refused(error))?;
+        }
+        Ok(())
     }
 
     fn charge(&self, layout: &Layout, owner: String) -> Result<Arc<()>, AttachmentError> {

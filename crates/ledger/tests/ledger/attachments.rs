@@ -187,3 +187,27 @@ async fn after_a_failed_sync_nothing_is_taken_for_durable_until_the_next_start()
     assert!(attachments.keep(layout.name).await.is_err());
     assert!(!open().complete(layout.name).await.unwrap());
 }
+
+#[tokio::test]
+async fn what_a_failed_sync_left_in_the_page_cache_is_written_again_after_the_next_start() {
+    let disk = BreakableDisk::new(7);
+    let open = |disk: &BreakableDisk| {
+        Attachments::open(Arc::new(disk.clone()), "/attachments", Arc::new(Inline), LIMIT)
+    };
+    let attachments = open(&disk).unwrap();
+    let layout = layout(&[1; 10]);
+    let upload = attachments.begin(layout.clone(), "FR").await.unwrap();
+    let upload = attachments.put(upload, 0, chunk(&[1; 10], 0)).await.unwrap();
+    disk.fail_next_sync();
+    assert!(attachments.finish(upload).await.is_err());
+
+    let disk = disk.kill();
+    let attachments = open(&disk).unwrap();
+    let upload = attachments.begin(layout.clone(), "FR").await.unwrap();
+    assert_eq!(upload.chunks(), 1, "the page cache still has it");
+    assert!(attachments.finish(upload).await.unwrap());
+    assert!(attachments.keep(layout.name).await.unwrap());
+
+    let attachments = open(&disk.power_off_keeping(|_| false)).unwrap();
+    assert_eq!(attachments.chunk(layout, 0).await.unwrap(), chunk(&[1; 10], 0));
+}
