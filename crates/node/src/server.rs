@@ -4,8 +4,9 @@
 //!  accept ─ a place? ─ handshake ≤ 5 s ─ h2? ─ identity ─ in the table ─ still admitted? ─ calls … ─ end
 //! ```
 //!
-//! A stranger costs a place among the handshakes and nothing else: members' connections are counted apart. It does
-//! not decide who is a member; the TLS configuration's verifier and the admission do.
+//! A stranger costs a place among the handshakes and nothing else: members' connections are counted apart. Whoever
+//! comes when there is no place left gets that of the handshake that has lasted longest, so that those who do not go on
+//! keep nobody out. It does not decide who is a member; the TLS configuration's verifier and the admission do.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -26,7 +27,7 @@ use tonic::service::Routes;
 use tracing::Instrument as _;
 
 use crate::authorise::Rules;
-use crate::calls::Calls;
+use crate::calls::{Answers, Calls};
 use crate::clock::{Clock, sleep};
 use crate::connection::{Ends, drive};
 use crate::limits::Limits;
@@ -102,10 +103,7 @@ impl Server {
             };
             match accepted {
                 Ok((stream, from)) => {
-                    let Some(place) = door.places.take(from.ip()) else {
-                        door.refuse("too many handshakes", from);
-                        continue;
-                    };
+                    let place = door.places.take(from.ip());
                     let one = door.clone().connection(stream, from, place);
                     connections.spawn(dropped.clone().run_until_cancelled_owned(one).in_current_span());
                 }
@@ -157,9 +155,11 @@ impl Door {
 
     async fn connection(self: Arc<Self>, stream: BoxedStream, from: SocketAddr, place: Place) {
         // Who is not in yet when the process stops is not waited for.
-        let (stream, peer, entry) = match self.stop.run_until_cancelled(self.enter(stream, from)).await {
-            Some(Ok(entered)) => entered,
-            Some(Err(why)) => return self.refuse(why, from),
+        let entering = place.makes_way.run_until_cancelled(self.enter(stream, from));
+        let (stream, peer, entry) = match self.stop.run_until_cancelled(entering).await {
+            Some(Some(Ok(entered))) => entered,
+            Some(Some(Err(why))) => return self.refuse(why, from),
+            Some(None) => return self.refuse("too many handshakes", from),
             None => return,
         };
         drop(place);
@@ -171,6 +171,7 @@ impl Door {
             routes: self.routes.clone(),
             limits: self.limits.clone(),
             open: watch::Sender::new(0),
+            answers: Answers::default(),
         };
         let ends = Ends { cut: entry.token().clone(), stop: self.stop.clone(), clock: self.clock.clone() };
         let end = drive(stream, calls, ends).await;
@@ -219,56 +220,79 @@ impl Door {
 
 /// Places for those who have not shown a certificate yet.
 struct Places {
-    counts: Arc<Mutex<Counts>>,
+    taken: Arc<Mutex<Taken>>,
     in_all: usize,
     per_address: usize,
 }
 
 #[derive(Default)]
-struct Counts {
+struct Taken {
+    next: u64,
     in_all: usize,
-    by_address: BTreeMap<IpAddr, usize>,
+    /// What makes each one go, the oldest first. No address stands here without a place.
+    by_address: BTreeMap<IpAddr, BTreeMap<u64, CancellationToken>>,
 }
 
 impl Places {
     fn new(in_all: usize, per_address: usize) -> Self {
-        Self { counts: Arc::default(), in_all, per_address }
+        Self { taken: Arc::default(), in_all, per_address }
     }
 
-    fn take(&self, address: IpAddr) -> Option<Place> {
-        let mut counts = lock(&self.counts);
-        let taken = counts.by_address.get(&address).copied().unwrap_or_default();
-        if counts.in_all >= self.in_all || taken >= self.per_address {
-            return None;
+    /// A place, if need be that of another: the oldest of the same address, or of the one that has most.
+    fn take(&self, address: IpAddr) -> Place {
+        let mut taken = lock(&self.taken);
+        let own = taken.by_address.get(&address).map_or(0, BTreeMap::len);
+        if own >= self.per_address {
+            taken.make_way(address);
+        } else if taken.in_all >= self.in_all {
+            let most = taken.by_address.iter().max_by_key(|(_, places)| places.len()).map(|(most, _)| *most);
+            most.into_iter().for_each(|most| taken.make_way(most));
         }
-        counts.in_all += 1;
-        counts.by_address.insert(address, taken + 1);
-        Some(Place { counts: self.counts.clone(), address })
+        taken.next += 1;
+        taken.in_all += 1;
+        let (number, makes_way) = (taken.next, CancellationToken::new());
+        taken.by_address.entry(address).or_default().insert(number, makes_way.clone());
+        Place { taken: self.taken.clone(), address, number, makes_way }
+    }
+}
+
+impl Taken {
+    fn make_way(&mut self, address: IpAddr) {
+        let oldest = self.by_address.get(&address).and_then(|places| places.keys().next().copied());
+        if let Some(makes_way) = oldest.and_then(|oldest| self.give_back(address, oldest)) {
+            makes_way.cancel();
+        }
+    }
+
+    fn give_back(&mut self, address: IpAddr, number: u64) -> Option<CancellationToken> {
+        let places = self.by_address.get_mut(&address)?;
+        let found = places.remove(&number);
+        if places.is_empty() {
+            self.by_address.remove(&address);
+        }
+        self.in_all -= usize::from(found.is_some());
+        found
     }
 }
 
 /// A place, given back when dropped.
 struct Place {
-    counts: Arc<Mutex<Counts>>,
+    taken: Arc<Mutex<Taken>>,
     address: IpAddr,
+    number: u64,
+    /// Cancelled when somebody else has got it.
+    makes_way: CancellationToken,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = lock(&self.counts);
-        counts.in_all -= 1;
-        if let Some(taken) = counts.by_address.get_mut(&self.address) {
-            *taken -= 1;
-            if *taken == 0 {
-                counts.by_address.remove(&self.address);
-            }
-        }
+        lock(&self.taken).give_back(self.address, self.number);
     }
 }
 
-fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
+fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
     // Nothing can panic while it is held, so a poisoned lock holds sound counts all the same.
-    counts.lock().unwrap_or_else(PoisonError::into_inner)
+    taken.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -276,15 +300,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_address_cannot_take_every_place() {
+    fn who_has_lasted_longest_makes_way_at_the_address_that_has_most() {
         let places = Places::new(3, 2);
-        let (one, two): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-        let first = places.take(one).unwrap();
-        let _second = places.take(one).unwrap();
-        assert!(places.take(one).is_none(), "two per address");
-        let _third = places.take(two).unwrap();
-        assert!(places.take(two).is_none(), "three in all");
-        drop(first);
-        assert!(places.take(one).is_some());
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let (one, two, three) = (address("192.0.2.1"), address("192.0.2.2"), address("192.0.2.3"));
+        let gone = |place: &Place| place.makes_way.is_cancelled();
+        let first = places.take(one);
+        let second = places.take(one);
+        let third = places.take(one);
+        assert_eq!((gone(&first), gone(&second), gone(&third)), (true, false, false), "two per address");
+        let fourth = places.take(two);
+        assert!(!gone(&second), "three in all");
+        let fifth = places.take(three);
+        assert_eq!((gone(&second), gone(&third), gone(&fourth)), (true, false, false));
+        // Who went gives nothing back a second time.
+        drop((first, second, fifth));
+        let sixth = places.take(two);
+        assert!(![&third, &fourth, &sixth].into_iter().any(gone));
+        drop((third, fourth, sixth));
+        assert!(lock(&places.taken).by_address.is_empty());
+        assert_eq!(lock(&places.taken).in_all, 0);
     }
 }

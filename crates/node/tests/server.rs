@@ -206,12 +206,35 @@ async fn a_connection_without_calls_is_closed_and_one_with_a_call_is_not() {
 }
 
 #[tokio::test]
-async fn one_address_gets_only_so_many_handshakes_at_once() {
+async fn handshakes_that_do_not_go_on_make_way_for_one_that_does() {
     let limits = Limits { handshakes_per_address: 2, handshake: PATIENCE * 3, ..Limits::default() };
     let hub = Hub::with(limits).await;
-    let _first = TcpStream::connect(hub.address).await.unwrap();
+    let first = TcpStream::connect(hub.address).await.unwrap();
     let _second = TcpStream::connect(hub.address).await.unwrap();
-    closed(TcpStream::connect(hub.address).await.unwrap()).await;
+    HealthClient::new(hub.channel("ncb/fr")).check(asked()).await.unwrap();
+    closed(first).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_take_its_answer_is_cut_off_and_one_that_waits_is_not() {
+    let hub = Hub::with(Limits { stalled: Duration::from_millis(200), ..Limits::default() }).await;
+    let mut waits = hub.watch(hub.channel("ncb/br")).await;
+    let tls = hub.tls_of(&hub.enrol("ncb/fr", day(&*hub.clock)));
+    let stream = TcpStream::connect(hub.address).await.unwrap();
+    let name = "localhost".try_into().unwrap();
+    let mut stream = tokio_rustls::TlsConnector::from(tls).connect(name, stream).await.unwrap();
+    // No room for an answer, and a call of the health service: literal heads, then an empty message.
+    let mut call = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0".to_vec();
+    let mut head = vec![0x83, 0x87, 0x04, 28];
+    head.extend(b"/grpc.health.v1.Health/Check\x0f\x10\x10application/grpc\0\x02te\x08trailers");
+    call.extend([0, 0, u8::try_from(head.len()).unwrap(), 1, 4, 0, 0, 0, 1]);
+    call.extend(head);
+    call.extend(b"\0\0\x05\0\x01\0\0\0\x01\0\0\0\0\0");
+    stream.write_all(&call).await.unwrap();
+    closed(stream).await;
+    until(|| hub.live.connections_of(&identity("ncb/fr")) == 0).await;
+    hub.health.set_ready("", true).await;
+    waits.message().await.expect("whoever waits for news is not cut off").unwrap();
 }
 
 #[tokio::test]

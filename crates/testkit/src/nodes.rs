@@ -11,7 +11,7 @@ use i247_client::Desk;
 use i247_ledger::disk::Disk;
 use i247_model::{CountryCode, Identity};
 use i247_node::config::{Period, Size};
-use i247_node::{LogFormat, TelemetryConfig};
+use i247_node::{LogFormat, Seams, TelemetryConfig};
 use i247_trust::Credentials;
 use tokio::sync::Mutex;
 
@@ -121,23 +121,10 @@ impl World {
     /// When it does not start.
     pub async fn start_hub(&self) -> Result<(), WorldError> {
         let dir = node_dir(&self.dir, "hub")?;
-        let config = i247_hub::Config {
-            listen: "127.0.0.1:0".into(),
-            data: dir.join("data"),
-            credentials: dir.clone(),
-            site: name(SITE),
-            submissions_per_second: self.builder.submissions_per_second,
-            segment_bytes: self.builder.segment_bytes,
-            grace: Period(Duration::from_secs(2)),
-            telemetry: self.telemetry(),
-            ..i247_hub::Config::default()
-        };
+        let config = self.hub_config(&dir);
         let running = match &self.builder.mode {
             Mode::InProcess => {
-                let mut seams = self.seams.clone();
-                if let Some(disk) = &*self.hub_disk.lock().unwrap_or_else(PoisonError::into_inner) {
-                    seams.disk = disk.clone();
-                }
+                let seams = self.hub_seams();
                 let loaded = Credentials::load(&dir);
                 let credentials = loaded.map_err(|error| WorldError::node("credentials", &error))?;
                 let start = || Running::hub(config.clone(), credentials.clone(), seams.clone());
@@ -156,6 +143,30 @@ impl World {
         }
         *self.hub.lock().await = Some(running);
         Ok(())
+    }
+
+    /// The hub's settings, with everything in this directory.
+    pub(crate) fn hub_config(&self, dir: &Path) -> i247_hub::Config {
+        i247_hub::Config {
+            listen: "127.0.0.1:0".into(),
+            data: dir.join("data"),
+            credentials: dir.to_owned(),
+            site: name(SITE),
+            submissions_per_second: self.builder.submissions_per_second,
+            segment_bytes: self.builder.segment_bytes,
+            grace: Period(Duration::from_secs(2)),
+            telemetry: self.telemetry(),
+            ..i247_hub::Config::default()
+        }
+    }
+
+    /// What the hub runs on, with its own disk if it has one.
+    pub(crate) fn hub_seams(&self) -> Seams {
+        let mut seams = self.seams.clone();
+        if let Some(disk) = &*self.hub_disk.lock().unwrap_or_else(PoisonError::into_inner) {
+            seams.disk = disk.clone();
+        }
+        seams
     }
 
     /// Ends a bureau without warning.
@@ -247,6 +258,14 @@ impl World {
         let placed = self.placed(code)?;
         let address = *placed.desk.lock().await;
         address.ok_or_else(|| WorldError::NotRunning(code.to_string()))
+    }
+
+    /// The number of the process of a node (`hub` or a country), where nodes are processes of their own and it runs.
+    pub async fn process_id(&self, node: &str) -> Option<u32> {
+        if node == "hub" {
+            return self.hub.lock().await.as_ref().and_then(Running::process_id);
+        }
+        self.placed(node.parse().ok()?).ok()?.running.lock().await.as_ref().and_then(Running::process_id)
     }
 
     /// Draws the line between a bureau and the hub.

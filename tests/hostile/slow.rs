@@ -1,0 +1,132 @@
+//! Those who begin and do not go on. All of them wait at the same time, and nobody else does.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use i247_node::sleep;
+use i247_testkit::WorldError;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::frames::{PREFACE, frame, kind};
+use crate::line::{End, Line, PATIENCE};
+use crate::scene::{Target, end, targets};
+
+/// Handshakes that are begun from each address, and addresses: more than there are places.
+const BEGUN: usize = 40;
+const ADDRESSES: u8 = 10;
+
+/// Between two bytes of those who drip.
+const DRIP: Duration = Duration::from_millis(200);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_does_not_go_on_is_sent_away_and_holds_nobody_up() -> Result<(), WorldError> {
+    let Some(targets) = targets().await? else { return Ok(()) };
+    let [hub, desk] = &targets;
+    tokio::join!(all(hub), all(desk), no_hello(hub));
+    for target in &targets {
+        target.recovers("those who do not go on").await;
+    }
+    end(targets).await
+}
+
+async fn all(target: &Target) {
+    let handshakes =
+        async { tokio::join!(half_handshakes(target), no_preface(target), dripping_preface(target)) };
+    tokio::join!(handshakes, slow_body(target), no_pong(target));
+}
+
+/// Half handshakes take every place that there is, again and again, and an honest caller still comes in.
+async fn half_handshakes(target: &Target) {
+    let mut held = Vec::new();
+    for last in 2..2 + ADDRESSES {
+        for _ in 0..BEGUN {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind(SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0))).unwrap();
+            let mut stream = socket.connect(target.address).await.unwrap();
+            // The head of a client's first word, which says that more will come.
+            let _ = stream.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 252]).await;
+            held.push(stream);
+        }
+    }
+    target.serves_while("half handshakes fill every place").await;
+    let begun = target.now_ms();
+    for stream in held {
+        closed(stream).await;
+    }
+    said(target, "half handshakes were closed", begun);
+}
+
+/// TLS, and then silence.
+async fn no_preface(target: &Target) {
+    let begun = target.now_ms();
+    let mut line = Line::connect(target.address, target.tls()).await.unwrap();
+    assert_ne!(line.end().await, End::Open, "{}", target.node);
+    said(target, "no preface", begun);
+}
+
+/// TLS, and then a byte now and then.
+async fn dripping_preface(target: &Target) {
+    let begun = target.now_ms();
+    let mut line = Line::connect(target.address, target.tls()).await.unwrap();
+    let bytes = [PREFACE, &frame(kind::SETTINGS, 0, 0, &[0; 96])].concat();
+    for byte in bytes {
+        if line.seen().closed || !line.send(&[byte]).await {
+            break;
+        }
+        sleep(DRIP).await;
+    }
+    assert!(line.seen().closed, "{}: the preface dripped in", target.node);
+    said(target, "a dripping preface", begun);
+}
+
+/// A call that goes on, and nobody who answers pings.
+async fn no_pong(target: &Target) {
+    let begun = target.now_ms();
+    let mut line = target.line().await;
+    assert_eq!(line.call_with("/grpc.health.v1.Health/Watch", &[Vec::new()], 1).await.messages().len(), 1);
+    assert_ne!(line.hushed().await.line.end().await, End::Open, "{}", target.node);
+    said(target, "no answer to pings", begun);
+}
+
+/// A call whose message never ends.
+async fn slow_body(target: &Target) {
+    const DEADLINE_EXCEEDED: u16 = 4;
+    let begun = target.now_ms();
+    let mut line = target.line().await;
+    let stream = line.begin(target.call).await;
+    line.send(&frame(kind::DATA, 0, stream, &[0, 0, 0, 1, 0])).await;
+    let dripping = async {
+        let mut answer = None;
+        while answer.is_none() {
+            line.send(&frame(kind::DATA, 0, stream, &[10])).await;
+            sleep(DRIP).await;
+            answer = line.seen().answers.remove(&stream).filter(|answer| answer.ended);
+        }
+        answer
+    };
+    let answer = tokio::time::timeout(PATIENCE, dripping).await.expect("it is answered").unwrap();
+    assert_eq!(answer.grpc, Some(DEADLINE_EXCEEDED), "{answer:?}");
+    said(target, "a message without end", begun);
+}
+
+/// A bureau's stream on which nobody says who it is.
+async fn no_hello(hub: &Target) {
+    let begun = hub.now_ms();
+    let mut line = hub.line().await;
+    let stream = line.begin("/i247.v1.ExchangeService/Connect").await;
+    let answer = line.answer(stream).await;
+    assert_eq!((answer.http, answer.messages().len()), (Some(200), 1), "a farewell: {answer:?}");
+    said(hub, "a stream without Hello", begun);
+}
+
+async fn closed(mut stream: TcpStream) {
+    let mut bytes = [0; 64];
+    let reading = async { while stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {} };
+    tokio::time::timeout(PATIENCE, reading).await.expect("the connection is closed");
+}
+
+#[expect(clippy::print_stdout, reason = "the figures of the case, shown with --nocapture")]
+fn said(target: &Target, what: &str, begun: u128) {
+    println!("{}: {what}: {} ms", target.node, target.now_ms() - begun);
+}
