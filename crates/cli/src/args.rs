@@ -236,6 +236,8 @@ mod tests {
         for line in [
             "i247 hub --config hub.toml --listen 127.0.0.1:0 --data /d --print-config",
             "i247 hub --ready-file ready --die-with-parent 12",
+            "i247 hub recover --config hub.toml --yes",
+            "i247 hub recover --yes --lost 00112233445566778899aabbccddeeff,ffeeddccbbaa99887766554433221100",
             "i247 bureau FR --config bureau.toml --hub 127.0.0.1:7247",
             "i247 bureau FR recover --reason restored",
             "i247 authority init ca --site lyon",
@@ -246,6 +248,7 @@ mod tests {
             "i247 authority admit --all --authority ca",
             "i247 authority suspend ncb/fr --reason inquiry",
             "i247 authority list --hub 127.0.0.1:7247",
+            "i247 authority resend --authority ca --hub 127.0.0.1:7247",
             "i247 notice red --file form.toml --attach photo.png --operation infra-red-2010 --as fr",
             "i247 notice red --template",
             "i247 diffuse BR,JP --colour orange --file form.toml",
@@ -276,6 +279,8 @@ mod tests {
         for line in [
             "i247",
             "i247 hub recover",
+            "i247 hub recover --config hub.toml",
+            "i247 hub recover --yes --lost 0011",
             "i247 ask BR",
             "i247 ask --about car",
             "i247 notice",

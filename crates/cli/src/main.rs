@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use i247_cli::Cli;
 
+/// A hub allocates for every message on every core at once; the system's allocator costs it several times as much.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long work on the disk may still go on when the command is done.
 const LAST_WORK: Duration = Duration::from_secs(3);
 

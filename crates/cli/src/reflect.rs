@@ -215,7 +215,7 @@ mod tests {
             json!({
                 "id": "FR-1-U-1", "kind": "REQUEST", "sender": "", "subject": "", "received_at_ms": 5,
                 "lane": "URGENT", "opened": false, "actioned": false, "refers_to": "", "operation": "",
-                "reply_stage": "UNSPECIFIED", "reply_by_ms": 0
+                "reply_stage": "UNSPECIFIED", "reply_by_ms": 0, "unreadable": false
             })
         );
     }

@@ -4,15 +4,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process;
 
+use bytes::Bytes;
 use clap::{Args, Subcommand};
 use i247_model::CountryCode;
 use i247_node::config::{self, ConfigError};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use toml::{Table, Value};
 
 use crate::args::country;
 use crate::fail::Fail;
 use crate::out;
+use crate::reflect::hexadecimal;
 use crate::session::{Session, credentials};
 
 const AFTER_HUB: &str = "\
@@ -20,7 +23,8 @@ Settings come from the file, then from variables (I247_HUB_LISTEN, I247_HUB_TELE
 
 Examples:
   i247 hub --print-config > hub.toml
-  i247 hub --config hub.toml --listen 0.0.0.0:7247";
+  i247 hub --config hub.toml --listen 0.0.0.0:7247
+  i247 hub recover --config hub.toml --yes";
 
 const AFTER_BUREAU: &str = "\
 Settings come from the file, then from variables (I247_BUREAU_HUB, I247_BUREAU_POLICY__RED_NOTICE), then from flags.
@@ -30,14 +34,48 @@ Examples:
   i247 bureau FR --config bureau.toml --hub hub.example:7247
   i247 bureau FR recover --reason \"disk restored from Monday's copy\"";
 
+const AFTER_HUB_RECOVER: &str = "\
+For a hub whose data was restored from an older copy: bureaus hold receipts from beyond its end, and it accepts \
+nothing. The log in the data directory goes on under a new name, and its next entry says where the old one ends. \
+Started again, the hub is welcome to its bureaus, and they bring back what the copy lacks: each what it had sent, and \
+what it had received from others.
+
+Take the newest copy that there is. If it is one from before an earlier recovery, say with --lost what the log was \
+called since: that recovery printed it, and the hub's own log names it where it turns a bureau away. While a hub runs \
+on the directory, it is refused.
+
+Example:
+  i247 hub recover --config hub.toml --yes";
+
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HUB)]
+#[command(after_help = AFTER_HUB, args_conflicts_with_subcommands = true)]
 pub(crate) struct HubArgs {
     #[command(flatten)]
     common: Common,
     /// The site that the certificate must name: lyon for gs/hub/lyon
     #[arg(long)]
     site: Option<String>,
+    #[command(subcommand)]
+    action: Option<HubAction>,
+}
+
+#[derive(Debug, Subcommand)]
+enum HubAction {
+    /// Let the network go on with a hub that was restored from an older copy of its data, while the hub is stopped
+    #[command(after_help = AFTER_HUB_RECOVER)]
+    Recover {
+        #[command(flatten)]
+        settings: Settings,
+        /// The site that the certificate must name: lyon for gs/hub/lyon
+        #[arg(long)]
+        site: Option<String>,
+        /// For a copy from before an earlier recovery: the name that the log was given then. Several, the oldest first
+        #[arg(long, value_name = "LOG", value_delimiter = ',', value_parser = log_id)]
+        lost: Vec<Bytes>,
+        /// It is meant: there is no newer copy
+        #[arg(long, required = true)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -77,24 +115,31 @@ enum BureauAction {
     },
 }
 
-/// What both services understand.
+/// Where a service finds what is its own.
 #[derive(Debug, Args)]
-struct Common {
+struct Settings {
     /// The configuration, TOML; unknown keys are refused by name
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print the configuration in force, as a file, and end
-    #[arg(long)]
-    print_config: bool,
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "HOST:PORT")]
-    listen: Option<String>,
     /// Directory of the data
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Directory of the certificates and keys
     #[arg(long, value_name = "DIR")]
     credentials: Option<PathBuf>,
+}
+
+/// What both services understand.
+#[derive(Debug, Args)]
+struct Common {
+    #[command(flatten)]
+    settings: Settings,
+    /// Print the configuration in force, as a file, and end
+    #[arg(long)]
+    print_config: bool,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
     /// What is logged: info, debug, or directives such as info,i247_hub=debug
     #[arg(long, value_name = "LEVEL")]
     telemetry_level: Option<String>,
@@ -115,14 +160,22 @@ struct Common {
     die_with_parent: Option<u32>,
 }
 
-impl Common {
+impl Settings {
     /// The flags that were given, by the keys of the configuration.
     fn flags(&self) -> Table {
         let text = |path: &PathBuf| path.display().to_string();
         let mut flags = Table::new();
-        put(&mut flags, "listen", self.listen.clone());
         put(&mut flags, "data", self.data.as_ref().map(text));
         put(&mut flags, "credentials", self.credentials.as_ref().map(text));
+        flags
+    }
+}
+
+impl Common {
+    /// The flags that were given, by the keys of the configuration.
+    fn flags(&self) -> Table {
+        let mut flags = self.settings.flags();
+        put(&mut flags, "listen", self.listen.clone());
         let mut telemetry = Table::new();
         put(&mut telemetry, "level", self.telemetry_level.clone());
         put(&mut telemetry, "format", self.telemetry_format.clone());
@@ -150,11 +203,11 @@ fn put(table: &mut Table, key: &str, value: Option<String>) {
 
 /// `i247 hub`.
 pub(crate) async fn hub(args: HubArgs, session: &Session) -> Result<(), Fail> {
+    if let Some(HubAction::Recover { settings, site, lost, .. }) = args.action {
+        return recover_hub(hub_config(&settings, settings.flags(), site)?, &lost, session).await;
+    }
     args.common.tie()?;
-    let mut flags = args.common.flags();
-    put(&mut flags, "site", args.site.clone());
-    let config: i247_hub::Config = config::load(args.common.config.as_deref(), "I247_HUB_", flags)
-        .map_err(|error| misconfigured(&error))?;
+    let config = hub_config(&args.common.settings, args.common.flags(), args.site)?;
     if args.common.print_config {
         out::data(&config::print(&config).map_err(|error| misconfigured(&error))?);
         return Ok(());
@@ -173,6 +226,56 @@ pub(crate) async fn hub(args: HubArgs, session: &Session) -> Result<(), Fail> {
             "make room or mend the disk, then start it again: it recovers",
         )
     })
+}
+
+/// A log's name as `recover` prints it.
+fn log_id(text: &str) -> Result<Bytes, String> {
+    let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    let bytes = digits.then(|| (0..text.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>()).flatten();
+    bytes
+        .map(Bytes::from)
+        .ok_or_else(|| "32 hexadecimal digits are expected, as `recover` prints them".into())
+}
+
+fn hub_config(settings: &Settings, mut flags: Table, site: Option<String>) -> Result<i247_hub::Config, Fail> {
+    put(&mut flags, "site", site);
+    config::load(settings.config.as_deref(), "I247_HUB_", flags).map_err(|error| misconfigured(&error))
+}
+
+/// `i247 hub recover`.
+async fn recover_hub(config: i247_hub::Config, lost: &[Bytes], session: &Session) -> Result<(), Fail> {
+    use i247_hub::{RecoverError, TakeUpError};
+    let own = credentials(&config.credentials)?;
+    let taken_up = i247_hub::take_up(&config, &own, &session.seams, lost).await.map_err(|error| {
+        let next = match &error {
+            TakeUpError::Recover(RecoverError::Open(error)) => next_of_log(error),
+            TakeUpError::WrongIdentity(_) => {
+                "name the hub's own certificates with --credentials, and its --site"
+            }
+            TakeUpError::NotLost(_) => "name with --lost what earlier recoveries printed, the oldest first",
+            _ => "see that the directories in `i247 hub --print-config` are there and complete",
+        };
+        Fail::because("nothing was recovered", &error, next)
+    })?;
+    let (before, now) = (hexadecimal(&taken_up.previous_log_id), hexadecimal(&taken_up.log_id));
+    let end = taken_up.previous_end;
+    if session.global.json {
+        out::json(&json!({ "previous_log_id": before, "previous_end": end, "log_id": now }));
+    } else {
+        out::data(&format!("previous log  {before}\nends at       {end}\nlog           {now}"));
+    }
+    out::talk(&format!(
+        "The log goes on from entry {end} under the new name. Next:\n\
+         1. Start the hub. Its bureaus connect by themselves and bring back what stood behind entry {end}; until they \
+         have, an answer may wait up to an hour for its question.\n\
+         2. `i247 authority resend --hub HOST:PORT` where the secretariat's authority is: who was admitted, suspended \
+         or revoked after entry {end} is not known again before.\n\
+         3. When the bureaus have brought back what they have, reviewers look through what is pending: decisions that \
+         nobody had received are made again.\n\
+         4. Copy the data anew, and note the name {now}: whoever has to go back to an older copy is asked for it."
+    ));
+    Ok(())
 }
 
 /// `i247 bureau FR`.
@@ -212,7 +315,7 @@ fn bureau_config(args: &BureauArgs) -> Result<i247_bureau::Config, ConfigError> 
         let policy = Table::from_iter([("red_notice".to_owned(), Value::String(policy.to_uppercase()))]);
         flags.insert("policy".into(), policy.into());
     }
-    config::load(args.common.config.as_deref(), "I247_BUREAU_", flags)
+    config::load(args.common.settings.config.as_deref(), "I247_BUREAU_", flags)
 }
 
 async fn recover(country: CountryCode, reason: &str, session: &Session) -> Result<(), Fail> {

@@ -287,7 +287,7 @@ impl Parts<'_> {
         let (links, counters) = (Links::after(&views.state), Counters::new(meter));
         let (ahead, stamps) = (views.state.clone(), Stamps::after(views.at));
         let log_id: Bytes = views.state.log_id().map(Bytes::copy_from_slice).unwrap_or_default();
-        let dir = config.data.join("attachments");
+        let (dir, recovered) = (config.data.join("attachments"), views.state.generation() > 0);
         let core = Arc::new(Core {
             views: Arc::new(RwLock::new(views)),
             ledger: ledger.clone(),
@@ -309,6 +309,7 @@ impl Parts<'_> {
             turns: Turns::new(std::thread::available_parallelism().map_or(2, usize::from)),
             behind: watch::Sender::new(false),
             log_id: log_id.clone(),
+            recovered,
             me: credentials.identity.clone(),
             // A channel without a place is none.
             window: config.window.max(1),
@@ -341,7 +342,12 @@ impl Parts<'_> {
     }
 }
 
-async fn open(config: &Config, credentials: &Credentials, seams: &Seams) -> Result<Recovered, BuildError> {
+/// Opens the data directory of a hub, which nobody else may use meanwhile.
+pub(crate) async fn open(
+    config: &Config,
+    credentials: &Credentials,
+    seams: &Seams,
+) -> Result<Recovered, RecoverError> {
     let mut salt = [0; 8];
     seams.dice.fill(&mut salt);
     let options = Options {
@@ -352,7 +358,7 @@ async fn open(config: &Config, credentials: &Credentials, seams: &Seams) -> Resu
     };
     let log = config.data.join("log");
     let limits = StoreLimits::of(config);
-    Ok(recover(seams.disk.clone(), seams.blocking.clone(), &log, options, limits, &credentials.root).await?)
+    recover(seams.disk.clone(), seams.blocking.clone(), &log, options, limits, &credentials.root).await
 }
 
 async fn server(

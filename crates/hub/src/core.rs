@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::gauges::Counters;
 use crate::links::Links;
+use crate::predecessors::{self, Given, Way};
 use crate::quota::Quotas;
 use crate::recent::Recent;
 use crate::sequencer::{Answer, Work};
@@ -41,6 +42,8 @@ pub(crate) struct Core {
     /// A bureau holds a receipt from beyond the end of the log: an older copy was started. Nothing is entered then.
     pub(crate) behind: watch::Sender<bool>,
     pub(crate) log_id: Bytes,
+    /// Whether the log was ever taken up again: only then does anything come back.
+    pub(crate) recovered: bool,
     /// Which hub it is.
     pub(crate) me: Identity,
     pub(crate) window: u32,
@@ -49,8 +52,13 @@ pub(crate) struct Core {
     pub(crate) streams: Stage,
 }
 
-/// A message whose signature and body have been checked.
-pub(crate) type Checked = (Box<Attested>, Box<Lifted>);
+/// A message whose signature and body have been checked, and how it comes.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) attested: Box<Attested>,
+    pub(crate) lifted: Box<Lifted>,
+    pub(crate) way: Way,
+}
 
 impl Core {
     pub(crate) fn views(&self) -> RwLockReadGuard<'_, Views> {
@@ -101,17 +109,17 @@ impl Core {
     /// refusal is counted. On an older copy nothing is looked at: all are `BEHIND`.
     pub(crate) async fn check(
         &self,
-        envelopes: Vec<pb::Envelope>,
+        given: Vec<(pb::Envelope, Given)>,
         peer: &Identity,
     ) -> Vec<Result<Checked, Refusal>> {
         if let Err(refusal) = self.check_open() {
-            return envelopes.iter().map(|_| Err(self.count(refusal.clone()))).collect();
+            return given.iter().map(|_| Err(self.count(refusal.clone()))).collect();
         }
         let turn = self.turns.take(peer).await;
         let now = self.clock.now();
         let views = self.views.clone();
-        let count = envelopes.len();
-        let opened = outcome(&*self.blocking, move || open_all(&views, &envelopes, now)).await;
+        let (count, from) = (given.len(), peer.clone());
+        let opened = outcome(&*self.blocking, move || open_all(&views, given, &from, now)).await;
         // Given up by a runtime that shuts down, or a fault of ours: every sender hears of it all the same.
         let not_done = || (0..count).map(|_| Err(Refusal::of(Reason::Busy, "envelope"))).collect();
         let opened: Vec<Result<Checked, Refusal>> = opened.unwrap_or_else(not_done);
@@ -136,9 +144,9 @@ impl Core {
     pub(crate) async fn submit(&self, messages: Vec<Checked>) -> Result<Vec<pb::SubmitResult>, Refusal> {
         let stopping = || Refusal::of(Reason::Busy, "envelope");
         let mut waiting = Vec::with_capacity(messages.len());
-        for (attested, lifted) in messages {
+        for Checked { attested, lifted, way } in messages {
             let (answer, result) = oneshot::channel();
-            let work = Work::Submission { attested, lifted, answer: Answer::Once(answer) };
+            let work = Work::Submission { attested, lifted, way, answer: Answer::Once(answer) };
             self.work.send(work).await.map_err(|_| stopping())?;
             waiting.push(result);
         }
@@ -150,14 +158,15 @@ impl Core {
     }
 
     /// Whether this message may come from this peer now, and whether what it names is there.
-    async fn admit(&self, (attested, lifted): Checked, peer: &Identity) -> Result<Checked, Refusal> {
+    async fn admit(&self, checked: Checked, peer: &Identity) -> Result<Checked, Refusal> {
+        let attested = &checked.attested;
         let signer = attested.signer();
         let own = signer.identity == *peer;
         let behind_it = match (&signer.identity, peer) {
             (Identity::Post(home, _), Identity::Bureau(country)) => home == country,
             _ => false,
         };
-        if !own && !behind_it {
+        if !own && !behind_it && !checked.way.is_handed_over() {
             return Err(Refusal::of(Reason::WrongSender, "id"));
         }
         {
@@ -176,40 +185,52 @@ impl Core {
                 Refusal::of(Reason::ReadOnly, "attachments").retry_after(Duration::from_secs(1))
             })?;
             if !kept {
-                return Err(
-                    Refusal::of(Reason::AttachmentMissing, "attachments").retry_after(Duration::from_secs(1))
-                );
+                let missing = Refusal::of(Reason::AttachmentMissing, "attachments");
+                let late =
+                    checked.way.is_handed_over() && !self.views().state.is_recovering(self.clock.now());
+                return Err(if late {
+                    predecessors::too_late(missing)
+                } else {
+                    missing.retry_after(Duration::from_secs(1))
+                });
             }
         }
-        Ok((attested, lifted))
+        Ok(checked)
     }
 }
 
 /// Opens what has gathered. Each is held against whoever had its key when it was signed.
 fn open_all(
     views: &RwLock<Views>,
-    envelopes: &[pb::Envelope],
+    given: Vec<(pb::Envelope, Given)>,
+    peer: &Identity,
     now: Timestamp,
 ) -> Vec<Result<Checked, Refusal>> {
+    let (envelopes, given): (Vec<pb::Envelope>, Vec<Given>) = given.into_iter().unzip();
     // The views are held for one look at a time: the sequencer does not wait for signatures.
     let signer_of = |header: &Header| {
         let views = views.read().unwrap_or_else(PoisonError::into_inner);
         views.signers.find_at(&header.key_id, header.signed_at).map(|known| known.signer.clone())
     };
-    let opened = open_many(envelopes, Door::Submission, now, signer_of);
-    opened.into_iter().map(|result| result.and_then(lift)).collect()
+    let opened = open_many(&envelopes, Door::Submission, now, signer_of).into_iter().zip(given);
+    let check = |(opened, given): (Result<Attested, Refusal>, Given)| {
+        let attested = opened.map_err(|refusal| predecessors::perhaps_later(views, refusal, now))?;
+        let way = predecessors::way(views, given, &attested, peer)?;
+        let lifted = Box::new(lift(&attested)?);
+        Ok(Checked { attested: Box::new(attested), lifted, way })
+    };
+    opened.map(check).collect()
 }
 
 /// What the router needs of the body, where the secretariat may open it.
-fn lift(attested: Attested) -> Result<Checked, Refusal> {
+fn lift(attested: &Attested) -> Result<Lifted, Refusal> {
     let header = attested.header();
-    let lifted = match attested.body() {
-        Some(body) if header.kind.examined() => i247_wire::lift(header.kind, &open_carried(body, header)?)?,
+    match attested.body() {
+        Some(body) if header.kind.examined() => i247_wire::lift(header.kind, &open_carried(body, header)?),
         // RPD art. 22(6): the secretariat does not open what bureaus say to each other.
-        Some(_) => Lifted::default(),
-        None => return Err(Refusal::of(Reason::BodyMismatch, "body")),
-    };
-    Ok((Box::new(attested), Box::new(lifted)))
+        Some(_) => Ok(Lifted::default()),
+        None => Err(Refusal::of(Reason::BodyMismatch, "body")),
+    }
 }
 
 /// The mailbox of whoever is at the other end.

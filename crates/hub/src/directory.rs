@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use i247_ledger::Position;
 use i247_model::{Identity, Reason, Refusal, Timestamp};
-use i247_router::Standing;
+use i247_router::{DirectoryChange, Standing};
 use i247_trust::{introduce, verify};
 use i247_wire::pb::directory_service_server::DirectoryService;
 use i247_wire::{payload, pb, status};
@@ -70,11 +71,29 @@ impl Directory {
         if noun.identity == Identity::Authority {
             return Err(Refusal::of(Reason::WrongField, "identity"));
         }
+        if let Some(position) = self.entered(&noun, &signed).await {
+            return Ok(position);
+        }
         let (answer, entered) = oneshot::channel();
         let work = Work::Change { signed, change: Box::new(noun), chain, answer };
         let stopping = || Refusal::of(Reason::Busy, "change");
         self.0.work.send(work).await.map_err(|_| stopping())?;
         entered.await.map_err(|_| stopping())?
+    }
+}
+
+impl Directory {
+    /// Where this very change stands as the last one about its identity: it was sent before, and the answer was lost.
+    async fn entered(&self, change: &DirectoryChange, signed: &pb::Signed) -> Option<u64> {
+        let position = {
+            let views = self.0.views();
+            let record = views.state.directory().record(&change.identity);
+            record.filter(|record| record.sequence == change.sequence)?.position
+        };
+        let records = self.0.ledger.read(Position(position), 1, usize::MAX).await.ok()?;
+        let entry = pb::Entry::decode(records.into_iter().next()?.entry).ok()?;
+        let same = entry.input == Some(pb::entry::Input::DirectoryChange(signed.clone()));
+        same.then_some(position)
     }
 }
 

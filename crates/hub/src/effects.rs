@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use i247_model::{Identity, MessageId, Party};
 use i247_node::Live;
-use i247_router::{Effect, MessageRef, Stamp};
+use i247_router::{Effect, Input, MessageRef, Stamp};
 use i247_wire::pb;
 
 use crate::links::Links;
@@ -22,9 +22,21 @@ pub(crate) struct Actor {
 
 impl Actor {
     /// Keeps what was just entered for those who will ask for it next.
-    pub(crate) fn keep(&self, stamp: Stamp, message: Option<pb::Envelope>, made: Vec<pb::Envelope>) {
-        for (n, envelope) in (0..).zip(message).chain((1..).zip(made)) {
-            self.recent.keep(MessageRef { position: stamp.position, n }, Stored { at: stamp.at, envelope });
+    pub(crate) fn keep(
+        &self,
+        stamp: Stamp,
+        input: &Input,
+        message: Option<pb::Envelope>,
+        made: Vec<pb::Envelope>,
+    ) {
+        let at = |n| MessageRef { position: stamp.position, n };
+        if let (Input::Submission(submission), Some(envelope)) = (input, message) {
+            let header = &submission.header;
+            let signed = Some((header.key_id, header.signed_at));
+            self.recent.keep(at(0), Stored { at: stamp.at, signed, envelope });
+        }
+        for (n, envelope) in (1..).zip(made) {
+            self.recent.keep(at(n), Stored::of(stamp.at, envelope));
         }
     }
 

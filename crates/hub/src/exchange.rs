@@ -9,8 +9,10 @@ use i247_router::{Question, explain};
 use i247_wire::pb::exchange_service_server::ExchangeService;
 use i247_wire::{known, parsed, parsed_option, pb, status};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument as _;
 
 use crate::attachments;
 use crate::core::{Core, mailbox_of};
@@ -18,6 +20,7 @@ use crate::inbound::{Inbound, check_chain, hello, received, welcome};
 use crate::links::Link;
 use crate::outbound::{Frames, Outbound, response, send_progress, send_results};
 use crate::past;
+use crate::predecessors::Given;
 
 /// Frames that wait in a stream for the network.
 const FRAMES_MAX: usize = 256;
@@ -53,7 +56,7 @@ impl ExchangeService for Exchange {
         let envelope = request.into_inner().envelope.ok_or_else(|| missing("envelope"))?;
         mailbox_of(&peer).and_then(|_| self.0.charge(&peer, 1)).map_err(|refusal| status(&refusal))?;
         let checked: Result<Vec<_>, Refusal> =
-            self.0.check(vec![envelope], &peer).await.into_iter().collect();
+            self.0.check(vec![(envelope, Given::Sent)], &peer).await.into_iter().collect();
         let messages = checked.map_err(|refusal| status(&refusal))?;
         let result = self.0.submit(messages).await.map_err(|refusal| status(&refusal))?.pop();
         Ok(Response::new(pb::SubmitResponse { result }))
@@ -171,7 +174,10 @@ async fn serve(
     // A stream that has not begun when the hub stops is not waited for.
     let Some(hello) = end.run_until_cancelled(hello(&mut requests)).await else { return };
     let opened = match hello {
-        Ok(hello) => open(&core, &peer, party, &hello).map(|welcome| (welcome, received(&hello))),
+        Ok(hello) => {
+            let welcome = open(&core, &peer, party, &hello);
+            welcome.map(|welcome| (welcome, received(&core, party, &hello)))
+        }
         Err(refusal) => Err(refusal),
     };
     let (welcome, received) = match opened {
@@ -193,16 +199,24 @@ async fn serve(
             frames: frames.clone(),
             introduced: BTreeSet::new(),
         };
+        // Tasks of their own, so that what wakes one does not look at the others. They end with the set.
+        let mut parts = JoinSet::new();
+        parts.spawn(inbound.run(requests).in_current_span());
+        parts.spawn(outbound.run().in_current_span());
+        parts.spawn(send_results(core.clone(), outcomes, frames.clone()).in_current_span());
+        parts.spawn(send_progress(core.clone(), link.clone(), frames.clone()).in_current_span());
         // Whichever ends first ends the stream; what the others hold can be asked for again.
-        tokio::select! {
-            refused = inbound.run(requests) => if let Err(refusal) = refused {
-                tracing::warn!(%party, %refusal, "stream refused");
-                farewell(&frames, &refusal).await;
-            },
-            () = outbound.run(end.clone()) => {}
-            () = send_results(core.clone(), outcomes, frames.clone()) => {}
-            () = send_progress(core.clone(), link.clone(), frames.clone()) => {}
-            () = end.cancelled() => farewell(&frames, &Refusal::of(Reason::Busy, "stream")).await,
+        let ended = tokio::select! {
+            first = parts.join_next() => {
+                let ended = first.and_then(Result::ok).unwrap_or(Ok(()));
+                ended.inspect_err(|refusal| tracing::warn!(%party, %refusal, "stream refused"))
+            }
+            () = frames.closed() => Ok(()),
+            () = end.cancelled() => Err(Refusal::of(Reason::Busy, "stream")),
+        };
+        parts.shutdown().await;
+        if let Err(refusal) = ended {
+            farewell(&frames, &refusal).await;
         }
     }
     link.end.cancel();

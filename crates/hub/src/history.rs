@@ -21,7 +21,7 @@ use std::sync::Arc;
 use i247_ledger::runs::{Run, RunError, Runs};
 use i247_ledger::{Damage, Position};
 use i247_model::{Hash, Kind, Lane, MessageId, NumberRange, Party, RecipientState, Refusal, Timestamp};
-use i247_router::{Message, MessageRef};
+use i247_router::{Message, MessageRef, Recipient};
 use serde::{Deserialize, Serialize};
 
 use bucket::Bucket;
@@ -30,8 +30,8 @@ pub(crate) use rows::Rows;
 /// All messages, open and closed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
-    /// Messages that are not closed, by id.
-    open: BTreeMap<String, Item>,
+    /// Messages that are not closed, by id. Boxed, because they are moved when others come and go.
+    open: BTreeMap<String, Box<Item>>,
     /// What changed since the newest run.
     memory: Rows,
     /// What the run that is being written will hold.
@@ -133,13 +133,17 @@ impl Item {
         }
     }
 
-    fn observe(&mut self, message: &Message, position: u64, at: Timestamp) {
-        for (party, recipient) in &message.recipients {
+    fn observe(&mut self, message: &Message, position: u64, at: Timestamp, by: Option<Party>) {
+        let mut look = |party: Party, recipient: &Recipient| {
             let changed = recipient.since == at && recipient.state.settled();
-            let seen = |event: &Event| event.party == *party && event.state == recipient.state;
+            let seen = |event: &Event| event.party == party && event.state == recipient.state;
             if changed && !self.events.iter().rev().any(seen) {
-                self.events.push(Event { at, position, party: *party, state: recipient.state });
+                self.events.push(Event { at, position, party, state: recipient.state });
             }
+        };
+        match by {
+            Some(party) => message.recipients.get(&party).into_iter().for_each(|one| look(party, one)),
+            None => message.recipients.iter().for_each(|(party, one)| look(*party, one)),
         }
     }
 }
@@ -147,13 +151,13 @@ impl Item {
 /// What entries do to it.
 impl History {
     /// The history up to the end of the runs.
-    pub(crate) fn of(open: BTreeMap<String, Item>, runs: Runs) -> Self {
+    pub(crate) fn of(open: BTreeMap<String, Box<Item>>, runs: Runs) -> Self {
         Self { open, runs, ..Self::default() }
     }
 
     /// A message was accepted or refused.
     pub(crate) fn enter(&mut self, id: &MessageId, item: Item, seat: Option<&str>) {
-        let key = id.to_string();
+        let (key, item) = (id.to_string(), Box::new(item));
         if let Some(name) = &item.operation {
             self.memory.join(name, &key, &id.sender, seat);
         }
@@ -189,32 +193,32 @@ impl History {
         Ok(())
     }
 
-    /// Notes which recipients of an open message changed at this stamp.
-    pub(crate) fn observe(&mut self, message: &Message, position: u64, at: Timestamp) {
+    /// Notes which recipients of an open message changed at this entry: `by` at most, when it is the receipts of one.
+    pub(crate) fn observe(&mut self, message: &Message, (position, at): (u64, Timestamp), by: Option<Party>) {
         if let Some(item) = self.open.get_mut(&message.id.to_string()) {
-            item.observe(message, position, at);
+            item.observe(message, position, at, by);
         }
     }
 
-    /// A message has left the state, or changed after that.
+    /// A message has left the state, or changed after that, at this entry. `by` as for [`Self::observe`].
     ///
     /// # Errors
     /// When what is known of it cannot be read.
     pub(crate) fn close(
         &mut self,
         message: Message,
-        position: u64,
-        at: Timestamp,
+        (position, at): (u64, Timestamp),
+        by: Option<Party>,
     ) -> Result<(), HistoryError> {
         let key = message.id.to_string();
         let mut item = match self.open.remove(&key) {
             Some(item) => item,
             None => match self.find(&key)? {
-                Some(item) => Item { again: true, ..item },
+                Some(item) => Box::new(Item { again: true, ..item }),
                 None => return Ok(()),
             },
         };
-        item.observe(&message, position, at);
+        item.observe(&message, position, at, by);
         item.closed = Some(message);
         self.memory.put(key, item);
         Ok(())
@@ -285,12 +289,12 @@ impl History {
     }
 
     pub(crate) fn near(&self, key: &str) -> Option<&Item> {
-        self.open.get(key).or_else(|| self.near_rows().find_map(|rows| rows.items.get(key)))
+        self.open.get(key).or_else(|| self.near_rows().find_map(|rows| rows.items.get(key))).map(Box::as_ref)
     }
 
     /// A closed message whose marks are all in memory.
     pub(crate) fn near_whole(&self, key: &str) -> Option<&Item> {
-        self.near_rows().find_map(|rows| rows.items.get(key)).filter(|item| !item.again)
+        self.near_rows().find_map(|rows| rows.items.get(key)).map(Box::as_ref).filter(|item| !item.again)
     }
 
     /// What memory knows of a message since it was closed.
@@ -318,7 +322,7 @@ impl History {
         &self.runs
     }
 
-    pub(crate) fn open(&self) -> &BTreeMap<String, Item> {
+    pub(crate) fn open(&self) -> &BTreeMap<String, Box<Item>> {
         &self.open
     }
 

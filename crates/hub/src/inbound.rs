@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
 use i247_model::{Identity, Lane, MessageId, Party, Reason, Receipts, Refusal, Sender};
 use i247_trust::verify;
@@ -12,8 +13,9 @@ use prost::Message as _;
 use tokio::sync::mpsc;
 use tonic::{Code, Status, Streaming};
 
-use crate::core::Core;
+use crate::core::{Checked, Core};
 use crate::links::Link;
+use crate::predecessors::{self, Given};
 use crate::sequencer::{Answer, Work};
 
 /// How long a stream may stay without Hello.
@@ -54,15 +56,19 @@ pub(crate) fn welcome(
     hello: &pb::Hello,
 ) -> Result<pb::Welcome, Refusal> {
     let views = core.views();
-    let other_log = !hello.log_id.is_empty() && hello.log_id != core.log_id;
+    // What was seen of a predecessor was seen of another log, and comes back.
+    let earlier_log = views.state.predecessor(&hello.log_id).is_some();
+    let other_log = !hello.log_id.is_empty() && hello.log_id != core.log_id && !earlier_log;
     let received_more = |end: &pb::MailboxEnd| {
         let last = known::<pb::Lane, Lane>(end.lane, "hello.mailbox.lane")
             .ok()
             .and_then(|lane| Some(views.state.mailbox(party)?.last(lane)));
         end.received_up_to > last.unwrap_or_default()
     };
-    if other_log || hello.log_end_seen > views.position || hello.mailbox.iter().any(received_more) {
-        tracing::error!(%party, seen = hello.log_end_seen, end = views.position, other_log, "a bureau has seen more of the log than this hub");
+    let ahead = hello.log_end_seen > views.position || hello.mailbox.iter().any(received_more);
+    if other_log || (ahead && !earlier_log) {
+        let log = predecessors::hexadecimal(&hello.log_id);
+        tracing::error!(%party, seen = hello.log_end_seen, end = views.position, other_log, log, "a bureau has seen more of the log than this hub");
         if !other_log && core.proves_later(&views, hello) {
             core.behind.send_replace(true);
         }
@@ -86,19 +92,20 @@ pub(crate) fn welcome(
         window: core.window,
         hub_time_ms: core.clock.now().as_millis(),
         program: concat!("i247 ", env!("CARGO_PKG_VERSION")).into(),
-        predecessors: Vec::new(),
+        predecessors: predecessors::told(&views.state, party),
     })
 }
 
-/// What a bureau says it has, by lane. [`welcome`] has found that it was given so much.
-pub(crate) fn received(hello: &pb::Hello) -> [u64; 4] {
+/// What a bureau says it has, by lane. [`welcome`] has found that it was given so much; of a predecessor's numbers those
+/// count that still mean the same.
+pub(crate) fn received(core: &Core, party: Party, hello: &pb::Hello) -> [u64; 4] {
     let mut received = [0; 4];
     for end in &hello.mailbox {
         if let Ok(lane) = known::<pb::Lane, Lane>(end.lane, "hello.mailbox.lane") {
             received[lane.index()] = end.received_up_to;
         }
     }
-    received
+    predecessors::held(&core.views().state, &hello.log_id, party, received)
 }
 
 impl Inbound {
@@ -119,7 +126,8 @@ impl Inbound {
     }
 
     async fn take(&self, batch: Vec<Result<pb::ConnectRequest, Status>>) -> Result<(), Refusal> {
-        let mut envelopes = Vec::new();
+        use pb::connect_request::Frame;
+        let mut given: Vec<(pb::Envelope, Given)> = Vec::new();
         // Whatever ends the batch, what came whole before counts.
         let mut refused = None;
         for frame in batch {
@@ -133,39 +141,42 @@ impl Inbound {
                 Err(_) => break,
             };
             match request.frame {
-                Some(pb::connect_request::Frame::Envelope(envelope)) => envelopes.push(envelope),
-                Some(pb::connect_request::Frame::Receipts(signed)) => self.receipts(signed).await?,
-                Some(pb::connect_request::Frame::Credit(credit)) => self.link.grant(credit.deliveries),
-                Some(
-                    pb::connect_request::Frame::Hello(_)
-                    | pb::connect_request::Frame::Resubmission(_)
-                    | pb::connect_request::Frame::HandedOver(_),
-                )
-                | None => {
+                Some(Frame::Envelope(envelope)) => given.push((envelope, Given::Sent)),
+                Some(Frame::Resubmission(pb::Resubmission {
+                    envelope: Some(envelope),
+                    acceptance: Some(acceptance),
+                })) if self.core.recovered => given.push((envelope, Given::Again(acceptance))),
+                Some(Frame::HandedOver(envelope)) if self.core.recovered => {
+                    given.push((envelope, Given::HandedOver))
+                }
+                Some(Frame::Receipts(signed)) => self.receipts(signed).await?,
+                Some(Frame::Credit(credit)) => self.link.grant(credit.deliveries),
+                Some(Frame::Hello(_) | Frame::Resubmission(_) | Frame::HandedOver(_)) | None => {
                     return Err(Refusal::of(Reason::Malformed, "frame"));
                 }
             }
         }
-        if !envelopes.is_empty() {
-            self.envelopes(envelopes).await?;
+        if !given.is_empty() {
+            self.envelopes(given).await?;
         }
         refused.map_or(Ok(()), Err)
     }
 
-    async fn envelopes(&self, envelopes: Vec<pb::Envelope>) -> Result<(), Refusal> {
-        self.charge(envelopes.len()).await;
-        let ids: Vec<String> = envelopes.iter().map(claimed_id).collect();
-        for (id, checked) in ids.into_iter().zip(self.core.check(envelopes, &self.peer).await) {
+    async fn envelopes(&self, given: Vec<(pb::Envelope, Given)>) -> Result<(), Refusal> {
+        self.charge(given.len()).await;
+        let headers: Vec<Bytes> = given.iter().map(|(envelope, _)| envelope.header.clone()).collect();
+        for (header, checked) in headers.into_iter().zip(self.core.check(given, &self.peer).await) {
             // The other side of this stream is gone.
             let gone = |_| Refusal::of(Reason::Busy, "stream");
             let room = self.results.clone().reserve_owned().await.map_err(gone)?;
             match checked {
-                Ok((attested, lifted)) => {
+                Ok(Checked { attested, lifted, way }) => {
                     let answer = Answer::Stream(room);
-                    let work = Work::Submission { attested, lifted, answer };
+                    let work = Work::Submission { attested, lifted, way, answer };
                     self.core.work.send(work).await.map_err(|_| Refusal::of(Reason::Busy, "envelope"))?;
                 }
                 Err(refusal) => {
+                    let id = claimed_id(header);
                     tracing::warn!(message_id = %id, peer = %self.peer, %refusal, "submission refused");
                     let result = pb::submit_result::Result::Refusal((&refusal).into());
                     room.send(pb::SubmitResult { id, result: Some(result) });
@@ -222,9 +233,9 @@ impl Inbound {
     }
 }
 
-/// The id that an envelope claims, for the answer to it; empty when there is none that could be one.
-fn claimed_id(envelope: &pb::Envelope) -> String {
-    let id = pb::Header::decode(envelope.header.clone()).map(|header| header.id).unwrap_or_default();
+/// The id that a header claims, for the answer to it; empty when there is none that could be one.
+fn claimed_id(header: Bytes) -> String {
+    let id = pb::Header::decode(header).map(|header| header.id).unwrap_or_default();
     // Whatever else a stranger writes there reaches neither the log nor the answer.
     id.parse::<MessageId>().map_or_else(|_| String::new(), |id| id.to_string())
 }

@@ -13,6 +13,7 @@
 //! * `archive`: what of it lies on disk, a snapshot of what is open and `history` in runs; `past` looks things up.
 //! * `exchange`, `directory`, `review`, `monitor`, `attachments`: the services.
 //! * `effects`, `links`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
+//! * `take_up`: goes on with a log that lost its end; `predecessors`: what comes back of it afterwards.
 //!
 //! It never opens what bureaus say to each other, and decides nothing itself: `i247_router` does.
 
@@ -35,6 +36,7 @@ mod made;
 mod monitor;
 mod outbound;
 mod past;
+mod predecessors;
 mod quota;
 mod rebuild;
 mod recent;
@@ -44,6 +46,7 @@ mod rules;
 mod sequencer;
 mod signers;
 mod stamps;
+mod take_up;
 mod turns;
 mod views;
 
@@ -54,4 +57,5 @@ pub use history::HistoryError;
 pub use rebuild::{RebuildError, Rebuilt, rebuild};
 pub use recover::RecoverError;
 pub use rules::{SERVICES, rules};
+pub use take_up::{TakeUpError, TakenUp, take_up};
 pub use views::EntryError;

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use i247_model::Hash;
+use i247_model::{Hash, Refusal, Timestamp};
 use i247_router::{Delivery, Gap, MessageRef};
 use i247_wire::pb;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::core::Core;
@@ -47,7 +46,7 @@ pub(crate) async fn send_results(
     core: Arc<Core>,
     mut results: mpsc::Receiver<pb::SubmitResult>,
     frames: Frames,
-) {
+) -> Result<(), Refusal> {
     let mut introduced = None;
     while let Some(result) = results.recv().await {
         if let Some(pb::submit_result::Result::Acceptance(signed)) = &result.result
@@ -55,22 +54,24 @@ pub(crate) async fn send_results(
             && introduced.replace(key) != Some(key)
         {
             let known = core.views().signers.find(&key).map(|known| known.chains.clone());
-            for certificates in known.unwrap_or_default() {
+            for chain in known.unwrap_or_default() {
+                let certificates = chain.certificates;
                 let introduction =
                     pb::connect_response::Frame::Introduction(pb::Introduction { certificates });
                 if frames.send(Ok(response(introduction))).await.is_err() {
-                    return;
+                    return Ok(());
                 }
             }
         }
         if frames.send(Ok(response(pb::connect_response::Frame::Result(result)))).await.is_err() {
-            return;
+            return Ok(());
         }
     }
+    Ok(())
 }
 
 /// Tells a bureau where its messages stand, folded together over a little while. A task of its own, since it waits.
-pub(crate) async fn send_progress(core: Arc<Core>, link: Arc<Link>, frames: Frames) {
+pub(crate) async fn send_progress(core: Arc<Core>, link: Arc<Link>, frames: Frames) -> Result<(), Refusal> {
     loop {
         link.news.notified().await;
         i247_node::sleep(core.progress_wait).await;
@@ -80,7 +81,7 @@ pub(crate) async fn send_progress(core: Arc<Core>, link: Arc<Link>, frames: Fram
             for status in statuses {
                 let progress = pb::Progress { status: Some(status) };
                 if frames.send(Ok(response(pb::connect_response::Frame::Progress(progress)))).await.is_err() {
-                    return;
+                    return Ok(());
                 }
             }
         }
@@ -88,19 +89,13 @@ pub(crate) async fn send_progress(core: Arc<Core>, link: Arc<Link>, frames: Fram
 }
 
 impl Outbound {
-    /// Sends until the stream ends.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
-        loop {
-            if self.deliver().await.is_err() {
-                return;
-            }
-            // A bell that rang meanwhile is remembered; dropping the wait loses nothing.
-            tokio::select! {
-                () = self.link.bell.notified() => {}
-                () = self.frames.closed() => return,
-                () = stop.cancelled() => return,
-            }
+    /// Sends until the bureau is gone.
+    pub(crate) async fn run(mut self) -> Result<(), Refusal> {
+        while self.deliver().await.is_ok() {
+            // A bell that rang meanwhile is remembered.
+            self.link.bell.notified().await;
         }
+        Ok(())
     }
 
     /// Hands out what is due, within the credit.
@@ -149,8 +144,8 @@ impl Outbound {
             };
             frame.content = Some(pb::delivery::Content::Gap(gap.into()));
         } else {
-            let Stored { at, envelope } = self.stored(message).await?;
-            self.introduce(&envelope).await?;
+            let Stored { at, signed, envelope } = self.stored(message).await;
+            self.introduce(signed).await?;
             frame.accepted_at_ms = at.as_millis();
             frame.content = Some(pb::delivery::Content::Envelope(envelope));
         }
@@ -159,34 +154,28 @@ impl Outbound {
 
     /// The message, when it can be read. Nothing behind it is handed out before: a mailbox has no holes, and what was
     /// accepted is not passed over. The hub is not ready meanwhile; its operator was told where the log is damaged.
-    async fn stored(&self, message: MessageRef) -> Result<Stored, Gone> {
+    async fn stored(&self, message: MessageRef) -> Stored {
         let mut pause = LOOK_AGAIN;
         loop {
             if let Ok(stored) = self.core.recent.find(&*self.core.ledger, message).await {
-                return Ok(stored);
+                return stored;
             }
-            // Dropping either loses nothing.
-            tokio::select! {
-                () = i247_node::sleep_on(&*self.core.clock, pause) => {}
-                () = self.frames.closed() => return Err(Gone),
-            }
+            i247_node::sleep_on(&*self.core.clock, pause).await;
             pause = (pause * 2).min(LOOK_AGAIN_MAX);
         }
     }
 
     /// Introduces the signer of an envelope by all its certificates, each once on this stream.
-    async fn introduce(&mut self, envelope: &pb::Envelope) -> Result<(), Gone> {
-        let Ok(header) = i247_wire::decode_header(&envelope.header) else { return Ok(()) };
-        let chains = {
+    async fn introduce(&mut self, signed: Option<(Hash, Timestamp)>) -> Result<(), Gone> {
+        let Some((key, at)) = signed else { return Ok(()) };
+        let fresh: Vec<Vec<Bytes>> = {
             let views = self.core.views();
-            let known = views.signers.find_at(&header.key_id, header.signed_at);
-            known.map(|known| known.chains.clone()).unwrap_or_default()
+            let chains = views.signers.find_at(&key, at).into_iter().flat_map(|known| &known.chains);
+            let fresh = chains.filter(|chain| self.introduced.insert(chain.leaf));
+            fresh.map(|chain| chain.certificates.clone()).collect()
         };
-        for chain in chains {
-            let Some(leaf) = chain.first().map(|leaf| i247_trust::sha256(&[leaf])) else { continue };
-            if self.introduced.insert(leaf) {
-                self.introduce_chain(chain).await?;
-            }
+        for chain in fresh {
+            self.introduce_chain(chain).await?;
         }
         Ok(())
     }

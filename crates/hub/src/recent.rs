@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use i247_ledger::{Body, Ledger, Position, ReadError, Record};
-use i247_model::{Reason, Refusal, Timestamp};
+use i247_model::{Hash, Reason, Refusal, Timestamp};
 use i247_router::MessageRef;
 use i247_wire::pb;
 use prost::Message as _;
@@ -24,7 +24,17 @@ const NAMED_MAX: usize = 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) at: Timestamp,
+    /// The key that it is signed with, and when it was; none for bytes that are no header.
+    pub(crate) signed: Option<(Hash, Timestamp)>,
     pub(crate) envelope: pb::Envelope,
+}
+
+impl Stored {
+    /// A message of which only the bytes are at hand.
+    pub(crate) fn of(at: Timestamp, envelope: pb::Envelope) -> Self {
+        let header = i247_wire::decode_header(&envelope.header).ok();
+        Self { at, signed: header.map(|header| (header.key_id, header.signed_at)), envelope }
+    }
 }
 
 /// The newest messages.
@@ -80,15 +90,11 @@ impl Recent {
         if let Some(stored) = self.kept(at) {
             return Ok(stored);
         }
-        let found = match ledger.read(Position(at.position), 1, usize::MAX).await {
-            // Nothing is wrong with the log: the hub stops.
-            Err(ReadError::Cancelled) => return Err(Refusal::of(Reason::ReadOnly, "position")),
-            Err(error) => Err((Refusal::of(Reason::ReadOnly, "position"), error.to_string())),
-            Ok(records) => {
-                let record = records.into_iter().find(|record| record.position.0 == at.position);
-                message(record, at).map_err(|refusal| (refusal, "it holds no such message".into()))
-            }
-        };
+        let mut found = read(ledger, at).await;
+        // Perhaps only the reading went wrong; whoever gets the message without its body gets it so for ever.
+        if let Ok((_, true)) = found {
+            found = read(ledger, at).await;
+        }
         match found {
             Ok((stored, body_damaged)) => {
                 self.readable(at.position);
@@ -97,7 +103,9 @@ impl Recent {
                 }
                 Ok(stored)
             }
-            Err((refusal, why)) => {
+            // Nothing is wrong with the log: the hub stops.
+            Err(Unread::Cancelled) => Err(Refusal::of(Reason::ReadOnly, "position")),
+            Err(Unread::Because(refusal, why)) => {
                 self.name(at.position, &why);
                 Err(refusal)
             }
@@ -133,12 +141,30 @@ impl Recent {
     }
 }
 
+/// Why a message was not read.
+enum Unread {
+    Cancelled,
+    Because(Refusal, String),
+}
+
+/// The message as the log has it, and whether its body is damaged.
+async fn read(ledger: &dyn Ledger, at: MessageRef) -> Result<(Stored, bool), Unread> {
+    match ledger.read(Position(at.position), 1, usize::MAX).await {
+        Err(ReadError::Cancelled) => Err(Unread::Cancelled),
+        Err(error) => Err(Unread::Because(Refusal::of(Reason::ReadOnly, "position"), error.to_string())),
+        Ok(records) => {
+            let record = records.into_iter().find(|record| record.position.0 == at.position);
+            message(record, at).map_err(|refusal| Unread::Because(refusal, "it holds no such message".into()))
+        }
+    }
+}
+
 /// The message in a record, and whether its body is damaged.
 fn message(record: Option<Record>, at: MessageRef) -> Result<(Stored, bool), Refusal> {
     let record = record.ok_or_else(|| Refusal::of(Reason::Malformed, "position"))?;
     let entry =
         pb::Entry::decode(record.entry.clone()).map_err(|_| Refusal::of(Reason::Malformed, "entry"))?;
-    let stored = Stored { at: Timestamp::from_millis(entry.at_ms), envelope: envelope_of(&record, at.n)? };
+    let stored = Stored::of(Timestamp::from_millis(entry.at_ms), envelope_of(&record, at.n)?);
     Ok((stored, matches!(record.body, Body::Damaged)))
 }
 
@@ -155,12 +181,12 @@ mod tests {
 
     use super::*;
 
-    /// A log whose entries cannot be read while it is broken; a body comes as it is told.
+    /// A log whose entries cannot be read while it is broken, and whose bodies come damaged as often as is told.
     #[derive(Debug)]
     struct Trouble {
         log: Memory,
         broken: Mutex<bool>,
-        body: Option<Body>,
+        damaged: Mutex<u32>,
     }
 
     #[async_trait::async_trait]
@@ -179,8 +205,10 @@ mod tests {
                 return Err(ReadError::Io { file: "0000000001.log".into(), kind: std::io::ErrorKind::Other });
             }
             let mut records = self.log.read(from, max, bytes).await?;
-            for record in &mut records {
-                record.body = self.body.clone().unwrap_or(record.body.clone());
+            let mut damaged = self.damaged.lock().unwrap();
+            if *damaged > 0 {
+                *damaged -= 1;
+                records[0].body = Body::Damaged;
             }
             Ok(records)
         }
@@ -191,7 +219,7 @@ mod tests {
 
     const AT: MessageRef = MessageRef { position: 1, n: 0 };
 
-    async fn trouble(broken: bool, body: Option<Body>) -> Trouble {
+    async fn trouble(broken: bool, damaged: u32) -> Trouble {
         let log = Memory::new();
         let submission = pb::Submission {
             header: "header".into(),
@@ -202,7 +230,7 @@ mod tests {
             pb::Entry { input: Some(pb::entry::Input::Submission(submission)), ..pb::Entry::default() };
         let draft = Draft { entry: entry.encode_to_vec().into(), body: Some("body".into()) };
         log.append(Position::START, vec![draft]).await.unwrap();
-        Trouble { log, broken: Mutex::new(broken), body }
+        Trouble { log, broken: Mutex::new(broken), damaged: Mutex::new(damaged) }
     }
 
     fn recent() -> Recent {
@@ -212,7 +240,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_entry_that_cannot_be_read_is_named_once_until_it_can() {
-        let (recent, log) = (recent(), trouble(true, None).await);
+        let (recent, log) = (recent(), trouble(true, 0).await);
         let mut unreadable = recent.unreadable();
         for _ in 0..3 {
             assert_eq!(recent.find(&log, AT).await.unwrap_err().reason, Reason::ReadOnly);
@@ -230,12 +258,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_damaged_body_is_named_and_the_rest_is_served() {
-        let (recent, log) = (recent(), trouble(false, Some(Body::Damaged)).await);
+        let (recent, log) = (recent(), trouble(false, u32::MAX).await);
         for _ in 0..2 {
             let stored = recent.find(&log, AT).await.unwrap();
             assert_eq!((&stored.envelope.header[..], &stored.envelope.body[..]), (&b"header"[..], &b""[..]));
         }
         assert_eq!(*recent.bodies.lock().unwrap(), BTreeSet::from([1]));
         assert!(recent.unreadable().borrow().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_sound_when_it_is_read_again_is_served() {
+        let (recent, log) = (recent(), trouble(false, 1).await);
+        assert_eq!(recent.find(&log, AT).await.unwrap().envelope.body, "body");
+        assert!(recent.bodies.lock().unwrap().is_empty());
     }
 }

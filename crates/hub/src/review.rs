@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 use crate::core::Core;
 use crate::entry::hash_bytes;
 use crate::past;
+use crate::predecessors::Given;
 use crate::views::Views;
 
 /// Requests on one page.
@@ -119,7 +120,8 @@ impl ReviewService for Review {
             return Err(status(&Refusal::of(Reason::TooLarge, "envelopes")));
         }
         self.0.charge(&peer, envelopes.len()).map_err(|refusal| status(&refusal))?;
-        let checked: Result<Vec<_>, Refusal> = self.0.check(envelopes, &peer).await.into_iter().collect();
+        let given = envelopes.into_iter().map(|envelope| (envelope, Given::Sent)).collect();
+        let checked: Result<Vec<_>, Refusal> = self.0.check(given, &peer).await.into_iter().collect();
         let messages = checked.map_err(|refusal| status(&refusal))?;
         let results = self.0.submit(messages).await.map_err(|refusal| status(&refusal))?;
         Ok(Response::new(pb::DecideResponse { results }))

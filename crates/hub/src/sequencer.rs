@@ -27,11 +27,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Answers, Outcome};
+use crate::core::Checked;
 use crate::effects::Actor;
 use crate::entry::encode_decision;
 use crate::gauges::Counters;
 use crate::history::HistoryError;
 use crate::made::Maker;
+use crate::predecessors::Way;
 use crate::stamps::Stamps;
 use crate::views::{Taken, Views};
 use shut::{LOOK_AGAIN, no_room};
@@ -48,7 +50,7 @@ const GROUP_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) enum Work {
     /// A message that is attributable and whose body fits its kind.
-    Submission { attested: Box<Attested>, lifted: Box<Lifted>, answer: Answer },
+    Submission { attested: Box<Attested>, lifted: Box<Lifted>, way: Way, answer: Answer },
     /// Receipts that their party signed.
     Receipts { signed: pb::Signed, receipts: Receipts },
     /// A change that the authority signed, with the signing certificates of an admission.
@@ -118,11 +120,12 @@ struct Pending {
 /// The group that is being decided.
 #[derive(Default)]
 struct Group {
-    entries: Vec<Pending>,
+    #[expect(clippy::vec_box, reason = "an entry is large, and a group grows")]
+    entries: Vec<Box<Pending>>,
     answers: Vec<(Answer, Outcome)>,
     changes: Vec<(oneshot::Sender<Result<u64, Refusal>>, u64)>,
     /// Messages that the group closes: not yet in the history that others see.
-    closed: BTreeMap<MessageId, Message>,
+    closed: BTreeMap<MessageId, Box<Message>>,
     bytes: usize,
 }
 
@@ -267,8 +270,8 @@ impl Sequencer {
     fn decide(&mut self, group: &mut Group, work: Work, now: Timestamp) -> Result<(), HistoryError> {
         let stamp = self.stamp(group, now);
         match work {
-            Work::Submission { attested, lifted, answer } => {
-                self.submission(group, stamp, *attested, *lifted, answer)?;
+            Work::Submission { attested, lifted, way, answer } => {
+                self.submission(group, stamp, Checked { attested, lifted, way }, answer)?;
             }
             Work::Receipts { signed, receipts } => {
                 let (party, input) = (receipts.party, Input::Receipts(receipts));
@@ -300,32 +303,37 @@ impl Sequencer {
         &mut self,
         group: &mut Group,
         stamp: Stamp,
-        attested: Attested,
-        lifted: Lifted,
+        checked: Checked,
         answer: Answer,
     ) -> Result<(), HistoryError> {
+        let Checked { attested, lifted, way } = checked;
         let id = attested.header().id.clone();
         let header_hash = attested.header_hash();
-        let span = tracing::info_span!("decide", message_id = %id, kind = %attested.header().kind, position = stamp.position);
-        if let Some(parent) = &attested.header().traceparent {
+        // Only a message that somebody traces gets a span.
+        let _decide = attested.header().traceparent.as_ref().map(|parent| {
+            let span = tracing::info_span!("decide", message_id = %id, kind = %attested.header().kind, position = stamp.position);
             i247_node::trace::set_parent(&span, parent);
-        }
-        let _decide = span.entered();
+            span.entered()
+        });
+        let (origin, handed_over) = (way.origin(), way.is_handed_over());
+        let (earlier, handed_over_by) = way.stored();
         let wire = pb::entry::Input::Submission(pb::Submission {
             header: attested.header_bytes().clone(),
             signature: attested.envelope().signature.clone(),
-            lifted: Some((&lifted).into()),
-            earlier: None,
-            handed_over_by: String::new(),
+            lifted: Some((&*lifted).into()),
+            earlier,
+            handed_over_by,
         });
         let (header, envelope) = attested.into_parts();
-        let takes_back = matches!(header.kind, Kind::Withdrawal | Kind::Cancellation);
+        let kind = header.kind;
+        let takes_back = matches!(kind, Kind::Withdrawal | Kind::Cancellation);
         let input = Input::Submission(Box::new(Submission {
             referred: self.referred(group, &header)?,
             under_way: if takes_back { self.actor.links.under_way(&self.ahead) } else { Default::default() },
             header,
             header_hash,
-            lifted,
+            lifted: *lifted,
+            origin,
         }));
         let outcome = match decide(&self.ahead, stamp, &input) {
             Err(refusal) => {
@@ -335,7 +343,7 @@ impl Sequencer {
             Ok(Decision::Answered(answered)) => Outcome::answered(id, &answered),
             Ok(Decision::Older) => self.older(id, header_hash)?,
             Ok(decision) => {
-                let outcome = Outcome::decided(id.clone(), header_hash, stamp, &decision);
+                let outcome = Outcome::decided(id.clone(), kind, header_hash, stamp, &decision);
                 let taken = Taken { stamp, input, decision, chain: Vec::new() };
                 let outcome = match self.enter(group, taken, wire, Some(envelope)) {
                     Ok(()) => outcome,
@@ -345,6 +353,8 @@ impl Sequencer {
                 outcome
             }
         };
+        let outcome =
+            if handed_over { outcome.for_another(self.ahead.is_recovering(stamp.at)) } else { outcome };
         group.answers.push((answer, outcome));
         Ok(())
     }
@@ -381,11 +391,11 @@ impl Sequencer {
         }
         for effect in self.ahead.apply(taken.stamp, &taken.input, &taken.decision) {
             if let Effect::Closed(message) = effect {
-                group.closed.insert(message.id.clone(), *message);
+                group.closed.insert(message.id.clone(), message);
             }
         }
         group.bytes += draft.bytes();
-        group.entries.push(Pending { taken, draft, message, made });
+        group.entries.push(Box::new(Pending { taken, draft, message, made }));
         Ok(())
     }
 
@@ -433,11 +443,10 @@ impl Sequencer {
         self.take_key(&group);
         self.count(&group);
         for pending in group.entries {
-            self.actor.keep(pending.taken.stamp, pending.message, pending.made);
+            let Pending { taken, message, made, .. } = *pending;
+            self.actor.keep(taken.stamp, &taken.input, message, made);
         }
-        for (answer, outcome) in group.answers {
-            self.answers.send(answer, outcome);
-        }
+        self.answers.send(group.answers);
         for (answer, position) in group.changes {
             drop(answer.send(Ok(position)));
         }
@@ -447,7 +456,8 @@ impl Sequencer {
 
     fn count(&self, group: &Group) {
         self.counters.group(group.entries.len());
-        for Pending { taken, .. } in &group.entries {
+        for pending in &group.entries {
+            let taken = &pending.taken;
             match (&taken.input, &taken.decision) {
                 (Input::Submission(submission), Decision::Accepted(_)) => {
                     self.counters.accepted(submission.header.kind);
@@ -462,13 +472,15 @@ impl Sequencer {
     /// The group was not written: nothing of it has happened, and the same bytes may come again.
     fn take_back(&mut self, group: Group) {
         self.ahead = self.views.read().unwrap_or_else(PoisonError::into_inner).state.clone();
-        for (answer, outcome) in group.answers {
-            self.answers.send(answer, Outcome::refused(outcome.id().clone(), no_room()));
-        }
+        let refused = |(answer, outcome): (Answer, Outcome)| {
+            (answer, Outcome::refused(outcome.id().clone(), no_room()))
+        };
+        self.answers.send(group.answers.into_iter().map(refused).collect());
         for (answer, _) in group.changes {
             drop(answer.send(Err(no_room())));
         }
-        for Pending { taken, draft, .. } in group.entries {
+        for pending in group.entries {
+            let Pending { taken, draft, .. } = *pending;
             let wire = pb::Entry::decode(draft.entry).ok().and_then(|entry| entry.input);
             if let (Input::Receipts(receipts), Some(pb::entry::Input::Receipts(signed))) = (taken.input, wire)
             {

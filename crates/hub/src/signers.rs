@@ -7,13 +7,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use i247_model::{Hash, Timestamp};
-use i247_trust::{Certificate, CertificateError, Root, Signer, introduce_past};
+use i247_trust::{Certificate, CertificateError, Root, Signer, introduce_past, sha256};
 
-/// A signer, for as long as its certificates follow each other, and the chains that introduce it, each leaf first.
+/// A signer, for as long as its certificates follow each other, and the chains that introduce it.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) signer: Arc<Signer>,
-    pub(crate) chains: Vec<Vec<Bytes>>,
+    pub(crate) chains: Vec<Chain>,
+}
+
+/// Certificates that introduce a signer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Chain {
+    /// SHA-256 of the signing certificate.
+    pub(crate) leaf: Hash,
+    /// The signing certificate first.
+    pub(crate) certificates: Vec<Bytes>,
 }
 
 /// Every signer that was ever admitted.
@@ -47,16 +56,17 @@ impl Signers {
     /// The certificate by which a key counted at that time; the newest, where it did not.
     pub(crate) fn chain_at(&self, key: &Hash, at: Timestamp) -> Vec<Bytes> {
         let Some(known) = self.find_at(key, at) else { return Vec::new() };
-        let covers = |chain: &&Vec<Bytes>| {
-            let leaf = chain.first().and_then(|leaf| Certificate::parse(leaf).ok());
+        let covers = |chain: &&Chain| {
+            let leaf = chain.certificates.first().and_then(|leaf| Certificate::parse(leaf).ok());
             leaf.is_some_and(|leaf| leaf.in_force(at))
         };
-        known.chains.iter().rev().find(covers).or(known.chains.last()).cloned().unwrap_or_default()
+        let chain = known.chains.iter().rev().find(covers).or(known.chains.last());
+        chain.map(|chain| chain.certificates.clone()).unwrap_or_default()
     }
 
     /// Whether this chain was taken in.
     pub(crate) fn holds(&self, chain: &[Bytes]) -> bool {
-        self.by_key.values().flatten().any(|known| known.chains.iter().any(|held| held == chain))
+        self.by_key.values().flatten().any(|known| known.chains.iter().any(|held| held.certificates == chain))
     }
 
     /// Takes a chain in. It was checked when it was entered; here it may be older than its certificates.
@@ -69,6 +79,8 @@ impl Signers {
         at: Timestamp,
     ) -> Result<Arc<Signer>, CertificateError> {
         let signer = Arc::new(introduce_past(&chain, &self.root, at)?);
+        let leaf = sha256(&[chain.first().map_or(&[], |leaf| leaf)]);
+        let chain = Chain { leaf, certificates: chain };
         let known = self.by_key.entry(signer.key_id).or_default();
         match known.last_mut().and_then(|last| Some((last.signer.joined(&signer)?, last))) {
             Some((joined, last)) => {
@@ -85,7 +97,7 @@ impl Signers {
     /// The chains, for a snapshot.
     pub(crate) fn chains(&self) -> Vec<Vec<Vec<u8>>> {
         let chains = self.by_key.values().flatten().flat_map(|known| &known.chains);
-        chains.map(|chain| chain.iter().map(|der| der.to_vec()).collect()).collect()
+        chains.map(|chain| chain.certificates.iter().map(|der| der.to_vec()).collect()).collect()
     }
 }
 

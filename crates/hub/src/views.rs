@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use i247_ledger::runs::Runs;
 use i247_ledger::{Body, Record};
-use i247_model::{Header, Kind, Lane, MessageId, Name, Reason, Refusal, Timestamp};
+use i247_model::{Header, Kind, Lane, MessageId, Name, Party, Reason, Refusal, Timestamp};
 use i247_router::{
     Decision, DirectoryAction, DirectoryChange, Effect, Input, Made, Message, MessageRef, Place, Stamp,
     State, Submission,
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entry::decode_decision;
 use crate::history::{History, HistoryError, Item};
+use crate::predecessors;
 use crate::recover::RecoverError;
 use crate::signers::Signers;
 
@@ -37,13 +38,13 @@ pub(crate) struct Views {
 }
 
 /// The version of [`Kept`] and of the rows in history's runs; snapshots of other versions are passed over.
-pub(crate) const SNAPSHOT_VERSION: u32 = 5;
+pub(crate) const SNAPSHOT_VERSION: u32 = 6;
 
 /// The views as a snapshot keeps them: what is open. What is closed is in runs.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Kept {
     state: State,
-    open: BTreeMap<String, Item>,
+    open: BTreeMap<String, Box<Item>>,
     chains: Vec<Vec<Vec<u8>>>,
     pub(crate) position: u64,
     at: Timestamp,
@@ -54,7 +55,7 @@ pub(crate) struct Kept {
 #[derive(Serialize)]
 struct Keeping<'a> {
     state: &'a State,
-    open: &'a BTreeMap<String, Item>,
+    open: &'a BTreeMap<String, Box<Item>>,
     chains: Vec<Vec<Vec<u8>>>,
     position: u64,
     at: Timestamp,
@@ -113,12 +114,16 @@ impl Views {
 
     fn take_in(&mut self, taken: &Taken) -> Result<Vec<Effect>, HistoryError> {
         let Taken { stamp, input, decision, chain } = taken;
-        let effects = self.state.apply(*stamp, input, decision);
+        let mut effects = self.state.apply(*stamp, input, decision);
         self.position = stamp.position;
         self.at = stamp.at;
+        let mut by = None;
         match input {
             Input::Submission(submission) => self.enter(*stamp, submission, decision)?,
-            Input::Receipts(_) => self.receipts += 1,
+            Input::Receipts(receipts) => {
+                self.receipts += 1;
+                by = Some(receipts.party);
+            }
             Input::Genesis { .. } | Input::DirectoryChange(_) | Input::Tick { .. } => {}
         }
         // Checked before it was entered; a chain that is not good any more signs nothing.
@@ -132,7 +137,7 @@ impl Views {
                 self.enter_made(*stamp, made)?;
             }
         }
-        self.observe(*stamp, &effects)?;
+        self.observe(*stamp, &mut effects, by)?;
         Ok(effects)
     }
 
@@ -197,16 +202,21 @@ impl Views {
         let input = match entry.input.ok_or_else(|| malformed("input"))? {
             pb::entry::Input::Genesis(genesis) => {
                 chain = genesis.certificates;
-                Input::Genesis { log_id: genesis.log_id.to_vec() }
+                Input::Genesis {
+                    log_id: genesis.log_id.to_vec(),
+                    previous: predecessors::previous(&genesis.previous_log_id, genesis.previous_end),
+                }
             }
             pb::entry::Input::Submission(submission) => {
                 let header = decode_header(&submission.header)?;
+                let origin = predecessors::origin(submission.earlier.as_ref(), &submission.handed_over_by)?;
                 Input::Submission(Box::new(Submission {
                     header_hash: header_hash(&submission.header),
                     header,
                     lifted: submission.lifted.unwrap_or_default().try_into()?,
                     referred: None,
                     under_way: Default::default(),
+                    origin,
                 }))
             }
             pb::entry::Input::Receipts(signed) => {
@@ -289,16 +299,27 @@ impl Views {
         Ok(())
     }
 
-    fn observe(&mut self, stamp: Stamp, effects: &[Effect]) -> Result<(), HistoryError> {
+    /// What changed becomes history. A closed message goes there; what is left of its effect is that it stands
+    /// differently.
+    fn observe(
+        &mut self,
+        stamp: Stamp,
+        effects: &mut [Effect],
+        by: Option<Party>,
+    ) -> Result<(), HistoryError> {
+        let now = (stamp.position, stamp.at);
         for effect in effects {
             match effect {
                 Effect::Progress(id) => {
                     if let Some(message) = self.state.message(id) {
-                        self.history.observe(message, stamp.position, stamp.at);
+                        self.history.observe(message, now, by);
                     }
                 }
                 Effect::Closed(message) => {
-                    self.history.close((**message).clone(), stamp.position, stamp.at)?;
+                    let progress = Effect::Progress(message.id.clone());
+                    if let Effect::Closed(message) = std::mem::replace(effect, progress) {
+                        self.history.close(*message, now, by)?;
+                    }
                 }
                 Effect::LateReceipt { party, lane, numbers, actioned, at } => {
                     self.history.late((*party, *lane), *numbers, *actioned, stamp.position, *at)?;

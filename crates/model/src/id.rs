@@ -122,7 +122,7 @@ impl fmt::Display for Lane {
 /// The id of a message, fixed before the first attempt to send it.
 ///
 /// Messages that the hub makes itself carry the position of the entry that made them in place of
-/// the epoch: `IPSG-881-U-2` is the second message made by entry 881.
+/// the epoch: `IPSG-881-U-2` is the second message made by entry 881. Each recovery of the log adds 10^12 to the position.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct MessageId {
     /// Who numbered it.

@@ -10,7 +10,7 @@ use crate::number::Numbering;
 use crate::{
     Acceptance, Accepted, Answer, Deadline, Decision, DirectoryAction, DirectoryChange, Effect, Fired,
     FiredDeadline, Input, Made, Message, MessageRef, Outcome, Place, Recipient, Stamp, State, Submission,
-    notice, receipt, request,
+    notice, predecessor, receipt, request,
 };
 
 /// What an entry changed, gathered until its end.
@@ -31,7 +31,12 @@ impl State {
     pub fn apply(&mut self, stamp: Stamp, input: &Input, decision: &Decision) -> Vec<Effect> {
         let mut changes = Changes::default();
         match (input, decision) {
-            (Input::Genesis { log_id }, Decision::Noted) => self.log_id = Some(log_id.clone()),
+            (Input::Genesis { log_id, previous: None }, Decision::Noted) => {
+                self.log_id = Some(log_id.clone());
+            }
+            (Input::Genesis { log_id, previous: Some(previous) }, Decision::Noted) => {
+                self.go_on(stamp, log_id, previous.end);
+            }
             (Input::Receipts(receipts), Decision::Noted) => {
                 receipt::apply(self, stamp, receipts, &mut changes)
             }
@@ -47,7 +52,7 @@ impl State {
             (Input::Submission(submission), Decision::Equivocation { .. }) => {
                 let id = &submission.header.id;
                 if let Some(numbering) = self.senders.get_mut(&id.sender) {
-                    numbering.mark_reused(id.lane, id.number);
+                    numbering.mark_reused(id);
                 }
             }
             (Input::Tick { .. }, Decision::Fired(fired)) => self.fire(stamp, fired, &mut changes),
@@ -60,7 +65,7 @@ impl State {
         let header = &submission.header;
         // Before the notice's file goes, which says whose data it is.
         let message = message_of(self, stamp, submission, accepted);
-        self.spend(stamp, submission, Ok(accepted.into()));
+        self.spend(stamp, submission, Ok(Acceptance::of(header.kind, accepted)));
         for taken in &accepted.taken_back {
             if let Some(at) = self.ids.get(&taken.message).copied() {
                 self.settle(at, taken.party, RecipientState::Withdrawn, stamp.at, changes);
@@ -80,24 +85,32 @@ impl State {
         if header.kind == Kind::Reply {
             self.answer(stamp, submission, changes);
         }
-        self.enter(stamp, message, &accepted.places, changes);
+        let clocks_from = self.clocks_from(submission);
+        self.enter(stamp, message, &accepted.places, clocks_from, changes);
     }
 
     /// Keeps the answer of a submission under its number.
     fn spend(&mut self, stamp: Stamp, submission: &Submission, outcome: Result<Acceptance, Refusal>) {
         let id = &submission.header.id;
-        let numbering =
-            self.senders.entry(id.sender.clone()).or_insert_with(|| Numbering::of_epoch(id.epoch));
+        let (first, recovered) = (self.first_epoch(&id.sender), self.generation() > 0);
+        let numbering = self.senders.entry(id.sender.clone()).or_insert_with(|| Numbering::of_epoch(first));
         if id.epoch > numbering.epoch {
-            *numbering = Numbering::of_epoch(id.epoch);
+            numbering.begin(id.epoch, recovered);
         }
         let header_hash = submission.header_hash;
         let answer = Answer { header_hash, position: stamp.position, at: stamp.at, outcome, reused: false };
-        numbering.spend(id.lane, answer);
+        numbering.spend(id, answer);
     }
 
-    /// Puts a new message and its places into the state.
-    fn enter(&mut self, stamp: Stamp, mut message: Message, places: &[Place], changes: &mut Changes) {
+    /// Puts a new message and its places into the state. No answer is due before `clocks_from`.
+    fn enter(
+        &mut self,
+        stamp: Stamp,
+        mut message: Message,
+        places: &[Place],
+        clocks_from: Timestamp,
+        changes: &mut Changes,
+    ) {
         for place in places {
             let queue = &mut self.mailboxes.entry(place.party).or_default().lanes[message.id.lane.index()];
             // The secretariat's mailbox is the log itself: what is durable there is delivered.
@@ -113,7 +126,7 @@ impl State {
                 queue.waiting.push_back(Waiting { message: message.at, gap: None, after: place.after });
                 changes.wake.push(place.party);
             }
-            let due = message.reply_by.filter(|_| place.owes);
+            let due = message.reply_by.filter(|_| place.owes).map(|by| by.max(clocks_from));
             let line = due.map(request::new_line);
             self.deadlines.extend(due.map(|at| Deadline {
                 at,
@@ -241,7 +254,7 @@ impl State {
             }
         }
         for made in &fired.made {
-            self.enter(stamp, made_message(stamp, made), &made.places, changes);
+            self.enter(stamp, made_message(stamp, made), &made.places, Timestamp::default(), changes);
         }
     }
 
@@ -358,7 +371,9 @@ fn message_of(state: &State, stamp: Stamp, submission: &Submission, accepted: &A
         expires_at: header.expires_at,
         expiry_due: header.expires_at,
         reply_by: header.reply_by,
-        interval: header.reply_by.map(|by| request::interval(stamp.at, by)),
+        interval: header
+            .reply_by
+            .map(|by| request::interval(predecessor::first_accepted_at(stamp, submission), by)),
         reply_to_all: header.reply_to_all,
         withdrawn: false,
         come: accepted.come.clone(),

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use i247_model::{
-    Audience, AudienceError, CountryCode, Kind, Lane, MessageId, Party, Reason, RecipientState, Refusal,
-    Rule, Sender, member,
+    Audience, AudienceError, CountryCode, Kind, Lane, MessageId, Party, Reason, Refusal, Rule, Sender, member,
 };
 
 use crate::directory::Standing;
@@ -335,13 +334,14 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Whether a queued delivery was handed to a live stream.
+/// Whether a delivery was handed to a stream and not signed for. A suspension that comes in between changes nothing: the
+/// recipient may have it.
 pub(crate) fn is_under_way(under_way: &UnderWay, message: &Message, party: Party) -> bool {
     let handed = under_way.get(&(party, message.id.lane)).copied().unwrap_or(0);
     message
         .recipients
         .get(&party)
-        .is_some_and(|recipient| recipient.state == RecipientState::Queued && recipient.number <= handed)
+        .is_some_and(|recipient| !recipient.state.settled() && recipient.number <= handed)
 }
 
 impl State {

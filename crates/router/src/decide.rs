@@ -7,7 +7,8 @@ use i247_model::{Header, Kind, Party, Reason, Refusal};
 use crate::audience::{Call, Changes};
 use crate::number::{Turn, turn};
 use crate::{
-    Accepted, Decision, Input, Question, Stamp, State, Submission, notice, receipt, reference, request,
+    Accepted, Decision, Input, Origin, Question, Stamp, State, Submission, notice, predecessor, receipt,
+    reference, request,
 };
 
 /// A message may be signed at most so far in the future.
@@ -22,8 +23,7 @@ const REPLY_WITHIN: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// Nothing is entered and no number is spent, whatever the class of the reason.
 pub fn decide(state: &State, stamp: Stamp, input: &Input) -> Result<Decision, Refusal> {
     match input {
-        Input::Genesis { .. } if state.log_id.is_some() => Err(Refusal::of(Reason::Malformed, "genesis")),
-        Input::Genesis { .. } => Ok(Decision::Noted),
+        Input::Genesis { .. } => predecessor::check(state, stamp, input).map(|()| Decision::Noted),
         Input::Submission(submission) => decide_submission(state, stamp, submission),
         Input::Receipts(receipts) => receipt::check(state, receipts).map(|()| Decision::Noted),
         Input::DirectoryChange(change) => state.directory.check(change).map(|()| Decision::Noted),
@@ -47,10 +47,13 @@ fn decide_submission(state: &State, stamp: Stamp, submission: &Submission) -> Re
         return Err(Refusal::of(Reason::FutureDated, "signed_at_ms"));
     }
     reference::check_order(state, submission)?;
+    predecessor::check_reference(state, stamp, submission)?;
     match accept(state, stamp, submission) {
         Ok(accepted) => Ok(Decision::Accepted(accepted)),
         // A refused opening opens nothing: there is no epoch whose number it could spend.
         Err(refusal) if matches!(turn, Turn::NewEpoch) => Err(refusal),
+        // The number is its sender's to spend, who may have more to show than whoever hands it over.
+        Err(refusal) if submission.origin == Origin::HandedOver => Err(refusal),
         Err(refusal) => Ok(Decision::Void(refusal)),
     }
 }
@@ -59,11 +62,14 @@ fn decide_submission(state: &State, stamp: Stamp, submission: &Submission) -> Re
 fn accept(state: &State, stamp: Stamp, submission: &Submission) -> Result<Accepted, Refusal> {
     let (header, lifted) = (&submission.header, &submission.lifted);
     let new_epoch = header.id.epoch > state.epoch(&header.id.sender);
-    let (_, previous) = state.sender_end(&header.id.sender, header.id.lane);
-    if header.previous != previous.filter(|_| !new_epoch) {
+    let (_, previous) = state.end_of(&header.id);
+    // A predecessor of the log had checked it; the sender may have voided what it does not hold any more.
+    let was_checked = matches!(submission.origin, Origin::Again(_));
+    if header.previous != previous && !was_checked {
         return Err(Refusal::of(Reason::ChainBroken, "previous"));
     }
-    let question = Question::from(submission);
+    let question =
+        Question { refers_to: predecessor::refers_to(state, submission), ..Question::from(submission) };
     reference::check_kind(question.sender, question.kind)?;
     if header.expires_at.is_some_and(|expires_at| expires_at <= stamp.at) {
         return Err(Refusal::of(Reason::Expired, "expires_at_ms"));
@@ -74,8 +80,9 @@ fn accept(state: &State, stamp: Stamp, submission: &Submission) -> Result<Accept
     }
     let call = Call::new(state, question)?;
     let notice_id = notice::check(state, stamp, submission, &call)?;
+    let explained_at = predecessor::explained_at(state, submission);
     let Changes { come, gone } =
-        header.explained_at.map(|position| call.changes_since(position)).unwrap_or_default();
+        explained_at.map(|position| call.changes_since(position)).unwrap_or_default();
     if header.exactly {
         check_unchanged(&come, &gone)?;
     }
@@ -98,14 +105,16 @@ fn check_unchanged(come: &[Party], gone: &[Party]) -> Result<(), Refusal> {
 /// Fields that a kind needs or must not have, all faults at once.
 fn check_fields(stamp: Stamp, submission: &Submission, new_epoch: bool) -> Result<(), Refusal> {
     let header = &submission.header;
+    let comes_back = submission.origin != Origin::Sender;
     let reply_by_fits = match (header.kind, header.reply_by) {
-        (Kind::Request, Some(by)) => by > stamp.at && by <= stamp.at.plus(REPLY_WITHIN),
+        // What was accepted in time may come back late.
+        (Kind::Request, Some(by)) => (by > stamp.at || comes_back) && by <= stamp.at.plus(REPLY_WITHIN),
         (Kind::Request, None) => false,
         (_, reply_by) => reply_by.is_none(),
     };
     // Nobody can have seen what is yet to be entered.
     let explained_fits = match header.explained_at {
-        Some(position) => position < stamp.position,
+        Some(position) => position < stamp.position || comes_back,
         None => !header.exactly,
     };
     let faults = [

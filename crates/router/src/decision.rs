@@ -119,7 +119,7 @@ pub enum Outcome {
 /// A message made by the hub: a reminder or an escalation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Made {
-    /// Its id: `IPSG-<position>-<lane>-<n>`.
+    /// Its id: `IPSG-<position>-<lane>-<n>`; each recovery of the log adds 10^12 to the position.
     pub id: MessageId,
     /// Reminder or escalation.
     pub kind: Kind,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use i247_model::{Hash, Header, Identity, Lane, Lifted, Party, Receipts, Timestamp};
+use i247_model::{Hash, Header, Identity, Lane, Lifted, NoticeId, Party, Receipts, Timestamp};
 
 use crate::Message;
 
@@ -25,10 +25,12 @@ pub type UnderWay = BTreeMap<(Party, Lane), u64>;
 /// One input of the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Input {
-    /// The first entry of a log.
+    /// The first entry of a log, and the first after every recovery.
     Genesis {
-        /// The name of the log.
+        /// The name of the log from here on.
         log_id: Vec<u8>,
+        /// After a recovery: what it goes on from.
+        previous: Option<Previous>,
     },
     /// A message, verified and attributable.
     Submission(Box<Submission>),
@@ -41,6 +43,36 @@ pub enum Input {
         /// What cannot expire any more.
         under_way: UnderWay,
     },
+}
+
+/// The log before a recovery.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Previous {
+    /// Its name.
+    pub log_id: Vec<u8>,
+    /// Its last position that is still there.
+    pub end: u64,
+}
+
+/// How a message came to be submitted.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Origin {
+    /// Its sender sends it, and shows nothing.
+    #[default]
+    Sender,
+    /// Its sender shows that a predecessor of the log had accepted it.
+    Again(Earlier),
+    /// Somebody who received it from a predecessor of the log hands it over.
+    HandedOver,
+}
+
+/// What a predecessor of the log said of a message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Earlier {
+    /// When it was accepted there.
+    pub accepted_at: Timestamp,
+    /// The number that a notice request was given there.
+    pub notice_id: Option<NoticeId>,
 }
 
 /// A message as it came, without its body.
@@ -57,6 +89,8 @@ pub struct Submission {
     pub referred: Option<Box<Message>>,
     /// For withdrawals and cancellations; others may leave it empty.
     pub under_way: UnderWay,
+    /// How it came to be submitted.
+    pub origin: Origin,
 }
 
 /// What the authority does to an identity.

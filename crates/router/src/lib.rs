@@ -21,7 +21,7 @@
 //!   be read from the state; with [`Effect::Closed`] a message leaves it for history, whose owner hands
 //!   it back in [`Submission::referred`] when it is referred to.
 //! - The state is bounded by what is open: queues, open messages, notices asked for or in force, and
-//!   [`ANSWERS_KEPT`] answers per sender and lane.
+//!   [`ANSWERS_KEPT`] answers per sender and lane; after a recovery also of the epochs that it ended.
 //! - The states of a message's recipients always add up to its frozen audience.
 //! - The secretariat's mailbox is the log: what is addressed to it is delivered when it is accepted.
 
@@ -35,6 +35,7 @@ mod mailbox;
 mod message;
 mod notice;
 mod number;
+mod predecessor;
 mod receipt;
 mod reference;
 mod request;
@@ -44,10 +45,13 @@ pub use audience::{Question, explain};
 pub use decide::decide;
 pub use decision::{Accepted, Decision, Effect, Fired, FiredDeadline, Made, Outcome, Place, TakenBack};
 pub use directory::{Directory, Record, Standing};
-pub use input::{DirectoryAction, DirectoryChange, Input, Stamp, Submission, UnderWay};
+pub use input::{
+    DirectoryAction, DirectoryChange, Earlier, Input, Origin, Previous, Stamp, Submission, UnderWay,
+};
 pub use mailbox::{Cursor, Delivery, Gap, Mailbox, STARVATION_BOUND};
 pub use message::{Line, Message, MessageRef, Recipient};
 pub use notice::{NoticeFile, Review};
 pub use number::{ANSWERS_KEPT, Acceptance, Answer};
+pub use predecessor::{Predecessor, RECOVERY_WINDOW};
 pub use request::DEADLINES_PER_TICK;
 pub use state::{Deadline, State};

@@ -7,7 +7,7 @@ use i247_model::{Colour, CountryCode, Hash, Kind, MessageId, NoticeId, Reason, R
 use serde::{Deserialize, Serialize};
 
 use crate::audience::Call;
-use crate::{MessageRef, Stamp, State, Submission};
+use crate::{MessageRef, Origin, Stamp, State, Submission};
 
 /// A notice that is asked for or in force.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -68,7 +68,7 @@ pub(crate) fn check(
 ) -> Result<Option<NoticeId>, Refusal> {
     let Some(referred) = call.referred else {
         let asks = submission.header.kind == Kind::NoticeRequest;
-        return Ok(asks.then(|| next_number(state, stamp)));
+        return Ok(asks.then(|| claimed(state, submission).unwrap_or_else(|| next_number(state, stamp))));
     };
     let lifted = &submission.lifted;
     let kind = submission.header.kind;
@@ -201,6 +201,12 @@ fn approved_addendum(state: &State, notice: NoticeId, hash: Option<Hash>) -> Opt
     state.reviews.values().find(fits).map(|review| &review.request)
 }
 
+/// The number that a predecessor of the log gave to the request, unless another has it.
+fn claimed(state: &State, submission: &Submission) -> Option<NoticeId> {
+    let Origin::Again(earlier) = &submission.origin else { return None };
+    earlier.notice_id.filter(|id| !state.notices.contains_key(id))
+}
+
 /// Year of the stamp, and the serial after the newest of that year.
 fn next_number(state: &State, stamp: Stamp) -> NoticeId {
     let year = year_of(stamp.at);
@@ -209,7 +215,7 @@ fn next_number(state: &State, stamp: Stamp) -> NoticeId {
 }
 
 /// The Gregorian year in UTC, by counting days in eras of 400 years that begin on 1 March.
-fn year_of(at: Timestamp) -> u16 {
+pub(crate) fn year_of(at: Timestamp) -> u16 {
     const DAYS_TO_1970: u64 = 719_468;
     let days = at.as_millis() / 86_400_000 + DAYS_TO_1970;
     let (era, day) = (days / 146_097, days % 146_097);

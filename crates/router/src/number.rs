@@ -1,11 +1,11 @@
 //! Numbers of senders: which submission is next, which is a repetition, which is a lie.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use i247_model::{Hash, Kind, Lane, Party, Reason, Refusal, Timestamp};
+use i247_model::{Hash, Kind, Lane, MessageId, NoticeId, Party, Reason, Refusal, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Accepted, Message, State, Submission};
+use crate::{Accepted, Message, Origin, State, Submission};
 
 /// So many answers are kept per sender and lane; older repetitions are answered from history.
 pub const ANSWERS_KEPT: usize = 1024;
@@ -34,19 +34,30 @@ pub struct Acceptance {
     pub come: Vec<Party>,
     /// Who would receive if its membership had not ended after that explanation.
     pub gone: Vec<Party>,
+    /// The number given to a notice request.
+    pub notice_id: Option<NoticeId>,
 }
 
-impl From<&Accepted> for Acceptance {
-    fn from(accepted: &Accepted) -> Self {
-        let recipients = u32::try_from(accepted.places.len()).unwrap_or(u32::MAX);
-        Self { recipients, come: accepted.come.clone(), gone: accepted.gone.clone() }
+impl Acceptance {
+    /// What is told of a decision about a message of this kind.
+    pub fn of(kind: Kind, accepted: &Accepted) -> Self {
+        Self {
+            recipients: u32::try_from(accepted.places.len()).unwrap_or(u32::MAX),
+            come: accepted.come.clone(),
+            gone: accepted.gone.clone(),
+            notice_id: accepted.notice_id.filter(|_| kind == Kind::NoticeRequest),
+        }
     }
 }
 
 impl From<&Message> for Acceptance {
     fn from(message: &Message) -> Self {
-        let recipients = u32::try_from(message.recipients.len()).unwrap_or(u32::MAX);
-        Self { recipients, come: message.come.clone(), gone: message.gone.clone() }
+        Self {
+            recipients: u32::try_from(message.recipients.len()).unwrap_or(u32::MAX),
+            come: message.come.clone(),
+            gone: message.gone.clone(),
+            notice_id: message.notice_id.filter(|_| message.kind == Kind::NoticeRequest),
+        }
     }
 }
 
@@ -55,6 +66,8 @@ impl From<&Message> for Acceptance {
 pub(crate) struct Numbering {
     pub(crate) epoch: u64,
     lanes: [LaneNumbers; 4],
+    /// Epochs that ended while something of them may have been lost: it may still come back.
+    left: BTreeMap<u64, [LaneNumbers; 4]>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -73,23 +86,50 @@ impl LaneNumbers {
 }
 
 impl Numbering {
+    /// Nothing yet in this epoch, nor in those before, which are open if it is not the first.
     pub(crate) fn of_epoch(epoch: u64) -> Self {
-        Self { epoch, lanes: Default::default() }
+        let left = (1..epoch).map(|before| (before, Default::default())).collect();
+        Self { epoch, lanes: Default::default(), left }
     }
 
-    pub(crate) fn end(&self, lane: Lane) -> (u64, Option<Hash>) {
-        let numbers = &self.lanes[lane.index()];
-        (numbers.last, numbers.answers.back().map(|answer| answer.header_hash))
+    /// Begins a later epoch; the one that ends stays open for what may come back of it.
+    pub(crate) fn begin(&mut self, epoch: u64, stays_open: bool) {
+        let ended = std::mem::take(&mut self.lanes);
+        if stays_open {
+            self.left.insert(self.epoch, ended);
+        }
+        self.epoch = epoch;
     }
 
-    fn answer(&self, lane: Lane, number: u64) -> Option<&Answer> {
-        let numbers = &self.lanes[lane.index()];
-        numbers.answers.get(numbers.place(number)?)
+    pub(crate) fn is_left_open(&self, epoch: u64) -> bool {
+        self.left.contains_key(&epoch)
     }
 
-    /// Keeps the answer to the next number of a lane.
-    pub(crate) fn spend(&mut self, lane: Lane, answer: Answer) {
-        let numbers = &mut self.lanes[lane.index()];
+    /// The last number and its header hash; none of an epoch that is over or yet to come.
+    pub(crate) fn end(&self, epoch: u64, lane: Lane) -> (u64, Option<Hash>) {
+        self.numbers(epoch, lane).map_or((0, None), |numbers| {
+            (numbers.last, numbers.answers.back().map(|answer| answer.header_hash))
+        })
+    }
+
+    fn numbers(&self, epoch: u64, lane: Lane) -> Option<&LaneNumbers> {
+        let lanes = if epoch == self.epoch { Some(&self.lanes) } else { self.left.get(&epoch) };
+        lanes.map(|lanes| &lanes[lane.index()])
+    }
+
+    fn numbers_mut(&mut self, id: &MessageId) -> Option<&mut LaneNumbers> {
+        let lanes = if id.epoch == self.epoch { Some(&mut self.lanes) } else { self.left.get_mut(&id.epoch) };
+        lanes.map(|lanes| &mut lanes[id.lane.index()])
+    }
+
+    fn answer(&self, id: &MessageId) -> Option<&Answer> {
+        let numbers = self.numbers(id.epoch, id.lane)?;
+        numbers.answers.get(numbers.place(id.number)?)
+    }
+
+    /// Keeps the answer to the next number of the lane that the id names.
+    pub(crate) fn spend(&mut self, id: &MessageId, answer: Answer) {
+        let Some(numbers) = self.numbers_mut(id) else { return };
         numbers.last += 1;
         if numbers.answers.len() == ANSWERS_KEPT {
             numbers.answers.pop_front();
@@ -98,9 +138,9 @@ impl Numbering {
     }
 
     /// Notes that the log has evidence of a number used twice.
-    pub(crate) fn mark_reused(&mut self, lane: Lane, number: u64) {
-        let numbers = &mut self.lanes[lane.index()];
-        if let Some(answer) = numbers.place(number).and_then(|at| numbers.answers.get_mut(at)) {
+    pub(crate) fn mark_reused(&mut self, id: &MessageId) {
+        let Some(numbers) = self.numbers_mut(id) else { return };
+        if let Some(answer) = numbers.place(id.number).and_then(|at| numbers.answers.get_mut(at)) {
             answer.reused = true;
         }
     }
@@ -127,7 +167,8 @@ pub(crate) enum Turn<'a> {
 pub(crate) fn turn<'a>(state: &'a State, submission: &Submission) -> Result<Turn<'a>, Refusal> {
     let id = &submission.header.id;
     let epoch = state.epoch(&id.sender);
-    if id.epoch < epoch {
+    let comes_back = submission.origin != Origin::Sender && state.is_left_open(&id.sender, id.epoch);
+    if id.epoch < epoch && !comes_back {
         return Ok(Turn::Older);
     }
     if id.epoch > epoch {
@@ -136,14 +177,14 @@ pub(crate) fn turn<'a>(state: &'a State, submission: &Submission) -> Result<Turn
             && submission.lifted.epoch == Some(id.epoch);
         return if opens { Ok(Turn::NewEpoch) } else { Err(Refusal::of(Reason::OutOfOrder, "id")) };
     }
-    let (last, _) = state.sender_end(&id.sender, id.lane);
+    let (last, _) = state.end_of(id);
     if id.number > last.saturating_add(1) {
         return Err(Refusal::of(Reason::OutOfOrder, "id"));
     }
     if id.number > last {
         return Ok(Turn::Next);
     }
-    let Some(answer) = state.senders.get(&id.sender).and_then(|n| n.answer(id.lane, id.number)) else {
+    let Some(answer) = state.senders.get(&id.sender).and_then(|numbering| numbering.answer(id)) else {
         return Ok(Turn::Older);
     };
     if answer.header_hash == submission.header_hash {

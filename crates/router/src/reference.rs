@@ -32,7 +32,7 @@ pub(crate) fn check_order(state: &State, submission: &Submission) -> Result<(), 
     let header = &submission.header;
     let Some(refers_to) = &header.refers_to else { return Ok(()) };
     let own = refers_to.sender == header.id.sender && refers_to.epoch == header.id.epoch;
-    let (last, _) = state.sender_end(&refers_to.sender, refers_to.lane);
+    let (last, _) = state.end_of(refers_to);
     if own && refers_to.lane != header.id.lane && refers_to.number > last {
         return Err(Refusal::of(Reason::ReferenceAhead, "refers_to"));
     }

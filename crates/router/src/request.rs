@@ -137,7 +137,8 @@ impl Firing<'_> {
     fn made(&mut self, request: &Message, kind: Kind, parties: &[Party]) -> Made {
         let lane = request.id.lane;
         let number = self.fired.made.len() as u64 + 1;
-        let id = MessageId { sender: Sender::Secretariat, epoch: self.stamp.position, lane, number };
+        let epoch = self.state.made_epoch(self.stamp.position);
+        let id = MessageId { sender: Sender::Secretariat, epoch, lane, number };
         let mut places = Vec::new();
         for party in parties {
             let standing = self.state.directory().standing_of(*party);

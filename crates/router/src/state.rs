@@ -9,7 +9,7 @@ use crate::directory::Directory;
 use crate::mailbox::Mailbox;
 use crate::notice::{NoticeFile, Review};
 use crate::number::Numbering;
-use crate::{Message, MessageRef};
+use crate::{Message, MessageRef, Predecessor};
 
 /// A deadline of an open message. Ordered by time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -39,6 +39,10 @@ pub struct State {
     /// The newest notice number.
     pub(crate) newest_notice: Option<NoticeId>,
     pub(crate) restrictions: BTreeMap<CountryCode, BTreeSet<CountryCode>>,
+    /// The oldest first.
+    pub(crate) predecessors: Vec<Predecessor>,
+    /// When the log was taken up again for the last time.
+    pub(crate) recovered_at: Option<Timestamp>,
 }
 
 impl State {
@@ -97,14 +101,36 @@ impl State {
         self.mailboxes.iter().map(|(party, mailbox)| (*party, mailbox))
     }
 
-    /// The epoch of a sender's numbers. From 1.
+    /// The epoch of a sender's numbers. From 1; a recovery of the log raises those of reviewers.
     pub fn epoch(&self, sender: &Sender) -> u64 {
-        self.senders.get(sender).map_or(1, |numbering| numbering.epoch)
+        self.senders.get(sender).map_or_else(|| self.first_epoch(sender), |numbering| numbering.epoch)
     }
 
     /// The last number of a sender that was decided on in a lane, with its header hash.
     pub fn sender_end(&self, sender: &Sender, lane: Lane) -> (u64, Option<Hash>) {
-        self.senders.get(sender).map_or((0, None), |numbering| numbering.end(lane))
+        self.senders.get(sender).map_or((0, None), |numbering| numbering.end(numbering.epoch, lane))
+    }
+
+    /// The same of the epoch and lane that an id names.
+    pub(crate) fn end_of(&self, id: &MessageId) -> (u64, Option<Hash>) {
+        self.senders.get(&id.sender).map_or((0, None), |numbering| numbering.end(id.epoch, id.lane))
+    }
+
+    /// The epoch with which a sender begins.
+    pub(crate) fn first_epoch(&self, sender: &Sender) -> u64 {
+        match sender {
+            Sender::Reviewer(_) => self.first_epoch_of_reviewers(),
+            Sender::Secretariat | Sender::Bureau(_) | Sender::Post(..) => 1,
+        }
+    }
+
+    /// Whether numbers of an epoch that has ended may still come back: a recovery of the log ended it, or it ended after
+    /// one.
+    pub(crate) fn is_left_open(&self, sender: &Sender, epoch: u64) -> bool {
+        match self.senders.get(sender) {
+            Some(numbering) => numbering.is_left_open(epoch),
+            None => epoch < self.first_epoch(sender),
+        }
     }
 
     /// The countries that an owner bars from all that it owns.

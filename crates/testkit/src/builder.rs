@@ -182,7 +182,7 @@ impl Builder {
             hub: Mutex::default(),
             hub_disk: std::sync::Mutex::new(self.hub_disk.take()),
             bureaus: BTreeMap::new(),
-            record: std::sync::Mutex::default(),
+            record: Box::default(),
             disks: std::sync::Mutex::new(disks),
             clock,
             seams,

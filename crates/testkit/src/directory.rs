@@ -96,6 +96,9 @@ impl World {
             (None, _) => change,
         };
         let signed = change.signed_by(&authority);
+        if !of_country {
+            self.record().changes.push(signed.clone());
+        }
         self.directory(&authority).await?.change(signed).await?;
         sequences.insert(identity.clone(), next);
         Ok(())
@@ -139,6 +142,7 @@ impl World {
             let credentials = pki.enrol(&identity)?;
             let change = pki.change(pb::DirectoryAction::Admit, &identity, 1, now).keys(&credentials);
             let signed = pki.sign(change);
+            self.record().changes.push(signed.clone());
             directory.change(signed).await?;
             self.sequences.get_mut().insert(identity, 1);
             save(&credentials, &node_dir(&self.dir, &code.to_lowercase())?)?;

@@ -213,7 +213,7 @@ async fn traces(
             Ok(trace) => drop(traces.insert(id, trace)),
             // Accepted or delivered, and the hub does not know it.
             Err(ClientError::Refused(refusal)) if refusal.reason == Reason::UnknownReference => {
-                if world.record().hub_has_lost_data() {
+                if world.record().hub_may_lack(&id) {
                     continue;
                 }
                 broken.insert(Broken::Lost { message: format!("{id} (in the hub's log)"), at });

@@ -40,6 +40,7 @@ pub mod pki;
 mod points;
 mod proxy;
 mod record;
+mod recovery;
 mod running;
 mod world;
 

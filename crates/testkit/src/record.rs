@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use i247_model::{CountryCode, Kind, MessageId};
+use i247_model::{CountryCode, Kind, MessageId, Sender};
 use i247_wire::{known, pb};
 
 /// What a story did.
@@ -11,6 +11,10 @@ pub(crate) struct Record {
     sent: BTreeMap<MessageId, Wish>,
     /// The hub is none of the countries.
     lost_data: BTreeSet<Option<CountryCode>>,
+    /// Its log was taken up again: what it had lost came back, but for what it had made itself.
+    hub_recovered: bool,
+    /// Every change of the hub's directory, as the authority keeps what it signs.
+    pub(crate) changes: Vec<pb::Signed>,
 }
 
 /// For whom a message was meant.
@@ -49,9 +53,16 @@ impl Record {
         self.lost_data.insert(code);
     }
 
-    /// Whether the hub was.
-    pub(crate) fn hub_has_lost_data(&self) -> bool {
-        self.lost_data.contains(&None)
+    /// The hub's log was taken up again: its bureaus bring back what they have.
+    pub(crate) fn hub_recovered(&mut self) {
+        self.lost_data.remove(&None);
+        self.hub_recovered = true;
+    }
+
+    /// Whether the hub may have forgotten a message that somebody has.
+    pub(crate) fn hub_may_lack(&self, id: &str) -> bool {
+        let made = id.parse().is_ok_and(|id: MessageId| id.sender == Sender::Secretariat);
+        self.lost_data.contains(&None) || (self.hub_recovered && made)
     }
 
     /// Whether this country's bureau was.

@@ -142,6 +142,14 @@ impl Running {
         }
     }
 
+    /// Its number, when it is a process of its own that goes on.
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        match self {
+            Self::Here { .. } => None,
+            Self::Process { child, .. } => child.id(),
+        }
+    }
+
     /// Asks it to stop and waits until it has.
     pub(crate) async fn stop(self) -> Result<(), WorldError> {
         let late = |_| WorldError::Node { name: "node".into(), text: "it does not stop".into() };

@@ -48,7 +48,7 @@ pub struct World {
     pub(crate) hub: Mutex<Option<Running>>,
     pub(crate) hub_disk: std::sync::Mutex<Option<Arc<dyn Disk>>>,
     pub(crate) bureaus: BTreeMap<CountryCode, Placed>,
-    pub(crate) record: std::sync::Mutex<Record>,
+    pub(crate) record: Box<std::sync::Mutex<Record>>,
     pub(crate) dir: PathBuf,
     pub(crate) own: Option<TempDir>,
     pub(crate) well_ended: AtomicBool,
@@ -328,12 +328,20 @@ impl World {
     /// # Errors
     /// [`WorldError::Broken`] names every invariant that does not hold.
     pub async fn finish(self) -> Result<(), WorldError> {
-        let broken = crate::invariants::check(&self).await?;
-        if !broken.is_empty() {
-            let broken = broken.into_iter().map(|broken| broken.to_string()).collect();
-            return Err(WorldError::Broken(broken));
-        }
+        self.holds().await?;
         self.stop_all().await
+    }
+
+    /// Waits until all is quiet, and checks the invariants.
+    ///
+    /// # Errors
+    /// [`WorldError::Broken`] names every invariant that does not hold.
+    pub async fn holds(&self) -> Result<(), WorldError> {
+        let broken = crate::invariants::check(self).await?;
+        if broken.is_empty() {
+            return Ok(());
+        }
+        Err(WorldError::Broken(broken.into_iter().map(|broken| broken.to_string()).collect()))
     }
 
     /// Stops everything in order without looking at the invariants: what a demonstration does.

@@ -61,7 +61,7 @@ pub(crate) async fn run(options: &Options) -> Result<Verdict> {
         options.seed,
         dir.display()
     );
-    let played = rounds(options, &program, &dir).await;
+    let played = Box::pin(rounds(options, &program, &dir)).await;
     let kept = || {
         format!(
             "data and logs are kept in {}; to repeat it: make kill9 ROUNDS={} SEED={}",

@@ -147,12 +147,12 @@ impl Served {
         for (nth, item) in inbox.into_iter().rev().enumerate() {
             self.subject(format!("inbox {nth}"), &item.subject);
             // Showing it marks it as opened.
-            let item = pb::InboxItem { opened: false, subject: String::new(), ..item };
+            let item = pb::InboxItem { opened: false, subject: String::new(), unreadable: false, ..item };
             self.put(format!("inbox {nth}"), Some(item.encode_to_vec()));
         }
         for (nth, item) in outbox.into_iter().rev().enumerate() {
             self.subject(format!("outbox {nth}"), &item.subject);
-            let item = pb::OutboxItem { subject: String::new(), ..item };
+            let item = pb::OutboxItem { subject: String::new(), unreadable: false, ..item };
             self.put(format!("outbox {nth}"), Some(item.encode_to_vec()));
         }
         Ok(())

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use i247_client::{Directory, pb};
 use i247_model::{Hash, Identity};
-use i247_trust::{Authority, Certificate, sign};
-use prost::Message as _;
+use i247_trust::{Authority, Certificate};
 
+use super::kept::{self, enter_kept};
 use super::keys::{is_admitted, load, stands_behind};
 use super::{AdmitArgs, ChangeArgs, Target, short};
 use crate::fail::Fail;
@@ -116,7 +116,8 @@ pub(super) async fn enter(all: &[Issued], target: &Target, session: &Session) ->
             signed_at_ms: session.seams.clock.now().as_millis(),
             sequence: next_sequence(&known, &issued.identity),
         };
-        let position = directory.change(signed(&authority, &change)).await?;
+        let folder = &target.own.authority;
+        let position = enter_kept(folder, &authority, &directory, &change, &issued.identity).await?;
         out::talk(&format!("{} is admitted (entry {position})", short(&issued.identity)));
     }
     Ok(())
@@ -144,12 +145,13 @@ pub(super) async fn change(
         action: action.into(),
         identity: text,
         tls_key,
-        reason: args.reason,
+        reason: args.reason.clone(),
         signed_at_ms: session.seams.clock.now().as_millis(),
         sequence: next_sequence(&known, &args.identity),
         ..Default::default()
     };
-    let position = directory.change(signed(&authority, &change)).await?;
+    let folder = &args.target.own.authority;
+    let position = enter_kept(folder, &authority, &directory, &change, &args.identity).await?;
     let done = match action {
         pb::DirectoryAction::Suspend => "suspended",
         pb::DirectoryAction::Revoke => "revoked",
@@ -158,6 +160,12 @@ pub(super) async fn change(
     };
     out::talk(&format!("{} is {done} (entry {position})", short(&args.identity)));
     Ok(())
+}
+
+/// What was signed here and the directory lost.
+pub(super) async fn resend(target: Target, session: &Session) -> Result<(), Fail> {
+    let (_, directory) = directory(&target, session)?;
+    kept::resend(&target.own.authority, &directory).await
 }
 
 pub(super) async fn list(target: Target, session: &Session) -> Result<(), Fail> {
@@ -174,10 +182,6 @@ pub(super) async fn list(target: Target, session: &Session) -> Result<(), Fail> 
 fn next_sequence(known: &[pb::DirectoryRecord], identity: &Identity) -> u64 {
     let text = identity.to_string();
     known.iter().find(|record| record.identity == text).map_or(0, |record| record.sequence).saturating_add(1)
-}
-
-fn signed(authority: &Authority, change: &pb::DirectoryChange) -> pb::Signed {
-    sign(&authority.credentials().signing_key, i247_wire::payload::DIRECTORY_CHANGE, change.encode_to_vec())
 }
 
 /// The TLS key of the certificate that this authority issued last, to be made void; none where no copy was kept.

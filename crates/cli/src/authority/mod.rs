@@ -5,6 +5,7 @@
 //! country's authority says otherwise.
 
 mod changes;
+mod kept;
 mod keys;
 
 use std::path::PathBuf;
@@ -37,6 +38,13 @@ Examples:
   i247 authority revoke ncb/fr/officer/duty --reason \"key lost\" --authority fr/authority --bureau bureau.example:7248
 
 After a revocation only new keys come back: request, issue, and `i247 authority admit` them.";
+
+const AFTER_RESEND: &str = "\
+Every change is kept in the authority's directory, below `changes`, before it is sent. Entered again is what the \
+directory does not hold, in its old order and with its old signatures; doing it twice does no harm.
+
+Example:
+  i247 authority resend --authority ca --hub hub.example:7247";
 
 const AFTER_ISSUE: &str = "\
 The certificates are written beside the request, or into --out. A copy stays with the authority, for `admit`.
@@ -94,6 +102,9 @@ pub(crate) enum AuthorityCommand {
     /// End a suspension
     #[command(after_help = AFTER_CHANGE)]
     Reinstate(ChangeArgs),
+    /// Enter again what this authority had signed and the directory lost, because it was restored from an older copy
+    #[command(after_help = AFTER_RESEND)]
+    Resend(Target),
     /// List everyone that the hub's directory knows, or whom a country's authority has spoken of at its bureau
     List(Target),
 }
@@ -177,6 +188,7 @@ pub(crate) async fn run(command: AuthorityCommand, session: &Session) -> Result<
         AuthorityCommand::Suspend(args) => changes::change(args, Action::Suspend, session).await,
         AuthorityCommand::Revoke(args) => changes::change(args, Action::Revoke, session).await,
         AuthorityCommand::Reinstate(args) => changes::change(args, Action::Reinstate, session).await,
+        AuthorityCommand::Resend(target) => changes::resend(target, session).await,
         AuthorityCommand::List(target) => changes::list(target, session).await,
     }
 }

@@ -15,7 +15,7 @@ const ITEM_ROWS: usize = 8;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
     /// By id: closed and refused ones.
-    pub(super) items: BTreeMap<String, Item>,
+    pub(super) items: BTreeMap<String, Box<Item>>,
     /// Message, party and whether it was actioned: position and time.
     marks: BTreeMap<(MessageRef, Party, bool), (u64, Timestamp)>,
     pub(super) buckets: BTreeMap<(Party, Lane, u64), Bucket>,
@@ -29,7 +29,7 @@ impl Rows {
         self.held
     }
 
-    pub(super) fn put(&mut self, key: String, item: Item) {
+    pub(super) fn put(&mut self, key: String, item: Box<Item>) {
         let recipients = item.closed.as_ref().map_or(0, |message| message.recipients.len());
         self.held += ITEM_ROWS + recipients + item.events.len();
         self.items.insert(key, item);

@@ -46,7 +46,7 @@ impl Sequencer {
             return Ok(None);
         }
         if let Some(message) = group.closed.get(id) {
-            return Ok(Some(Box::new(message.clone())));
+            return Ok(Some(message.clone()));
         }
         self.views.read().unwrap_or_else(PoisonError::into_inner).referred(header)
     }

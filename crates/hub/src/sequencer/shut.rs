@@ -54,7 +54,7 @@ impl Sequencer {
             match work {
                 Work::Submission { attested, answer, .. } => {
                     let id = attested.header().id.clone();
-                    self.answers.send(answer, Outcome::refused(id, refusal.clone()));
+                    self.answers.send(vec![(answer, Outcome::refused(id, refusal.clone()))]);
                 }
                 Work::Change { answer, .. } => drop(answer.send(Err(refusal.clone()))),
                 // Whoever signed them has a newer log to go by than this copy.

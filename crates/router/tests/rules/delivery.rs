@@ -1,7 +1,11 @@
 //! Mailboxes, receipts, suspension and explanations.
 
+use std::time::Duration;
+
 use i247_model::{Audience, Kind, Lane, NumberRange, Reason, RecipientState, Region, Rule};
-use i247_router::{Decision, DirectoryAction, Effect, Gap, Input, Question, UnderWay, explain};
+use i247_router::{
+    Decision, DirectoryAction, Effect, Gap, Input, Outcome, Question, Submission, UnderWay, explain,
+};
 
 use crate::kit::{Hub, country, parties, party, to};
 
@@ -96,6 +100,30 @@ fn a_suspended_member_is_admitted_and_gets_nothing_until_it_is_back() {
     hub.change("ncb/br", DirectoryAction::Reinstate, 3).unwrap();
     assert_eq!([state(&hub, &before), state(&hub, &during)], [RecipientState::Queued; 2]);
     assert_eq!(hub.state.next_delivery(&mut cursor).unwrap().number, 1);
+}
+
+#[test]
+fn what_was_handed_out_before_a_suspension_is_neither_taken_back_nor_expired() {
+    let mut hub = Hub::new();
+    let mut message = hub.message("FR", Kind::Diffusion, None, to(&["BR"]));
+    let diffusion = message.header.id.clone();
+    message.header.expires_at = Some(hub.now.plus(Duration::from_secs(10)));
+    hub.accept(message);
+    let mut cursor = hub.state.cursor(party("BR"));
+    assert!(hub.state.next_delivery(&mut cursor).is_some());
+    // Brazil may have it, and cannot sign for it any more.
+    hub.change("ncb/br", DirectoryAction::Suspend, 2).unwrap();
+    let mut under_way = UnderWay::new();
+    hub.state.add_under_way(&cursor, &mut under_way);
+    hub.now = hub.now.plus(Duration::from_secs(11));
+    let fired = hub.enter(&Input::Tick { under_way: under_way.clone() });
+    let Ok(Decision::Fired(fired)) = fired else { panic!("{fired:?}") };
+    let again = Some(hub.now.plus(Duration::from_secs(60)));
+    assert_eq!(fired.deadlines[0].outcome, Outcome::Expired { parties: Vec::new(), again });
+    let withdrawal = hub.message("FR", Kind::Withdrawal, Some(&diffusion), Audience::as_referred());
+    let accepted = hub.accept(Submission { under_way, ..withdrawal });
+    assert_eq!((parties(&accepted).as_str(), accepted.taken_back.len()), ("BR", 0));
+    assert!(accepted.places[0].held);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use i247_model::{
     Receipts, Sender, Timestamp,
 };
 use i247_router::{
-    Accepted, Decision, DirectoryAction, DirectoryChange, Effect, Fired, Input, Message, Stamp, State,
-    Submission, UnderWay, decide,
+    Accepted, Decision, DirectoryAction, DirectoryChange, Effect, Fired, Input, Message, Origin, Previous,
+    Stamp, State, Submission, UnderWay, decide,
 };
 
 pub(crate) struct Hub {
@@ -36,11 +36,24 @@ impl Hub {
         // 1 January 2010, 00:00 UTC.
         let now = Timestamp::from_millis(1_262_304_000_000);
         let mut hub = Self { state: State::default(), now, effects: Vec::new(), position: 0, hashes: 0 };
-        hub.enter(&Input::Genesis { log_id: vec![1] }).unwrap();
+        hub.enter(&Input::Genesis { log_id: vec![1], previous: None }).unwrap();
         for identity in ["ncb/fr", "ncb/br", "ncb/jp", "ncb/us", "gs/reviewer/lena"] {
             hub.change(identity, DirectoryAction::Admit, 1).unwrap();
         }
         hub
+    }
+
+    /// The log goes on under another name, as after a recovery.
+    pub(crate) fn go_on(&mut self, log_id: u8) {
+        let own = self.state.log_id().unwrap().to_vec();
+        let previous = Some(Previous { log_id: own, end: self.position });
+        self.enter(&Input::Genesis { log_id: vec![log_id], previous }).unwrap();
+    }
+
+    /// An older copy of all that the hub has: later hashes are others all the same.
+    pub(crate) fn copy(&self) -> Self {
+        let hashes = self.hashes + 1000;
+        Self { state: self.state.clone(), effects: Vec::new(), hashes, ..*self }
     }
 
     /// The last entry.
@@ -118,6 +131,7 @@ impl Hub {
             lifted: Lifted::default(),
             referred: None,
             under_way: UnderWay::new(),
+            origin: Origin::Sender,
         }
     }
 

@@ -5,5 +5,6 @@ mod delivery;
 mod explained;
 mod kit;
 mod notices;
+mod recovery;
 mod refusals;
 mod requests;

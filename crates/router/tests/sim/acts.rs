@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use i247_model::{Audience, CountryCode, Hash, Header, Kind, Lane, Lifted, MessageId, Party, Region, Sender};
-use i247_router::{DirectoryAction, Input, Submission};
+use i247_router::{DirectoryAction, Input, Previous, Submission};
 
 use crate::sent::Sent;
 use crate::world::{World, submission};
@@ -40,9 +40,23 @@ impl World {
                 };
                 self.move_standing(country, action);
             }
+            98 if self.dice.once_in(4) => self.go_on(),
             98 => self.restart(),
             _ => self.renew(country),
         }
+    }
+
+    /// The log goes on under another name, as after a recovery that found nothing lost. Reviewers number anew.
+    fn go_on(&mut self) {
+        let lena = Sender::Reviewer("lena".parse().unwrap());
+        self.outbox.retain(|(of, _), _| *of != lena);
+        let previous = Previous { log_id: self.state.log_id().unwrap().to_vec(), end: self.log.len() as u64 };
+        let log_id = self.hash().as_bytes().to_vec();
+        self.input(Input::Genesis { log_id, previous: Some(previous) }).unwrap();
+        *self.record.epochs.entry(lena).or_insert(1) += 1;
+        self.record.hold_clocks(self.now.plus(Duration::from_secs(600)));
+        self.see("another name");
+        self.restart();
     }
 
     /// Many very urgent messages, and one that must not starve behind them.
@@ -271,8 +285,14 @@ impl World {
     fn seal(&mut self, header: Header, lifted: Lifted) {
         let header_hash = self.hash();
         let key = (header.id.sender.clone(), header.id.lane);
-        let submission =
-            Submission { header, header_hash, lifted, referred: None, under_way: Default::default() };
+        let submission = Submission {
+            header,
+            header_hash,
+            lifted,
+            referred: None,
+            under_way: Default::default(),
+            origin: Default::default(),
+        };
         let input = Rc::new(Input::Submission(Box::new(submission)));
         self.outbox.entry(key).or_default().push(input);
     }

@@ -70,7 +70,8 @@ fn every_history_keeps_the_promises() {
     }
     println!("{seeds} histories: {seen:?}");
     let since = ["come since", "gone since", "AUDIENCE_CHANGED"];
-    let happenings = ["gap", "taken back", "waits for what it refers to", "starvation bound reached"];
+    let happenings =
+        ["gap", "taken back", "waits for what it refers to", "starvation bound reached", "another name"];
     let kinds = [Kind::Notice, Kind::Addendum, Kind::Cancellation, Kind::Escalation, Kind::NewEpoch];
     for what in happenings.into_iter().chain(since).chain(kinds.map(Kind::as_str)) {
         assert!(seeds < 1_000 || seen.contains_key(what), "no history has a {what}");

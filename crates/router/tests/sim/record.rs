@@ -52,7 +52,7 @@ impl Record {
         let sent = &self.sent[id];
         let copy = &sent.copies[&party];
         let up_to = handed.get(&party).map_or(0, |handed| handed[sent.id.lane.index()]);
-        copy.fate == Fate::Waiting && copy.number <= up_to && self.is_active(party)
+        copy.fate == Fate::Waiting && copy.number <= up_to
     }
 
     /// Whether the sender may know the message that it refers to.
@@ -211,6 +211,22 @@ impl Record {
             line.interims += 1;
             line.reminders = 0;
             line.due = Some(now.plus(interval));
+        }
+    }
+
+    /// No answer is due before this time.
+    pub(crate) fn hold_clocks(&mut self, until: Timestamp) {
+        for place in 0..self.sent.len() {
+            let early =
+                |copy: &Copy| copy.line.as_ref().and_then(|line| line.due).is_some_and(|due| due < until);
+            if !self.sent.nth(place).copies.values().any(early) {
+                continue;
+            }
+            for copy in self.sent.change_nth(place).copies.values_mut().filter(|copy| early(copy)) {
+                if let Some(line) = &mut copy.line {
+                    line.due = Some(until);
+                }
+            }
         }
     }
 

@@ -109,7 +109,8 @@ impl World {
                 self.see_accepted(header.kind, accepted);
                 assert_eq!((&accepted.come, &accepted.gone), (&come, &gone), "since {id} was explained");
                 assert!(!header.exactly || (come.is_empty() && gone.is_empty()));
-                Ok(Acceptance { recipients: accepted.places.len() as u32, come, gone })
+                let notice_id = accepted.notice_id.filter(|_| header.kind == Kind::NoticeRequest);
+                Ok(Acceptance { recipients: accepted.places.len() as u32, come, gone, notice_id })
             }
             Decision::Void(refusal) => {
                 let changed = header.exactly && !(come.is_empty() && gone.is_empty());

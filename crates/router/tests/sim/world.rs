@@ -69,7 +69,7 @@ impl World {
             moves: Vec::new(),
             seen: BTreeMap::new(),
         };
-        world.input(Input::Genesis { log_id: vec![7] }).unwrap();
+        world.input(Input::Genesis { log_id: vec![7], previous: None }).unwrap();
         world.change(Identity::Reviewer("lena".parse().unwrap()), DirectoryAction::Admit).unwrap();
         for country in world.countries.clone() {
             world.change(Identity::Bureau(country), DirectoryAction::Admit).unwrap();

@@ -1,0 +1,5 @@
+//! A hub that was restored from an older copy, taken up again, and given back what it lost.
+
+mod by_hand;
+mod line;
+mod story;
