@@ -3,10 +3,12 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use crate::plants::Plant;
+
 /// How it is called.
 pub(crate) const USAGE: &str = "\
 i247-sim [--seeds FIRST..END | --seed N | --check-determinism COUNT] [--jobs N] [--keep DIR] [--log LEVEL] [--ci] [--first] \
-[--plant lying-disk|lost-names]";
+[--plant BUG]";
 
 /// What the program is asked for.
 #[derive(Clone, Debug)]
@@ -24,33 +26,6 @@ pub(crate) struct Arguments {
     pub(crate) first: bool,
     /// A bug on purpose.
     pub(crate) plant: Plant,
-}
-
-/// A bug that a seam plays: the simulation must find it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Plant {
-    /// None.
-    Nothing,
-    /// Disks say that they have synced a file, and have not.
-    LyingDisk,
-    /// Disks say that they have synced a directory, and have not.
-    LostNames,
-}
-
-impl Plant {
-    /// As it is asked for.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Nothing => "nothing",
-            Self::LyingDisk => "lying-disk",
-            Self::LostNames => "lost-names",
-        }
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        let all = [Self::Nothing, Self::LyingDisk, Self::LostNames];
-        all.into_iter().find(|plant| plant.name() == text).ok_or_else(|| format!("{text} is no known bug"))
-    }
 }
 
 /// What is done with the seeds.
@@ -99,7 +74,7 @@ impl Arguments {
                 "--tell" => (asked.seeds, asked.work) = (one(&value)?, Work::Tell),
                 "--check-determinism" => (asked.seeds, asked.work) = (0..number(&value)?, Work::Twice),
                 "--jobs" => asked.jobs = number(&value)?.max(1),
-                "--plant" => asked.plant = Plant::parse(&value)?,
+                "--plant" => asked.plant = plant(&value)?,
                 "--keep" => asked.keep = value.into(),
                 "--log" => asked.log = Some(value),
                 _ => return Err(format!("{name} is not known")),
@@ -107,6 +82,14 @@ impl Arguments {
         }
         Ok(asked)
     }
+}
+
+fn plant(text: &str) -> Result<Plant, String> {
+    let known = || Plant::ALL.map(Plant::name).join(", ");
+    Plant::ALL
+        .into_iter()
+        .find(|plant| plant.name() == text)
+        .ok_or_else(|| format!("{text} is none of {}", known()))
 }
 
 fn range(text: &str) -> Result<Range<u64>, String> {
@@ -138,5 +121,7 @@ mod tests {
         assert_eq!(parse("--check-determinism 3").unwrap().work, Work::Twice);
         assert!(parse("--seeds five").is_err());
         assert!(parse("--colour red").is_err());
+        assert_eq!(parse("--plant lost-names").unwrap().plant, Plant::LostNames);
+        assert!(parse("--plant roses").is_err());
     }
 }

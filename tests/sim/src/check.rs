@@ -1,17 +1,22 @@
 //! What must hold when all is quiet, by the record alone. It must not repair or wait.
 
+mod cuts;
+mod late;
+mod order;
+
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use i247_model::{CountryCode, Kind, MessageId};
 use i247_wire::pb;
 
 use crate::record::{Record, Seen, Wish};
 
-/// How long after a revocation something may still arrive, in milliseconds.
-const CUT_WITHIN_MS: u64 = 1_000;
-
 /// How the secretariat is called where recipients are named.
 const SECRETARIAT: &str = "IPSG";
+
+/// A rule, the message concerned if there is one, and what happened.
+type Broken = (&'static str, String, String);
 
 /// What is not at its end yet: empty when everything has arrived that must.
 pub(crate) fn unfinished(record: &Record) -> Vec<(String, String)> {
@@ -33,6 +38,10 @@ pub(crate) fn unfinished(record: &Record) -> Vec<(String, String)> {
             if must_arrive(record, wish, *at) && !record.has(*at, id) {
                 unfinished.push((id.clone(), format!("{id} is not at {at}")));
             }
+            let fetched = wish.attachment.is_empty() || record.fetched.contains(&(*at, id.clone()));
+            if record.has(*at, id) && !fetched && !record.revoked.contains_key(at) {
+                unfinished.push((id.clone(), format!("{at} cannot open the attachment of {id}")));
+            }
         }
         if wish.lost {
             continue;
@@ -49,8 +58,21 @@ pub(crate) fn unfinished(record: &Record) -> Vec<(String, String)> {
                 unfinished.push((id.clone(), format!("{id} stays {state} at {}", recipient.party)));
             }
         }
+        if wish.kind == Kind::Request {
+            unfinished.extend(late::overdue(record, wish, id).into_iter().map(|text| (id.clone(), text)));
+        }
     }
-    for published in &record.published {
+    for (at, inbox) in &record.inboxes {
+        for seen in inbox.iter().filter(|seen| record.wish(&seen.id).is_none()) {
+            let sender = seen.id.parse::<MessageId>().ok().and_then(|id| id.sender.party().country());
+            if sender.is_some_and(|sender| is_overlooked(record, sender)) {
+                let text =
+                    format!("{} is at {at}, and the officer of its sender has not found it yet", seen.id);
+                unfinished.push((seen.id.clone(), text));
+            }
+        }
+    }
+    for published in record.published.iter().filter(|published| !is_cancelled(record, &published.request)) {
         for at in &published.audience {
             let excused = record.revoked.contains_key(at) || record.restored.contains(at);
             if !excused && !record.has(*at, &published.id) {
@@ -61,9 +83,15 @@ pub(crate) fn unfinished(record: &Record) -> Vec<(String, String)> {
     unfinished
 }
 
+/// Whether this country's bureau may have written something that its officer does not know yet.
+fn is_overlooked(record: &Record, country: CountryCode) -> bool {
+    let excused = record.revoked.contains_key(&country) || record.restored.contains(&country);
+    record.automatic.contains(&country) && !excused
+}
+
 /// Whether the wish must have been seen there, by the simulation's own rule.
 fn must_arrive(record: &Record, wish: &Wish, at: CountryCode) -> bool {
-    if wish.expires || record.revoked.contains_key(&at) || record.restored.contains(&at) {
+    if wish.expires_at_ms > 0 || record.revoked.contains_key(&at) || record.restored.contains(&at) {
         return false;
     }
     match wish.kind {
@@ -73,8 +101,15 @@ fn must_arrive(record: &Record, wish: &Wish, at: CountryCode) -> bool {
         }),
         // For those who have what it takes back.
         Kind::Withdrawal => record.has(at, &wish.refers_to),
+        Kind::Cancellation => record.has_about(at, Kind::Notice, &wish.refers_to),
         _ => true,
     }
+}
+
+/// Whether the notice of this request was ended: then it is taken back from whoever does not have it yet.
+fn is_cancelled(record: &Record, request: &str) -> bool {
+    let mut ends = record.wishes.iter().filter(|wish| wish.kind == Kind::Cancellation);
+    ends.any(|wish| wish.refers_to == request && wish.refused.is_none())
 }
 
 fn settled(state: pb::RecipientState) -> bool {
@@ -89,20 +124,11 @@ fn settled(state: pb::RecipientState) -> bool {
     }
 }
 
-/// Everything that must hold at the end.
-pub(crate) fn check(record: &mut Record) {
-    let mut broken: Vec<(&'static str, String, String)> = Vec::new();
+/// Everything that must hold at the end, which is now.
+pub(crate) fn check(record: &mut Record, now: Duration) {
+    let mut broken: Vec<Broken> = Vec::new();
     for (at, inbox) in &record.inboxes {
         for seen in inbox {
-            let (cut, away) = (record.revoked.get(at), record.away.get(at));
-            let late = |from: u64| seen.received_at_ms > from + CUT_WITHIN_MS;
-            if cut.is_some_and(|cut| late(*cut)) {
-                broken.push(("cut off", seen.id.clone(), format!("{at} received it after its revocation")));
-            }
-            // Good through the whole of its last second.
-            if away.is_some_and(|(from, until)| late(*from + 1_000) && seen.received_at_ms < *until) {
-                broken.push(("cut off", seen.id.clone(), format!("{at} received it without a certificate")));
-            }
             if matches!(seen.kind, Kind::Reminder | Kind::Escalation | Kind::ReviewDecision | Kind::Notice) {
                 if !may_come_from_the_secretariat(record, seen, *at) {
                     broken.push((
@@ -129,7 +155,11 @@ pub(crate) fn check(record: &mut Record) {
                     format!("{at} has it, and it was not meant for {at}"),
                 ));
             }
-            let without = seen.kind == Kind::Withdrawal && !record.has(*at, &seen.refers_to);
+            let without = match seen.kind {
+                Kind::Withdrawal => !record.has(*at, &seen.refers_to),
+                Kind::Cancellation => !record.has_about(*at, Kind::Notice, &seen.refers_to),
+                _ => false,
+            };
             if without && !record.restored.contains(at) {
                 broken.push((
                     "nothing before what it refers to",
@@ -139,6 +169,9 @@ pub(crate) fn check(record: &mut Record) {
             }
         }
     }
+    cuts::check(record, now, &mut broken);
+    order::check(record, &mut broken);
+    late::check(record, &mut broken);
     for (at, inbox) in &record.inboxes {
         answered_once(record, *at, inbox, &mut broken);
     }
@@ -162,12 +195,7 @@ fn may_come_from_the_secretariat(record: &Record, seen: &Seen, at: CountryCode) 
 }
 
 /// Nobody has two last words on one question.
-fn answered_once(
-    record: &Record,
-    at: CountryCode,
-    inbox: &[Seen],
-    broken: &mut Vec<(&'static str, String, String)>,
-) {
+fn answered_once(record: &Record, at: CountryCode, inbox: &[Seen], broken: &mut Vec<Broken>) {
     let mut answers = BTreeSet::new();
     for seen in inbox.iter().filter(|seen| seen.last_answer) {
         let Some(from) = record.wish(&seen.id).map(|wish| wish.from) else { continue };
@@ -182,7 +210,7 @@ fn answered_once(
 }
 
 /// The states that the sender sees add up to the audience, and are what the recipients saw.
-fn add_up(record: &Record, wish: &Wish, broken: &mut Vec<(&'static str, String, String)>) {
+fn add_up(record: &Record, wish: &Wish, broken: &mut Vec<Broken>) {
     let (Some(id), Some(status)) = (&wish.id, &wish.status) else { return };
     if !wish.receipt || record.restored.contains(&wish.from) || record.revoked.contains_key(&wish.from) {
         return;
@@ -195,12 +223,16 @@ fn add_up(record: &Record, wish: &Wish, broken: &mut Vec<(&'static str, String, 
     let mut meant: BTreeSet<String> = wish.audience.iter().map(ToString::to_string).collect();
     if matches!(
         wish.kind,
-        Kind::NoticeRequest | Kind::NewEpoch | Kind::NationalDecision | Kind::PersonLocated
+        Kind::NoticeRequest
+            | Kind::NewEpoch
+            | Kind::NationalDecision
+            | Kind::PersonLocated
+            | Kind::Cancellation
     ) {
         meant.insert(SECRETARIAT.into());
     }
     let gone: BTreeSet<String> = record.revoked.keys().map(ToString::to_string).collect();
-    let had = wish.kind == Kind::Withdrawal;
+    let had = matches!(wish.kind, Kind::Withdrawal | Kind::Cancellation);
     let missing = meant.difference(&parties).any(|country| !had && !gone.contains(country));
     if missing || !parties.is_subset(&meant) {
         broken.push(("states add up", id.clone(), format!("meant for {meant:?}, states of {parties:?}")));

@@ -59,6 +59,14 @@ pub(crate) fn withdrawal(of: &str, lane: Lane, words: &str) -> pb::Draft {
     }
 }
 
+/// The end of a notice, by the request for it.
+pub(crate) fn cancellation(request: &str, lane: Lane, words: &str) -> pb::Draft {
+    let form = pb::Cancellation { notice_id: String::new(), reason: "The person was found".into() };
+    let audience = Some(Audience::as_referred());
+    let form = Form::Cancellation(form);
+    pb::Draft { refers_to: request.into(), ..draft(Kind::Cancellation, lane, audience, words, form) }
+}
+
 /// A request for a notice that some countries shall not have.
 pub(crate) fn notice_request(except: &BTreeSet<CountryCode>, words: &str) -> pb::Draft {
     let form = Form::NoticeRequest(pb::NoticeRequest {

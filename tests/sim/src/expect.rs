@@ -16,6 +16,7 @@ const EXPECTED: &[&str] = &[
     "answer INTERIM",
     "answer REFUSED",
     "answer REMINDED",
+    "attachment opened",
     "bit flipped at rest",
     "bit flips in reads",
     "bureau crash between commits",
@@ -41,6 +42,7 @@ const EXPECTED: &[&str] = &[
     "published",
     "reinstated",
     "revocation in mid-stream",
+    "rush",
     "short transfers",
     "slow disk",
     "state ACTIONED",
@@ -54,6 +56,8 @@ const EXPECTED: &[&str] = &[
     "stopped in order",
     "suspended",
     "unsynced writes lost, kept or torn",
+    "written cancellation",
+    "written withdrawal",
 ];
 
 /// Of a hundred crashes so many must fall inside a commit.

@@ -8,7 +8,7 @@ mod power;
 mod strikes;
 mod undo;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ use crate::network::Network;
 
 /// No fault before that: everybody is admitted first.
 const BEGIN_AFTER: Duration = Duration::from_millis(1_500);
+
+/// A fault may begin before it is noticed, and leave something to catch up with.
+const NOTICED: Duration = Duration::from_millis(1_500);
 
 /// The hub's place among the machines.
 const HUB: usize = 0;
@@ -64,8 +67,12 @@ pub(crate) struct Breaker {
     special_at: Duration,
     /// A bureau that must be cut off in time: nothing may hold up what was on its way before.
     watched: Option<usize>,
-    /// An older copy of a disk, whose it is, and how many receipts each country held then.
-    copy: Option<(usize, BreakableDisk, BTreeMap<CountryCode, usize>)>,
+    /// An older copy of a disk, whose it is, and how many wishes there were then.
+    copy: Option<(usize, BreakableDisk, usize)>,
+    /// When the hub was down, slow, full, or wrong about the time.
+    hub_unwell: Vec<(Duration, Duration)>,
+    /// Bureaus with a wrong clock or a slow disk at any time.
+    astray: BTreeSet<usize>,
     /// The hub's own disk, while it runs on an older copy.
     own: Option<BreakableDisk>,
     max_latency: Duration,
@@ -116,6 +123,8 @@ impl Breaker {
             special_at,
             watched,
             copy: None,
+            hub_unwell: Vec::new(),
+            astray: BTreeSet::new(),
             own: None,
             max_latency: network.max_latency,
         }
@@ -203,7 +212,24 @@ impl Breaker {
 
     fn after(&mut self, now: Duration, least_ms: u64, spread_ms: u64, undo: Undo) {
         let due = now + Duration::from_millis(least_ms + self.dice.below(spread_ms));
+        match undo {
+            Undo::Disk(HUB) | Undo::Room(HUB) | Undo::Clock(HUB) | Undo::Boot(HUB) => {
+                self.hub_unwell.push((now.saturating_sub(NOTICED), due + NOTICED));
+            }
+            Undo::Disk(bureau) | Undo::Clock(bureau) => drop(self.astray.insert(bureau)),
+            _ => {}
+        }
         self.undo.push((due, undo));
+    }
+
+    /// When the hub was down, slow, full, or wrong about the time.
+    pub(crate) fn hub_unwell(&self) -> Vec<(Duration, Duration)> {
+        self.hub_unwell.clone()
+    }
+
+    /// Countries with a wrong clock or a slow disk at any time.
+    pub(crate) fn astray(&self, network: &Network) -> BTreeSet<CountryCode> {
+        self.astray.iter().filter_map(|bureau| network.machine(*bureau).country()).collect()
     }
 }
 

@@ -4,7 +4,6 @@
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use i247_bureau::Bureau;
@@ -17,7 +16,8 @@ use i247_node::with_causes;
 use i247_trust::Credentials;
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::Plant;
+use crate::lines::SimNetwork;
+use crate::plants::Plant;
 use crate::seams::{SimBlocking, SimClock, seams};
 
 /// Where hubs and desks listen.
@@ -54,6 +54,7 @@ pub(crate) struct Machine {
     pub(crate) name: String,
     pub(crate) role: Role,
     pub(crate) clock: SimClock,
+    pub(crate) network: SimNetwork,
     /// How slow its disk is.
     pub(crate) blocking: SimBlocking,
     /// The disk of the present boot.
@@ -86,6 +87,7 @@ impl Machine {
             name,
             role,
             clock: SimClock::default(),
+            network: SimNetwork::default(),
             blocking: SimBlocking::default(),
             disk: RefCell::new(BreakableDisk::new(luck.roll())),
             credentials: RefCell::new(credentials),
@@ -103,10 +105,8 @@ impl Machine {
         *self.stop.borrow_mut() = CancellationToken::new();
         *self.ended.borrow_mut() = None;
         self.serves.set(false);
-        match self.plant {
-            Plant::Nothing => {}
-            Plant::LyingDisk => self.disk.borrow().set_lazy_syncs(true),
-            Plant::LostNames => self.disk.borrow().set_lazy_dir_syncs(true),
+        if self.plant == Plant::StoppedClock && matches!(self.role, Role::Hub) {
+            self.clock.stop();
         }
         let ended = match self.role {
             Role::Hub => self.hub().await,
@@ -117,10 +117,18 @@ impl Machine {
         std::future::pending::<()>().await;
     }
 
+    /// Whose bureau it is, if it is one.
+    pub(crate) fn country(&self) -> Option<CountryCode> {
+        match self.role {
+            Role::Hub => None,
+            Role::Bureau { country, .. } => Some(country),
+        }
+    }
+
     /// Those of the present boot.
     fn seams(&self) -> i247_node::Seams {
-        let (luck, disk) = (self.luck.borrow_mut().roll(), self.disk.borrow().clone());
-        seams(&self.clock, Arc::new(disk), &self.blocking, luck)
+        let (luck, disk) = (self.luck.borrow_mut().roll(), self.plant.disk(&self.disk.borrow()));
+        seams(&self.clock, &self.network, disk, &self.blocking, luck)
     }
 
     async fn hub(&self) -> String {

@@ -15,12 +15,13 @@ use i247_trust::{Credentials, Issued};
 use tokio::sync::mpsc;
 use turmoil::Sim;
 
-use crate::arguments::Plant;
 use crate::identities::Identities;
+use crate::lines::SimNetwork;
 use crate::machine::{DESK_PORT, Machine, Role, site};
 use crate::officer::{Officer, Phase};
+use crate::plants::Plant;
 use crate::record::Shared;
-use crate::seams::{BEGIN, SimClock, SimNetwork};
+use crate::seams::{BEGIN, SimClock};
 use crate::secretariat::{self, Authority, Order, employ, reviewer_name};
 
 /// How far simulated time goes on at once.
@@ -94,12 +95,14 @@ impl Network {
             bureaus.push(bureau);
         }
         let record = Shared::default();
+        record.borrow_mut().lines = hub.network.lines.clone();
         let phase = Rc::new(Cell::new(Phase::Busy));
         let staff =
             Staff { countries: countries.clone(), record: Rc::clone(&record), phase: Rc::clone(&phase) };
         let mut officers = Vec::new();
         for bureau in &bureaus {
             if let Role::Bureau { country, automatic } = bureau.role {
+                record.borrow_mut().automatic.extend(automatic.then_some(country));
                 officers.push(staff.officer(country, automatic, &bureau.name, &mut identities, &mut dice)?);
             }
         }
@@ -190,6 +193,7 @@ impl Staff {
         let (host, countries) = (host.to_owned(), self.countries.clone());
         let (record, phase) = (Rc::clone(&self.record), Rc::clone(&self.phase));
         let (luck, to_write) = (dice.roll(), 6 + dice.below(12));
+        let rushes = u64::from(dice.one_in(12));
         Ok(move || {
             Ok(Officer {
                 me: country,
@@ -200,6 +204,7 @@ impl Staff {
                 clock: SimClock::default(),
                 dice: Dice::new(luck),
                 to_write,
+                rushes,
                 pending: Vec::new(),
                 answers: !automatic,
                 answered: BTreeSet::new(),
@@ -238,5 +243,5 @@ fn desk(country: CountryCode, host: &str, credentials: &Credentials) -> Result<D
     let address = format!("{host}:{DESK_PORT}");
     let bureau = Identity::Bureau(country);
     let clock = Arc::new(SimClock::default());
-    Ok(Desk::new(channel(&address, &bureau, credentials, Arc::new(SimNetwork), clock)?))
+    Ok(Desk::new(channel(&address, &bureau, credentials, Arc::new(SimNetwork::default()), clock)?))
 }

@@ -1,18 +1,19 @@
 //! One officer at each desk: hands drafts in until the desk has taken them, reads the inbox, answers, looks where
 //! messages stand. Everything goes through the desk's API over mTLS. An officer's memory never crashes.
 
+mod writing;
+
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use i247_client::{ClientError, Desk, InboxFilter, OutboxFilter};
 use i247_ledger::faults::Dice;
-use i247_model::{CountryCode, Kind, Lane, MessageId};
-use i247_node::Clock as _;
+use i247_model::{CountryCode, Kind, MessageId};
 use i247_wire::pb;
 
-use crate::drafts;
 use crate::record::{Shared, Wish};
 use crate::seams::SimClock;
 
@@ -43,6 +44,8 @@ pub(crate) struct Officer {
     pub(crate) dice: Dice,
     /// How many messages she still writes.
     pub(crate) to_write: u64,
+    /// How many rushes she still writes: many messages at once.
+    pub(crate) rushes: u64,
     /// Drafts that the desk has not confirmed, with their places in the record.
     pub(crate) pending: Vec<(usize, pb::Draft)>,
     /// Whether she answers questions; else the bureau does by itself.
@@ -78,65 +81,10 @@ impl Officer {
         Ok(())
     }
 
-    /// Writes something new.
-    fn write(&mut self) {
-        let lane = Lane::ALL[usize::try_from(self.dice.below(4)).unwrap_or(0)];
-        let to = self.some_countries();
-        let words = format!("{} writes {}", self.me, self.record.borrow().wishes.len());
-        let soon = |ms: u64| self.clock.now().plus(Duration::from_millis(ms)).as_millis();
-        let (kind, draft) = match self.dice.below(8) {
-            0 => {
-                let until = soon(500 + self.dice.below(8_000));
-                (Kind::FreeText, pb::Draft { expires_at_ms: until, ..drafts::free_text(&to, lane, &words) })
-            }
-            1 | 2 => {
-                let by = soon(2_000 + self.dice.below(20_000));
-                (Kind::Request, drafts::question(&to, lane, &words, by))
-            }
-            3 | 4 => (Kind::Diffusion, drafts::diffusion(&to, lane, &words)),
-            5 => {
-                let barred = if self.dice.one_in(2) { to } else { BTreeSet::new() };
-                let draft = drafts::notice_request(&barred, &words);
-                return self.wish(Kind::NoticeRequest, BTreeSet::new(), words, draft);
-            }
-            _ => (Kind::FreeText, drafts::free_text(&to, lane, &words)),
-        };
-        self.wish(kind, to, words, draft);
-    }
-
-    fn wish(&mut self, kind: Kind, audience: BTreeSet<CountryCode>, words: String, draft: pb::Draft) {
-        let mut record = self.record.borrow_mut();
-        self.pending.push((record.wishes.len(), draft.clone()));
-        let barred = drafts::barred(&draft);
-        record.count(&format!("written {kind}"));
-        record.wishes.push(Wish {
-            from: self.me,
-            kind,
-            audience,
-            words,
-            refers_to: draft.refers_to,
-            barred,
-            expires: draft.expires_at_ms > 0,
-            id: None,
-            receipt: false,
-            refused: None,
-            lost: false,
-            status: None,
-        });
-    }
-
-    /// At least one of the others.
-    fn some_countries(&mut self) -> BTreeSet<CountryCode> {
-        let others: Vec<_> = self.countries.iter().copied().filter(|country| *country != self.me).collect();
-        let mut some: BTreeSet<_> = others.iter().copied().filter(|_| self.dice.one_in(2)).collect();
-        let one = self.dice.below(others.len() as u64);
-        some.insert(others[usize::try_from(one).unwrap_or(0)]);
-        some
-    }
-
     /// Hands in what the desk has not confirmed. The draft carries its own key, so the desk takes it once.
     async fn hand_in(&mut self) -> Result<(), ClientError> {
         while let Some((nth, draft)) = self.pending.first().cloned() {
+            let draft = self.attach(nth, draft).await?;
             let taken = self.desk.send(draft).await;
             let mut record = self.record.borrow_mut();
             let words = record.wishes[nth].words.clone();
@@ -157,6 +105,24 @@ impl Officer {
         Ok(())
     }
 
+    /// Puts with the draft what goes with it.
+    async fn attach(&mut self, nth: usize, mut draft: pb::Draft) -> Result<pb::Draft, ClientError> {
+        let content = self.record.borrow().wishes[nth].attachment.clone();
+        if content.is_empty() || !draft.attachments.is_empty() {
+            return Ok(draft);
+        }
+        let note = pb::AttachmentNote {
+            name: "list.bin".into(),
+            media_type: "application/octet-stream".into(),
+            size_bytes: 0,
+        };
+        let commitment = self.desk.add_attachment(note, content).await?;
+        draft.attachments = vec![Bytes::copy_from_slice(commitment.as_bytes())];
+        // The same again when this draft is handed in once more.
+        self.pending[0].1 = draft.clone();
+        Ok(draft)
+    }
+
     /// Reads the inbox, opens something, acts on something, answers questions.
     async fn read(&mut self) -> Result<(), ClientError> {
         let mut items = self.desk.inbox(&InboxFilter::default()).await?;
@@ -171,6 +137,7 @@ impl Officer {
         {
             self.desk.mark_actioned(&idle.id).await?;
         }
+        self.fetch(&items).await?;
         if self.phase.get() == Phase::Ending || !self.answers {
             return Ok(());
         }
@@ -201,25 +168,29 @@ impl Officer {
         }
     }
 
-    fn answer(&mut self, question: &str) {
-        let Ok(id) = question.parse::<MessageId>() else { return };
-        let Some(asker) = id.sender.party().country() else { return };
-        let (stage, last) = match self.dice.below(6) {
-            0 => (pb::ReplyStage::Interim, false),
-            1 => (pb::ReplyStage::Refusal, true),
-            // Never: the question becomes overdue.
-            2 => {
-                self.answered.insert(question.into());
-                return;
-            }
-            _ => (pb::ReplyStage::Final, true),
+    /// Opens an attachment: now and then, and all of them in the end.
+    async fn fetch(&mut self, items: &[pb::InboxItem]) -> Result<(), ClientError> {
+        let next = {
+            let record = self.record.borrow();
+            let wanted = items.iter().find_map(|item| {
+                let fetched = record.fetched.contains(&(self.me, item.id.clone()));
+                let content = record.wish(&item.id).map(|wish| wish.attachment.clone()).unwrap_or_default();
+                (!fetched && !content.is_empty()).then(|| (item.id.clone(), content))
+            });
+            wanted.filter(|_| self.phase.get() == Phase::Ending || self.dice.one_in(2))
         };
-        if last {
-            self.answered.insert(question.into());
+        let Some((id, content)) = next else { return Ok(()) };
+        let opened = self.desk.open_attachment(&id, 0).await;
+        let mut record = self.record.borrow_mut();
+        let (_, bytes) = opened.inspect_err(|error| {
+            record.note(now(), format!("{} cannot open the attachment of {id}: {error}", self.me));
+        })?;
+        record.count("attachment opened");
+        if bytes != content {
+            record.broken("unaltered", &id, format!("{} opens another attachment", self.me));
         }
-        let words = format!("{} answers {}", self.me, self.record.borrow().wishes.len());
-        let draft = drafts::reply(&id, stage, &words);
-        self.wish(Kind::Reply, BTreeSet::from([asker]), words, draft);
+        record.fetched.insert((self.me, id));
+        Ok(())
     }
 
     /// Looks where sent messages stand, and takes a circular back now and then.
@@ -246,6 +217,9 @@ impl Officer {
         if self.phase.get() == Phase::Busy && self.dice.one_in(12) {
             self.take_back();
         }
+        if self.phase.get() == Phase::Busy && self.dice.one_in(48) {
+            self.cancel();
+        }
         Ok(())
     }
 
@@ -263,6 +237,10 @@ impl Officer {
     fn adopt(&mut self, outbox: &[pb::OutboxItem]) {
         let mut record = self.record.borrow_mut();
         for item in outbox.iter().rev() {
+            // Damaged on the disk just now: it is read again.
+            if item.subject.is_empty() && item.kind() != pb::Kind::NewEpoch {
+                continue;
+            }
             let waits = self.pending.iter().any(|(nth, _)| record.wishes[*nth].words == item.subject);
             // A bureau that lost data may give a number again.
             let again = record.restored.contains(&self.me) && !item.subject.is_empty();
@@ -278,43 +256,17 @@ impl Officer {
                 // The notice came since she read the inbox.
                 continue;
             }
-            record.note(now(), format!("{} writes {} by itself", self.me, item.id));
+            record.note(now(), format!("{} writes {} by itself about {}", self.me, item.id, item.refers_to));
             record.count(&format!("written {kind}"));
+            let words = item.subject.clone();
             record.wishes.push(Wish {
-                from: self.me,
-                kind,
                 audience: asker.into_iter().collect(),
-                words: item.subject.clone(),
                 refers_to: item.refers_to.clone(),
-                barred: BTreeSet::new(),
-                expires: false,
+                by_itself: true,
                 id: Some(item.id.clone()),
-                receipt: false,
-                refused: None,
-                lost: false,
-                status: None,
+                ..Wish::new(self.me, kind, words, now())
             });
         }
-    }
-
-    fn take_back(&mut self) {
-        let found = {
-            let record = self.record.borrow();
-            let mut own =
-                record.wishes.iter().filter(|wish| wish.from == self.me && wish.kind == Kind::Diffusion);
-            let ended = |id: &str| {
-                record.wishes.iter().any(|wish| wish.kind == Kind::Withdrawal && wish.refers_to == id)
-            };
-            own.find_map(|wish| {
-                let id = wish.id.clone()?;
-                (!ended(&id) && wish.refused.is_none() && !wish.lost).then(|| (id, wish.audience.clone()))
-            })
-        };
-        let Some((id, audience)) = found else { return };
-        let lane = id.parse::<MessageId>().map_or(Lane::Normal, |id| id.lane);
-        let words = format!("{} takes back {}", self.me, self.record.borrow().wishes.len());
-        let draft = drafts::withdrawal(&id, lane, &words);
-        self.wish(Kind::Withdrawal, audience, words, draft);
     }
 
     /// A bureau that says that it is an older copy begins a new epoch; any other must not say so.
@@ -338,14 +290,6 @@ impl Officer {
         record.note(now(), format!("{} begins epoch {epoch}", self.me));
         record.count("a new epoch");
         Ok(())
-    }
-}
-
-impl Wish {
-    /// Whether there may still be something new about it.
-    fn looked_at(&self) -> bool {
-        let closed = self.status.as_ref().is_some_and(|status| status.closed);
-        !self.lost && self.refused.is_none() && !(self.receipt && closed)
     }
 }
 

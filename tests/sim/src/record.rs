@@ -7,8 +7,12 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use i247_model::{CountryCode, Kind, MessageId};
+use bytes::Bytes;
+use i247_model::{CountryCode, Kind, Lane, MessageId};
 use i247_wire::pb;
+
+use crate::lines::Lines;
+use crate::seams::BEGIN;
 
 /// The record as officers and driver share it.
 pub(crate) type Shared = Rc<RefCell<Record>>;
@@ -35,6 +39,8 @@ impl fmt::Display for Violation {
 pub(crate) struct Wish {
     pub(crate) from: CountryCode,
     pub(crate) kind: Kind,
+    /// When it was written, in simulated time.
+    pub(crate) written: Duration,
     /// Who may receive it, in the officer's words.
     pub(crate) audience: BTreeSet<CountryCode>,
     /// What its body says.
@@ -42,12 +48,20 @@ pub(crate) struct Wish {
     pub(crate) refers_to: String,
     /// Who shall not have the notice that it asks for.
     pub(crate) barred: BTreeSet<CountryCode>,
-    /// It may come too late and then need not arrive.
-    pub(crate) expires: bool,
+    /// What goes with it; empty for nothing.
+    pub(crate) attachment: Bytes,
+    /// From then on nobody needs it, in milliseconds since 1970; 0: it stays good.
+    pub(crate) expires_at_ms: u64,
+    /// When an answer is due, in milliseconds since 1970; 0: none is.
+    pub(crate) reply_by_ms: u64,
+    /// The national system wrote it, and the officer found it in the outbox.
+    pub(crate) by_itself: bool,
     /// The desk's answer.
     pub(crate) id: Option<String>,
     /// The officer saw that the hub accepted it.
     pub(crate) receipt: bool,
+    /// When that was.
+    pub(crate) receipt_seen: Duration,
     /// The officer saw that the hub refused it, or that it was given up; why.
     pub(crate) refused: Option<String>,
     /// The bureau lost it with an older copy of its data before anybody else had it.
@@ -56,10 +70,43 @@ pub(crate) struct Wish {
     pub(crate) status: Option<pb::MessageStatus>,
 }
 
+impl Wish {
+    /// Something that was just written, and that nobody has yet.
+    pub(crate) fn new(from: CountryCode, kind: Kind, words: String, written: Duration) -> Self {
+        Self {
+            from,
+            kind,
+            written,
+            audience: BTreeSet::new(),
+            words,
+            refers_to: String::new(),
+            barred: BTreeSet::new(),
+            attachment: Bytes::new(),
+            expires_at_ms: 0,
+            reply_by_ms: 0,
+            by_itself: false,
+            id: None,
+            receipt: false,
+            receipt_seen: Duration::ZERO,
+            refused: None,
+            lost: false,
+            status: None,
+        }
+    }
+
+    /// Whether there may still be something new about it.
+    pub(crate) fn looked_at(&self) -> bool {
+        let closed = self.status.as_ref().is_some_and(|status| status.closed);
+        !self.lost && self.refused.is_none() && !(self.receipt && closed)
+    }
+}
+
 /// A decision or publication that the reviewer holds an answer for.
 #[derive(Clone, Debug)]
 pub(crate) struct Published {
     pub(crate) id: String,
+    /// The request that it answers.
+    pub(crate) request: String,
     /// Who must receive it.
     pub(crate) audience: BTreeSet<CountryCode>,
 }
@@ -69,6 +116,7 @@ pub(crate) struct Published {
 pub(crate) struct Seen {
     pub(crate) id: String,
     pub(crate) kind: Kind,
+    pub(crate) lane: Lane,
     pub(crate) refers_to: String,
     /// It is an answer, and no other of its country follows.
     pub(crate) last_answer: bool,
@@ -89,6 +137,18 @@ pub(crate) struct Record {
     pub(crate) history: Vec<String>,
     /// Bureaus that were given an older copy of their data.
     pub(crate) restored: BTreeSet<CountryCode>,
+    /// Attachments that an application opened, whole: whose, and of which message.
+    pub(crate) fetched: BTreeSet<(CountryCode, String)>,
+    /// Countries whose bureau answers by itself.
+    pub(crate) automatic: BTreeSet<CountryCode>,
+    /// The lines to the hub.
+    pub(crate) lines: Lines,
+    /// Suspensions: of whom, and when the hub answered, in simulated time.
+    pub(crate) suspended: Vec<(CountryCode, Duration)>,
+    /// Countries whose clock was wrong or whose disk was slow at any time: when something came there, they cannot say.
+    pub(crate) astray: BTreeSet<CountryCode>,
+    /// When the hub was down, slow, full, or wrong about the time.
+    pub(crate) hub_unwell: Vec<(Duration, Duration)>,
     /// The hub ran on an older copy of its data for a while.
     pub(crate) older_hub: bool,
     /// Countries whose certificate had ended, from when until when, in milliseconds since 1970.
@@ -128,13 +188,10 @@ impl Record {
         self.wish(request).map(|wish| wish.barred.clone()).unwrap_or_default()
     }
 
-    /// How many receipts each country holds.
-    pub(crate) fn receipts(&self) -> BTreeMap<CountryCode, usize> {
-        let mut receipts = BTreeMap::new();
-        for wish in self.wishes.iter().filter(|wish| wish.receipt) {
-            *receipts.entry(wish.from).or_default() += 1;
-        }
-        receipts
+    /// Whether this country holds a receipt for something that its officer wrote behind the first so many wishes.
+    pub(crate) fn holds_receipt_since(&self, country: CountryCode, wishes: usize) -> bool {
+        let later = self.wishes.iter().skip(wishes);
+        later.filter(|wish| wish.from == country && !wish.by_itself).any(|wish| wish.receipt)
     }
 
     /// What the application of a country sees now, the oldest first, compared with what it saw before.
@@ -170,6 +227,7 @@ impl Record {
             inbox.push(Seen {
                 id: item.id.clone(),
                 kind: i247_wire::known::<pb::Kind, Kind>(item.kind, "kind").unwrap_or(Kind::FreeText),
+                lane: i247_wire::known::<pb::Lane, Lane>(item.lane, "lane").unwrap_or(Lane::Normal),
                 refers_to: item.refers_to.clone(),
                 last_answer: item.kind() == pb::Kind::Reply && item.reply_stage() != pb::ReplyStage::Interim,
                 received_at_ms: item.received_at_ms,
@@ -194,6 +252,12 @@ impl Record {
         self.inboxes.get(&at).is_some_and(|inbox| inbox.iter().any(|seen| seen.id == id))
     }
 
+    /// Whether a country's application saw a message of this kind about another.
+    pub(crate) fn has_about(&self, at: CountryCode, kind: Kind, id: &str) -> bool {
+        let mut inbox = self.inboxes.get(&at).into_iter().flatten();
+        inbox.any(|seen| seen.kind == kind && seen.refers_to == id)
+    }
+
     /// What the sender sees of its message.
     pub(crate) fn saw_sent(&mut self, now: Duration, nth: usize, answer: &pb::StatusResponse) {
         let Some(item) = &answer.item else { return };
@@ -203,6 +267,7 @@ impl Record {
             pb::OutboxState::Accepted if !had_receipt => {
                 self.note(now, format!("{id} is accepted"));
                 self.wishes[nth].receipt = true;
+                self.wishes[nth].receipt_seen = now;
             }
             pb::OutboxState::Refused if self.wishes[nth].refused.is_none() => {
                 let why = item.refusal.as_ref().map(|refusal| refusal.reason.clone()).unwrap_or_default();
@@ -238,6 +303,11 @@ impl Record {
         }
         self.wishes[nth].status = Some(status.clone());
     }
+}
+
+/// The simulated time of a time since 1970; nothing is before the beginning.
+pub(crate) fn simulated(ms: u64) -> Duration {
+    Duration::from_millis(ms).saturating_sub(BEGIN)
 }
 
 /// `RECIPIENT_STATE_QUEUED` as `QUEUED`.

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use i247_trust::sha256;
 
-use crate::arguments::Plant;
 use crate::check::{check, unfinished};
 use crate::faults::Breaker;
 use crate::network::{Fault, Network};
 use crate::officer::Phase;
+use crate::plants::Plant;
 use crate::record::Violation;
 
 /// How long work goes on.
@@ -68,8 +68,10 @@ pub(crate) fn run(seed: u64, dir: &Path, plant: Plant) -> Result<Outcome, Fault>
     }
     let simulated = network.now();
     let mut record = network.record.take();
+    record.hub_unwell = breaker.hub_unwell();
+    record.astray = breaker.astray(&network);
     if quiet {
-        check(&mut record);
+        check(&mut record, simulated);
     } else {
         for (message, text) in unfinished(&record) {
             record.broken("everything arrives", &message, text);

@@ -1,17 +1,16 @@
-//! The seams of a simulated node: clock, network, and how long the disk takes. Dice and disk are the product's own test
+//! The seams of a simulated node: its clock, and how long the disk takes. Dice and disk are the product's own test
 //! doubles. It must not decide what goes wrong, only let it.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use i247_ledger::Blocking;
 use i247_ledger::disk::Disk;
 use i247_model::Timestamp;
-use i247_node::{BoxedStream, Clock, Dice, Listener, Network, Seams, SeededDice};
+use i247_node::{Clock, Dice, Seams, SeededDice};
+
+use crate::lines::SimNetwork;
 
 /// When every simulation begins: 1 March 2030, 00:00 UTC, in seconds since 1970.
 pub(crate) const BEGIN: Duration = Duration::from_secs(1_898_553_600);
@@ -23,6 +22,8 @@ pub(crate) struct SimClock(Arc<Hands>);
 #[derive(Debug, Default)]
 struct Hands {
     wrong_by_ms: AtomicI64,
+    /// The wall clock stands still.
+    stopped: AtomicBool,
     /// Destructors look at the clock when the simulation is over.
     last_ms: AtomicU64,
 }
@@ -31,6 +32,11 @@ impl SimClock {
     /// Sets what the wall clock is wrong by.
     pub(crate) fn set_wrong_by(&self, ms: i64) {
         self.0.wrong_by_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Stops the wall clock.
+    pub(crate) fn stop(&self) {
+        self.0.stopped.store(true, Ordering::Relaxed);
     }
 
     fn true_ms(&self) -> u64 {
@@ -47,6 +53,9 @@ impl SimClock {
 
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
+        if self.0.stopped.load(Ordering::Relaxed) {
+            return Timestamp::from_millis(0).plus(BEGIN);
+        }
         Timestamp::from_millis(
             self.true_ms().saturating_add_signed(self.0.wrong_by_ms.load(Ordering::Relaxed)),
         )
@@ -54,46 +63,6 @@ impl Clock for SimClock {
 
     fn monotonic(&self) -> Duration {
         Duration::from_millis(self.true_ms()).saturating_sub(BEGIN)
-    }
-}
-
-/// turmoil's network.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SimNetwork;
-
-#[async_trait]
-impl Network for SimNetwork {
-    async fn listen(&self, address: &str) -> io::Result<Box<dyn Listener>> {
-        let listener = turmoil::net::TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok(Box::new(SimListener { listener, address }))
-    }
-
-    async fn connect(&self, address: &str) -> io::Result<BoxedStream> {
-        Ok(Box::new(turmoil::net::TcpStream::connect(address).await?))
-    }
-}
-
-struct SimListener {
-    listener: turmoil::net::TcpListener,
-    address: SocketAddr,
-}
-
-impl std::fmt::Debug for SimListener {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.address.fmt(f)
-    }
-}
-
-#[async_trait]
-impl Listener for SimListener {
-    async fn accept(&self) -> io::Result<(BoxedStream, SocketAddr)> {
-        let (stream, from) = self.listener.accept().await?;
-        Ok((Box::new(stream), from))
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.address
     }
 }
 
@@ -130,12 +99,18 @@ impl Blocking for SimBlocking {
 }
 
 /// The seams of one boot of a machine.
-pub(crate) fn seams(clock: &SimClock, disk: Arc<dyn Disk>, blocking: &SimBlocking, luck: u64) -> Seams {
+pub(crate) fn seams(
+    clock: &SimClock,
+    network: &SimNetwork,
+    disk: Arc<dyn Disk>,
+    blocking: &SimBlocking,
+    luck: u64,
+) -> Seams {
     let blocking = SimBlocking { dice: Some(Arc::new(SeededDice::new(!luck))), ..blocking.clone() };
     Seams {
         clock: Arc::new(clock.clone()),
         dice: Arc::new(SeededDice::new(luck)),
-        network: Arc::new(SimNetwork),
+        network: Arc::new(network.clone()),
         disk,
         blocking: Arc::new(blocking),
     }

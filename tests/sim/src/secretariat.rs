@@ -15,11 +15,12 @@ use i247_wire::pb;
 use tokio::sync::mpsc;
 
 use crate::identities::Identities;
+use crate::lines::SimNetwork;
 use crate::machine::{HUB_PORT, site};
 use crate::network::Fault;
 use crate::officer::{WITHIN, now};
 use crate::record::{Published, Shared};
-use crate::seams::{SimClock, SimNetwork};
+use crate::seams::SimClock;
 
 /// What the driver asks of the authority.
 #[derive(Clone, Debug)]
@@ -60,9 +61,13 @@ impl Authority {
                 _ => "reinstated",
             };
             self.enter(&directory, &change, what, &identity).await;
-            if order.action == pb::DirectoryAction::Revoke {
-                let answered = clock.now().as_millis();
-                self.record.borrow_mut().revoked.insert(order.country, answered);
+            let mut record = self.record.borrow_mut();
+            match order.action {
+                pb::DirectoryAction::Revoke => {
+                    record.revoked.insert(order.country, clock.now().as_millis());
+                }
+                pb::DirectoryAction::Suspend => record.suspended.push((order.country, now())),
+                _ => {}
             }
         }
         Ok(())
@@ -121,7 +126,7 @@ impl Desk {
             let examined = reviewer.examine(&pending.request_id).await?;
             if !examined.approved && self.dice.one_in(4) {
                 let id = reviewer.refuse(&examined, pb::RefusalGround::Other, "more is needed").await?;
-                self.publish(id.to_string(), BTreeSet::from([examined.requester]));
+                self.publish(id.to_string(), &pending.request_id, BTreeSet::from([examined.requester]));
                 continue;
             }
             for published in reviewer.approve(std::slice::from_ref(&examined)).await? {
@@ -129,18 +134,18 @@ impl Desk {
                 let audience = others.filter(|country| *country != examined.requester);
                 let barred = self.record.borrow().barred(&pending.request_id);
                 let audience = audience.filter(|country| !barred.contains(country)).collect();
-                self.publish(published.publication.to_string(), audience);
+                self.publish(published.publication.to_string(), &pending.request_id, audience);
             }
         }
         Ok(())
     }
 
     /// The reviewer holds an answer for it: it must arrive.
-    fn publish(&self, id: String, audience: BTreeSet<CountryCode>) {
+    fn publish(&self, id: String, request: &str, audience: BTreeSet<CountryCode>) {
         let mut record = self.record.borrow_mut();
         record.note(now(), format!("{id} is published"));
         record.count("published");
-        record.published.push(Published { id, audience });
+        record.published.push(Published { id, request: request.to_owned(), audience });
     }
 }
 
@@ -151,7 +156,7 @@ pub(crate) fn reviewer_name() -> i247_model::Name {
 
 fn to_hub(credentials: &Credentials) -> Result<tonic::transport::Channel, Fault> {
     let address = format!("hub:{HUB_PORT}");
-    let (hub, network) = (Identity::Hub(site()), Arc::new(SimNetwork));
+    let (hub, network) = (Identity::Hub(site()), Arc::new(SimNetwork::default()));
     Ok(channel(&address, &hub, credentials, network, Arc::new(SimClock::default()))?)
 }
 

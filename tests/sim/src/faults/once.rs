@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use i247_model::CountryCode;
 use i247_wire::pb;
 
 use super::{Breaker, HUB, Special, Undo, count, note};
@@ -40,19 +41,19 @@ impl Breaker {
         if self.busy(machine) {
             return;
         }
-        let Some((_, copy, receipts)) = self.copy.take() else {
+        let Some((_, copy, wishes)) = self.copy.take() else {
             let copy = network.machine(machine).disk.borrow().fork();
             note(network, &format!("* a copy is taken of {}", network.machine(machine).name));
-            self.copy = Some((machine, copy, network.record.borrow().receipts()));
+            self.copy = Some((machine, copy, network.record.borrow().wishes.len()));
             self.special_at = now + Duration::from_millis(3_000 + self.dice.below(6_000));
             return;
         };
         if machine == HUB {
-            let held = network.record.borrow().receipts();
-            let all = network.countries.iter().all(|country| held.get(country) > receipts.get(country));
-            if !all {
+            let record = network.record.borrow();
+            let knows = |country: &CountryCode| record.holds_receipt_since(*country, wishes);
+            if !network.countries.iter().all(knows) {
                 // The copy could not be told from the hub's own data yet.
-                self.copy = Some((machine, copy, receipts));
+                self.copy = Some((machine, copy, wishes));
                 return;
             }
         }

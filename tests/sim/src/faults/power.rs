@@ -50,6 +50,7 @@ impl Breaker {
             false => target.disk.borrow().kill(),
         };
         *target.disk.borrow_mut() = next;
+        target.network.lines.close_all(network.now());
         network.sim.crash(name.as_str());
         target.ended.take();
         self.excused.remove(&machine);
@@ -92,7 +93,9 @@ impl Breaker {
             let Some(why) = target.ended.take() else { continue };
             let name = target.name.clone();
             note(network, &format!("* {name} has ended: {why}"));
-            let stopped = why == "stopped";
+            // What closes a log needs room, too.
+            let room = self.undo.iter().any(|(_, undo)| matches!(undo, Undo::Room(at) if *at == machine));
+            let stopped = why == "stopped" || (room && why.ends_with("no room on the disk"));
             count(network, if stopped { "stopped in order" } else { "ended by itself" });
             if !stopped && !self.excused.contains_key(&machine) {
                 let text = format!("{name} ended by itself: {why}");

@@ -180,7 +180,7 @@ impl Breaker {
         }
         network.order(Order { action: pb::DirectoryAction::Suspend, country });
         count(network, "suspension");
-        self.after(now, 500, 4_000, Undo::Reinstate(country));
+        self.after(now, 500, 7_000, Undo::Reinstate(country));
     }
 
     pub(super) fn stop(&mut self, network: &mut Network, machine: usize) {
