@@ -1,6 +1,6 @@
 # One line per verb. What needs an `if` is a script in tests/ or a sub-command of i247.
 .DEFAULT_GOAL := help
-.PHONY: demo test lint setup sim sim-planted histories kill9 powercut bench profile help
+.PHONY: demo test lint setup hostile sim sim-planted histories kill9 powercut bench overload profile help
 
 demo: ## run Operation Infra-Red 2010 over a hub and 29 bureaus (first build: some minutes)
 	@sh tests/needs.sh cargo cc
@@ -18,13 +18,18 @@ lint: ## formatting, clippy, docs, protocol
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	@sh tests/proto.sh
 
+hostile: ## attack the shipped program: bad certificates, bent frames, floods, wrong roles, a client that is not ours
+	@sh tests/needs.sh cargo cc
+	cargo build --locked --package i247-cli
+	cargo test --locked --package i247-hostile -- --nocapture
+
 sim: ## play whole networks under simulated time, lines and disks: make sim SEEDS=0..10000, or one again: SEED=7
 	@sh tests/needs.sh cargo cc
 	@sh tests/sim.sh $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),0..300)) $(ARGS)
 
-sim-planted: ## what the simulator catches of the bugs in tests/planted, each in a scratch copy
+sim-planted: ## what the simulator catches of the bugs in tests/planted, each in a scratch copy, or of some: BUGS=no-live-cut
 	@sh tests/needs.sh cargo cc
-	@sh tests/planted.sh $(or $(SEEDS),0..500)
+	@sh tests/planted.sh --seeds $(or $(SEEDS),0..500) $(BUGS)
 
 histories: ## simulate random histories of the router alone: make histories COUNT=1000000
 	@sh tests/needs.sh cargo cc
@@ -45,6 +50,12 @@ bench: ## what it costs beside NATS, PostgreSQL, raw tonic, raw TLS: make bench 
 	cargo build --locked --profile $(or $(PROFILE),dist) --package i247-cli
 	cargo build --locked --profile $(or $(PROFILE),dist) --package i247-bench
 	target/$(or $(PROFILE),dist)/i247-bench run --program target/$(or $(PROFILE),dist)/i247 --profile $(or $(PROFILE),dist) $(if $(QUICK),--quick) $(ARGS)
+
+overload: ## four times the capacity for a minute, and 100 bureaus that read nothing: make overload QUICK=1 takes one minute
+	@sh tests/needs.sh cargo cc
+	cargo build --locked --profile $(or $(PROFILE),dist) --package i247-cli
+	cargo build --locked --profile $(or $(PROFILE),dist) --package i247-bench
+	target/$(or $(PROFILE),dist)/i247-bench overload --program target/$(or $(PROFILE),dist)/i247 --profile $(or $(PROFILE),dist) $(if $(QUICK),--quick) $(ARGS)
 
 profile: ## where the hub's time goes under load, by function
 	@sh tests/needs.sh cargo cc perf
