@@ -28,8 +28,27 @@ pub(crate) struct Flight {
     acknowledged: AtomicU64,
     /// When the last delivery came, in microseconds of the clock.
     last: AtomicU64,
-    latencies: Mutex<Vec<Duration>>,
+    samples: Mutex<Vec<Sample>>,
     trouble: Mutex<Option<String>>,
+}
+
+/// A message that all its recipients have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Sample {
+    /// The place of its sender.
+    pub(crate) sender: usize,
+    /// When the last of them got it, by the clock.
+    pub(crate) at: Duration,
+    /// How long that took, from when it was sent.
+    pub(crate) took: Duration,
+}
+
+/// How much has come back so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Counts {
+    pub(crate) accepted: u64,
+    pub(crate) delivered: u64,
+    pub(crate) acknowledged: u64,
 }
 
 /// The messages of one sender.
@@ -69,7 +88,7 @@ impl Flight {
             delivered: AtomicU64::new(0),
             acknowledged: AtomicU64::new(0),
             last: AtomicU64::new(0),
-            latencies: Mutex::default(),
+            samples: Mutex::default(),
             trouble: Mutex::default(),
         }
     }
@@ -77,6 +96,11 @@ impl Flight {
     /// When it began, by the clock.
     pub(crate) fn begun(&self) -> Duration {
         self.begun
+    }
+
+    /// How many messages this sender can send.
+    pub(crate) fn room(&self, sender: usize) -> usize {
+        self.senders[sender].messages.len()
     }
 
     /// Whether it is earlier than that, and nothing has gone wrong.
@@ -104,6 +128,14 @@ impl Flight {
         true
     }
 
+    /// Marks the `nth` message of this sender as sent at this time, whether or not there is a place for it. What is sent
+    /// again was sent the first time.
+    pub(crate) fn mark(&self, sender: usize, nth: usize, at: Duration) {
+        let sent = &self.senders[sender].messages[nth].sent;
+        // When it is not the first time, there is nothing to do.
+        let _ = sent.compare_exchange(0, in_micros(at), Ordering::Relaxed, Ordering::Relaxed);
+    }
+
     /// A message of this sender came to one of its recipients.
     pub(crate) fn received(&self, sender: usize, number: u64) {
         let lane = self.senders.get(sender);
@@ -115,7 +147,8 @@ impl Flight {
         self.delivered.fetch_add(1, Ordering::Relaxed);
         if entry.missing.fetch_sub(1, Ordering::Relaxed) == 1 {
             let took = Duration::from_micros(now - entry.sent.load(Ordering::Relaxed).min(now));
-            self.latencies.lock().unwrap_or_else(PoisonError::into_inner).push(took);
+            let sample = Sample { sender, at: Duration::from_micros(now), took };
+            self.samples.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
             lane.places.add_permits(1);
         }
     }
@@ -147,16 +180,27 @@ impl Flight {
     /// until all of it is.
     pub(crate) async fn settle(&self, sent: u64, acknowledged: bool) {
         let due = sent * u64::from(self.recipients);
-        let counts = || {
-            let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-            let receipts = if acknowledged { count(&self.acknowledged) } else { due };
-            (count(&self.accepted), count(&self.delivered), receipts)
+        self.reach(Counts {
+            accepted: sent,
+            delivered: due,
+            acknowledged: if acknowledged { due } else { 0 },
+        })
+        .await;
+    }
+
+    /// Waits until exactly so many are accepted and delivered and at least so many acknowledged, or nothing comes any
+    /// more.
+    pub(crate) async fn reach(&self, goal: Counts) {
+        let short = |counts: Counts| {
+            counts.accepted != goal.accepted
+                || counts.delivered != goal.delivered
+                || counts.acknowledged < goal.acknowledged
         };
-        let (mut before, mut since) = (counts(), self.clock.monotonic());
-        while counts() != (sent, due, due) {
+        let (mut before, mut since) = (self.counts(), self.clock.monotonic());
+        while short(self.counts()) {
             let now = self.clock.monotonic();
-            if counts() != before {
-                (before, since) = (counts(), now);
+            if self.counts() != before {
+                (before, since) = (self.counts(), now);
             }
             if now - since > PATIENCE || self.trouble().is_some() {
                 return;
@@ -165,29 +209,58 @@ impl Flight {
         }
     }
 
-    /// What came of it.
-    pub(crate) fn measured(&self, sent: u64, cpu: Cpu) -> Measured {
+    /// How much has come back so far.
+    pub(crate) fn counts(&self) -> Counts {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Measured {
-            elapsed: Duration::from_micros(count(&self.last)).saturating_sub(self.begun),
-            sent,
+        Counts {
             accepted: count(&self.accepted),
-            due: sent * u64::from(self.recipients),
             delivered: count(&self.delivered),
             acknowledged: count(&self.acknowledged),
-            latencies: std::mem::take(&mut self.latencies.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    /// How often each message that this sender sent came to somebody, in the order of their numbers.
+    pub(crate) fn deliveries(&self, sender: usize) -> impl Iterator<Item = u32> {
+        let sent =
+            self.senders[sender].messages.iter().filter(|entry| entry.sent.load(Ordering::Relaxed) > 0);
+        // Below zero it wraps around, and here it does so back.
+        sent.map(|entry| self.recipients.wrapping_sub(entry.missing.load(Ordering::Relaxed)))
+    }
+
+    /// All that came so far, in that order.
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What came of it.
+    pub(crate) fn measured(&self, sent: u64, cpu: Cpu) -> Measured {
+        let Counts { accepted, delivered, acknowledged } = self.counts();
+        let last = Duration::from_micros(self.last.load(Ordering::Relaxed));
+        Measured {
+            elapsed: last.saturating_sub(self.begun),
+            sent,
+            accepted,
+            due: sent * u64::from(self.recipients),
+            delivered,
+            acknowledged,
+            latencies: self.samples().iter().map(|sample| sample.took).collect(),
             cpu,
             trouble: self.trouble(),
         }
     }
 
-    fn trouble(&self) -> Option<String> {
+    /// What went wrong, if anything did.
+    pub(crate) fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn micros(&self) -> u64 {
-        u64::try_from(self.clock.monotonic().as_micros()).unwrap_or(u64::MAX)
+        in_micros(self.clock.monotonic())
     }
+}
+
+fn in_micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Lane {
@@ -219,5 +292,20 @@ mod tests {
         assert_eq!(flight.trouble(), None);
         flight.received(0, 9);
         assert_eq!(flight.trouble(), Some("message 9 of sender 0 was never sent".into()));
+    }
+
+    #[tokio::test]
+    async fn what_comes_twice_or_never_is_seen_message_by_message() {
+        let flight = Flight::new(Arc::new(SystemClock::new()), 1, &[(7, 4, 0)]);
+        for nth in 0..3 {
+            flight.mark(0, nth, Duration::from_millis(5));
+        }
+        // It goes again, and was sent the first time.
+        flight.mark(0, 1, Duration::from_secs(900));
+        flight.received(0, 8);
+        flight.received(0, 9);
+        flight.received(0, 9);
+        assert_eq!(flight.deliveries(0).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(flight.counts(), Counts { accepted: 0, delivered: 3, acknowledged: 0 });
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use i247_client::Directory;
 use i247_model::{CountryCode, Identity, MEMBERS};
-use i247_node::{ChannelLimits, Clock as _, SystemClock, TcpNetwork, TlsClock, connect};
+use i247_node::{ChannelLimits, Clock as _, Network, SystemClock, TcpNetwork, TlsClock, connect};
 use i247_trust::{Authority, Credentials, MAX_BURST, Presented, TlsKey, Validity, client_config, sign};
 use i247_wire::{payload, pb};
 use prost::Message as _;
@@ -115,6 +115,16 @@ impl Hub {
         channel(&self.address, own, &self.clock)
     }
 
+    /// The same over another network.
+    pub(crate) fn channel_over(
+        &self,
+        network: Arc<dyn Network>,
+        limits: &ChannelLimits,
+        own: &Credentials,
+    ) -> Result<Channel> {
+        channel_over(network, limits, &self.address, own, &self.clock)
+    }
+
     pub(crate) fn process(&self) -> u32 {
         self.server.id()
     }
@@ -134,12 +144,22 @@ impl Hub {
 
 /// A connection with mutual TLS, as the product makes it.
 pub(crate) fn channel(address: &str, own: &Credentials, clock: &Arc<SystemClock>) -> Result<Channel> {
+    // Hundreds of connections are opened at once, on as many cores as the hub has.
+    let limits = ChannelLimits { connect: Duration::from_secs(30), ..ChannelLimits::default() };
+    channel_over(Arc::new(TcpNetwork), &limits, address, own, clock)
+}
+
+fn channel_over(
+    network: Arc<dyn Network>,
+    limits: &ChannelLimits,
+    address: &str,
+    own: &Credentials,
+    clock: &Arc<SystemClock>,
+) -> Result<Channel> {
     let time = Arc::new(TlsClock(clock.clone()));
     let expected = |identity: &Identity| matches!(identity, Identity::Hub(_));
     let tls = client_config(Presented::new(own)?, &own.root, time, expected)?;
-    // Hundreds of connections are opened at once, on as many cores as the hub has.
-    let limits = ChannelLimits { connect: Duration::from_secs(30), ..ChannelLimits::default() };
-    Ok(connect(Arc::new(TcpNetwork), address, tls, &limits)?)
+    Ok(connect(network, address, tls, limits)?)
 }
 
 /// The hub as a contender.

@@ -18,6 +18,7 @@ mod links;
 mod machine;
 mod measure;
 mod out;
+mod overload;
 mod peers;
 mod process;
 mod profile;
@@ -44,6 +45,8 @@ enum Command {
     Run(Options),
     /// Where the hub's time goes under load, by function
     Profile(Options),
+    /// Four times the capacity for a minute, and a hundred bureaus that take nothing
+    Overload(overload::Options),
     /// One of the servers that are part of this program
     #[command(name = peers::SERVE, hide = true)]
     Serve {
@@ -109,6 +112,7 @@ async fn main() -> ExitCode {
     let done = match Line::parse().command {
         Command::Run(options) => run::run(options).await,
         Command::Profile(options) => profile::run(options).await,
+        Command::Overload(options) => overload::run(options).await,
         Command::Serve { name, keys, ready, parent } => peers::serve(&name, &keys, &ready, parent).await,
     };
     let Err(error) = done else { return ExitCode::SUCCESS };

@@ -129,8 +129,18 @@ fn cpu_of(id: u32) -> Duration {
 
 /// Resident memory of a process, in bytes.
 pub(crate) fn memory_of(id: u32) -> u64 {
+    from_status(id, "VmRSS:")
+}
+
+/// The most resident memory that a process ever had, in bytes.
+pub(crate) fn most_memory_of(id: u32) -> u64 {
+    from_status(id, "VmHWM:")
+}
+
+/// A size from `/proc/<pid>/status`, in bytes.
+fn from_status(id: u32, key: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
     let kib = line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use futures::{StreamExt as _, TryStreamExt as _};
-use i247_model::{Audience, CountryCode};
+use i247_model::{Audience, CountryCode, MEMBERS};
 use i247_node::{Clock as _, SystemClock};
 use i247_trust::Credentials;
 use i247_wire::pb::connect_request::Frame as Up;
@@ -20,11 +20,10 @@ use tonic::transport::Channel;
 use crate::flight::Flight;
 use crate::measure::{Measured, Work};
 use crate::process::Stopwatch;
-use link::{Current, Mouth};
-use pen::{Letter, Pen};
+use link::Current;
 
-pub(crate) use link::request;
-pub(crate) use pen::BODY_BYTES;
+pub(crate) use link::{Mouth, request};
+pub(crate) use pen::{BODY_BYTES, Letter, Pen};
 
 /// A receipt is signed for what came within this time: a bureau gathers for as long as a flush of its journal takes,
 /// and the hub waits as long for the next group.
@@ -35,7 +34,7 @@ const RECEIPT_STEPS: usize = 10;
 const OPENING: usize = 16;
 /// How many countries send in a point-to-point load, at most; as many others receive. The hub's quota is for each
 /// member: fewer would come up against it before anything else.
-const SENDERS: usize = 32;
+pub(crate) const SENDERS: usize = 32;
 
 /// What to send.
 #[derive(Clone, Copy, Debug)]
@@ -68,12 +67,23 @@ impl Bureaus {
         members: Vec<(CountryCode, Credentials)>,
         channel: impl Fn(&Credentials) -> Result<Channel>,
     ) -> Result<Self> {
+        Self::open_in(None, clock, members, channel).await
+    }
+
+    /// The same while a measurement is under way: what waits for them counts.
+    pub(crate) async fn open_in(
+        flight: Option<Arc<Flight>>,
+        clock: Arc<SystemClock>,
+        members: Vec<(CountryCode, Credentials)>,
+        channel: impl Fn(&Credentials) -> Result<Channel>,
+    ) -> Result<Self> {
         let countries: Vec<CountryCode> = members.iter().map(|(country, _)| *country).collect();
+        // The place of a country is the same whoever else takes part.
         let places: BTreeMap<CountryCode, usize> =
-            countries.iter().enumerate().map(|(place, country)| (*country, place)).collect();
+            MEMBERS.iter().enumerate().map(|(place, member)| (member.code, place)).collect();
         let places: Arc<dyn Fn(CountryCode) -> usize + Send + Sync> =
             Arc::new(move |country| places.get(&country).copied().unwrap_or(usize::MAX));
-        let current: Current = Arc::new(RwLock::new(None));
+        let current: Current = Arc::new(RwLock::new(flight));
         let pens = members.iter().map(|(country, own)| Pen::new(*country, own.clone())).collect();
         let opening = members.into_iter().map(|(country, own)| {
             let (current, places, channel) = (current.clone(), places.clone(), channel(&own));
@@ -88,6 +98,16 @@ impl Bureaus {
         }
         tasks.spawn(acknowledge(clock.clone(), mouths.clone()));
         Ok(Self { clock, mouths, countries, pens, current, _tasks: tasks })
+    }
+
+    /// What comes from now on belongs to this measurement, or to none.
+    pub(crate) fn watch(&self, flight: Option<Arc<Flight>>) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = flight;
+    }
+
+    /// What the `nth` of them sends with. Whoever takes this sends from then on, and [`Self::measure`] does not.
+    pub(crate) fn sender(&self, nth: usize) -> (Arc<Mouth>, Pen) {
+        (self.mouths[nth].clone(), self.pens[nth].clone())
     }
 
     /// Sends for a while, then waits until all is delivered and acknowledged.
@@ -108,7 +128,7 @@ impl Bureaus {
             .map(|sender| (self.pens[sender].next(), letters[sender].len(), places(sender)))
             .collect();
         let flight = Arc::new(Flight::new(self.clock.clone(), u32::try_from(recipients)?, &lanes));
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(flight.clone());
+        self.watch(Some(flight.clone()));
 
         let stopwatch = Stopwatch::start(Some(server));
         let until = self.clock.monotonic() + Duration::from_secs_f64(load.seconds);
@@ -127,7 +147,7 @@ impl Bureaus {
         }
         flight.settle(sent, true).await;
         let cpu = stopwatch.stop();
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.watch(None);
         Ok(flight.measured(sent, cpu))
     }
 

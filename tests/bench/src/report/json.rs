@@ -41,7 +41,7 @@ pub(crate) fn of(findings: &Findings, rows: &[Row]) -> Value {
     })
 }
 
-fn row(row: &Row) -> Value {
+pub(crate) fn row(row: &Row) -> Value {
     let (kind, goal) = match row.goal {
         Goal::AtLeast(goal) => ("at_least", goal),
         Goal::AtMost(goal) => ("at_most", goal),
@@ -65,7 +65,7 @@ fn side(side: &Side) -> Value {
     })
 }
 
-fn point(point: &Point) -> Value {
+pub(crate) fn point(point: &Point) -> Value {
     json!({
         "rate": point.rate, "p50_us": point.p50_us, "p99_us": point.p99_us, "server_cpu_us": point.server_us,
         "client_cpu_us": point.client_us, "sent": point.sent, "delivered": point.delivered,

@@ -16,6 +16,9 @@ use crate::measure::Point;
 use crate::out;
 use crate::rounds::Results;
 
+pub(crate) use json::{point as point_json, row as row_json};
+pub(crate) use rows::{Goal, Row, Side, render as table};
+
 /// Everything that was found.
 pub(crate) struct Findings {
     pub(crate) card: Card,
