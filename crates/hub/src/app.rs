@@ -44,6 +44,7 @@ use crate::review::Review;
 use crate::rules::{SERVICES, rules};
 use crate::sequencer::{Held, Sequencer, SequencerError};
 use crate::stamps::Stamps;
+use crate::together::Together;
 use crate::turns::Turns;
 use crate::views::Views;
 
@@ -306,6 +307,7 @@ impl Parts<'_> {
             blocking: seams.blocking.clone(),
             handing_out: Arc::default(),
             writable: is_writable,
+            together: Together::begin(&streams, seams.blocking.clone()),
             turns: Turns::new(std::thread::available_parallelism().map_or(2, usize::from)),
             behind: watch::Sender::new(false),
             log_id: log_id.clone(),

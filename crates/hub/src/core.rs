@@ -20,6 +20,7 @@ use crate::predecessors::{self, Given, Way};
 use crate::quota::Quotas;
 use crate::recent::Recent;
 use crate::sequencer::{Answer, Work};
+use crate::together::Together;
 use crate::turns::Turns;
 use crate::views::Views;
 
@@ -39,6 +40,7 @@ pub(crate) struct Core {
     pub(crate) handing_out: Arc<tokio::sync::RwLock<()>>,
     pub(crate) writable: watch::Receiver<bool>,
     pub(crate) turns: Turns,
+    pub(crate) together: Together,
     /// A bureau holds a receipt from beyond the end of the log: an older copy was started. Nothing is entered then.
     pub(crate) behind: watch::Sender<bool>,
     pub(crate) log_id: Bytes,

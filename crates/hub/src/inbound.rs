@@ -7,8 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
 use i247_model::{Identity, Lane, MessageId, Party, Reason, Receipts, Refusal, Sender};
-use i247_trust::verify;
-use i247_wire::{known, payload, pb};
+use i247_wire::{known, pb};
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tonic::{Code, Status, Streaming};
@@ -207,9 +206,9 @@ impl Inbound {
             })
         };
         let signer = signer.ok_or_else(|| Refusal::of(Reason::UnknownKey, "receipts.key_id"))?;
-        let payload = verify(&signed, payload::RECEIPTS, &signer.key)?;
-        let receipts =
-            pb::Receipts::decode(payload).map_err(|_| Refusal::of(Reason::Malformed, "receipts"))?;
+        let signed = self.core.together.verify(signed, signer.key).await?;
+        let receipts = pb::Receipts::decode(signed.payload.clone())
+            .map_err(|_| Refusal::of(Reason::Malformed, "receipts"))?;
         if receipts.log_id != self.core.log_id {
             return Err(Refusal::of(Reason::Behind, "receipts.log_id"));
         }

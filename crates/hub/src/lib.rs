@@ -47,6 +47,7 @@ mod sequencer;
 mod signers;
 mod stamps;
 mod take_up;
+mod together;
 mod turns;
 mod views;
 
