@@ -148,7 +148,10 @@ impl National {
         if !policy::owes_answer(self.me, &received.id.sender, &audience) {
             return Ok(());
         }
-        let i247_ledger::Body::Present(carried) = body else { return Ok(()) };
+        let i247_ledger::Body::Present(carried) = body else {
+            tracing::error!(message_id = %received.id, "the body is not there: an officer must answer this request");
+            return Ok(());
+        };
         let Some(body) = clear_body(carried) else { return Ok(()) };
         let Some(pb::body::Form::Request(request)) = body.form else { return Ok(()) };
         let notice = self.desk.journal.views().inbox.notice(&request.notice_id);
