@@ -191,16 +191,8 @@ impl Journal {
         answered.await.map_err(|_| JournalError::Stopped)?
     }
 
-    /// The entry at a position, and what is left of its body. What is damaged was read twice: perhaps only the reading
-    /// went wrong, and what is made of damage is for ever.
+    /// The entry at a position, and what is left of its body.
     pub(crate) async fn read(&self, position: u64) -> Result<(pb::JournalEntry, Body), ReadError> {
-        match self.read_once(position).await {
-            Err(ReadError::Damaged(_)) | Ok((_, Body::Damaged)) => self.read_once(position).await,
-            read => read,
-        }
-    }
-
-    async fn read_once(&self, position: u64) -> Result<(pb::JournalEntry, Body), ReadError> {
         let mut records = self.shared.ledger.read(Position(position), 1, READ_BYTES).await?;
         // Positions come from the views, so the record is there; a missing one reads as an empty entry.
         let Some(record) = records.pop() else { return Ok((pb::JournalEntry::default(), Body::None)) };

@@ -319,9 +319,15 @@ impl Shared {
         }
     }
 
+    /// What looks damaged is read twice: perhaps only the reading went wrong, and what is made of damage is for ever.
     fn read(&self, wanted: Wanted) -> Result<Vec<Record>, ReadError> {
         let _whole = self.bodies.read().unwrap_or_else(PoisonError::into_inner);
-        index::read(&*self.disk, &self.dir, self.salt, wanted, |position| self.place(position))
+        let read = || index::read(&*self.disk, &self.dir, self.salt, wanted, |position| self.place(position));
+        match read() {
+            Err(ReadError::Damaged(_)) => read(),
+            Ok(records) if records.iter().any(|record| record.body == Body::Damaged) => read(),
+            read => read,
+        }
     }
 
     fn erase(&self, writer: &mut Writer, position: Position) -> Result<(), EraseError> {

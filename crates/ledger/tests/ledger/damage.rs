@@ -237,3 +237,16 @@ async fn a_disk_that_flips_bits_while_reading_never_gets_them_served() {
     }
     assert!(named > 100, "{named}");
 }
+
+/// One read in forty flips a bit, and three reads make a record: read once, one record in fourteen would be damaged.
+#[tokio::test]
+async fn what_only_the_reading_damaged_is_served_when_it_is_read_again() {
+    let (disk, log) = three_groups().await;
+    disk.flip_one_read_in(Some(40));
+    let mut whole = 0;
+    for _ in 0..2000 {
+        let read = log.read(Position(3), 1, 1000).await;
+        whole += u32::from(read.is_ok_and(|records| records[0].body == present("body b")));
+    }
+    assert!(whole > 1970, "{whole}");
+}
