@@ -10,7 +10,7 @@ use i247_trust::{Authority, Certificate};
 
 use super::kept::{self, enter_kept};
 use super::keys::{is_admitted, load, stands_behind};
-use super::{AdmitArgs, ChangeArgs, Target, short};
+use super::{AdmitArgs, ChangeArgs, Target, lying_in, short};
 use crate::fail::Fail;
 use crate::forms::read;
 use crate::out;
@@ -80,15 +80,7 @@ pub(super) async fn admit(args: AdmitArgs, session: &Session) -> Result<(), Fail
 
 /// Every directory below that holds certificates, by name.
 fn collect(dir: &Path, found: &mut Vec<Issued>) -> Result<(), Fail> {
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => {
-            return Err(Fail::because(dir.display().to_string(), &error, "see that it can be read"));
-        }
-    };
-    let mut below: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    below.sort();
+    let below = lying_in(dir)?;
     if below.iter().any(|path| path.ends_with("tls.crt.pem")) {
         found.push(Issued::load(dir)?);
     }

@@ -1,17 +1,16 @@
 //! What an authority has signed about its directory, as its folder keeps it: so that a directory that was restored from
 //! an older copy can be given again what it lost. Nothing here is secret.
 
-use std::fs::File;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use i247_client::{ClientError, Directory, pb};
+use i247_ledger::disk::{OsDisk, replace_whole};
 use i247_model::{Class, Identity};
 use i247_trust::Authority;
 use i247_wire::payload;
 use prost::Message as _;
 
-use super::short;
+use super::{lying_in, short};
 use crate::fail::Fail;
 use crate::out;
 
@@ -33,14 +32,16 @@ pub(super) async fn enter_kept(
     change: &pb::DirectoryChange,
     identity: &Identity,
 ) -> Result<u64, Fail> {
-    let path = folder.join(FOLDER).join(short(identity)).join(format!("{}.signed", change.sequence));
+    let dir = folder.join(FOLDER).join(short(identity));
+    let name = format!("{}.signed", change.sequence);
+    let path = dir.join(&name);
     if path.exists() {
         let what = format!("the directory lacks a change about {} that was signed before", short(identity));
         return Err(Fail::refused(what, "enter that one first: `i247 authority resend`"));
     }
     let key = &authority.credentials().signing_key;
     let signed = i247_trust::sign(key, payload::DIRECTORY_CHANGE, change.encode_to_vec());
-    write(&path, &signed.encode_to_vec())?;
+    write(&dir, &name, &signed.encode_to_vec())?;
     directory.change(signed).await.map_err(|error| forget(&path, error).into())
 }
 
@@ -101,32 +102,17 @@ fn forget(path: &Path, error: ClientError) -> ClientError {
 }
 
 /// Written whole, and on the disk before it is sent.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Fail> {
-    let failed = |error: std::io::Error| {
+fn write(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Fail> {
+    let written = std::fs::create_dir_all(dir).and_then(|()| replace_whole(&OsDisk, dir, name, bytes));
+    written.map_err(|error| {
         let next = "make the authority's directory writable: what it signs is kept there";
-        Fail::because(path.display().to_string(), &error, next)
-    };
-    let dir = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(dir).map_err(failed)?;
-    let beside = path.with_extension("new");
-    let mut file = File::create(&beside).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&beside, path).map_err(failed)?;
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)
+        Fail::because(dir.join(name).display().to_string(), &error, next)
+    })
 }
 
 /// Every change below a directory.
 fn collect(dir: &Path, found: &mut Vec<Kept>) -> Result<(), Fail> {
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => {
-            return Err(Fail::because(dir.display().to_string(), &error, "see that it can be read"));
-        }
-    };
-    let mut below: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    below.sort();
-    for path in below {
+    for path in lying_in(dir)? {
         if path.is_dir() {
             collect(&path, found)?;
         } else if path.extension().is_some_and(|extension| extension == "signed") {

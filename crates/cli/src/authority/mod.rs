@@ -8,7 +8,7 @@ mod changes;
 mod kept;
 mod keys;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use i247_model::{CountryCode, Identity, Name};
@@ -202,6 +202,20 @@ pub(crate) fn identity(text: &str) -> Result<Identity, String> {
     whole
         .parse()
         .map_err(|_| "an identity is expected, such as ncb/fr, gs/hub/lyon or operator/ops".to_owned())
+}
+
+/// What lies in a directory, by name; nothing where there is none.
+fn lying_in(dir: &Path) -> Result<Vec<PathBuf>, Fail> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => {
+            return Err(Fail::because(dir.display().to_string(), &error, "see that it can be read"));
+        }
+    };
+    let mut below: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    below.sort();
+    Ok(below)
 }
 
 /// An identity without what all identities begin with.
