@@ -3,9 +3,9 @@
 //! Field names are those of the proto files. An enum value may leave its prefix out: `WANTED` for
 //! `PERSON_STATUS_WANTED`, and is written so. Bytes are hexadecimal. It knows no message by itself.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use i247_model::hexadecimal;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor,
     ReflectMessage as _, Value,
@@ -63,15 +63,6 @@ fn json(value: &Value, kind: &Kind) -> Json {
         // The protocol has no maps: their order would not be canonical.
         Value::Map(_) => Json::Null,
     }
-}
-
-/// Bytes in hexadecimal.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// The word for an enum value: its name without the prefix that all of its names share.

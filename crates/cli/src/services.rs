@@ -6,7 +6,7 @@ use std::process;
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
-use i247_model::CountryCode;
+use i247_model::{CountryCode, hexadecimal};
 use i247_node::config::{self, ConfigError};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,6 @@ use toml::{Table, Value};
 use crate::args::country;
 use crate::fail::Fail;
 use crate::out;
-use crate::reflect::hexadecimal;
 use crate::session::{Session, credentials};
 
 const AFTER_HUB: &str = "\

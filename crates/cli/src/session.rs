@@ -27,7 +27,7 @@ impl Session {
     pub(crate) fn key(&self) -> String {
         let mut bytes = [0; 16];
         self.seams.dice.fill(&mut bytes);
-        crate::reflect::hexadecimal(&bytes)
+        i247_model::hexadecimal(&bytes)
     }
 
     pub(crate) fn contexts_path() -> Result<PathBuf, Fail> {

@@ -66,7 +66,7 @@ pub(crate) fn welcome(
     };
     let ahead = hello.log_end_seen > views.position || hello.mailbox.iter().any(received_more);
     if other_log || (ahead && !earlier_log) {
-        let log = predecessors::hexadecimal(&hello.log_id);
+        let log = i247_model::hexadecimal(&hello.log_id);
         tracing::error!(%party, seen = hello.log_end_seen, end = views.position, other_log, log, "a bureau has seen more of the log than this hub");
         if !other_log && core.proves_later(&views, hello) {
             core.behind.send_replace(true);

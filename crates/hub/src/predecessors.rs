@@ -190,11 +190,6 @@ pub(crate) fn held(state: &State, log_id: &[u8], party: Party, received: [u64; 4
     Lane::ALL.map(|lane| received[lane.index()].min(predecessor.given_up_to(party, lane)))
 }
 
-/// A log's name as people read it.
-pub(crate) fn hexadecimal(log_id: &[u8]) -> String {
-    log_id.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn read(views: &RwLock<Views>) -> std::sync::RwLockReadGuard<'_, Views> {
     views.read().unwrap_or_else(PoisonError::into_inner)
 }

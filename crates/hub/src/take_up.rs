@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use i247_ledger::{AppendError, CloseError, Draft, Ledger as _, Position};
-use i247_model::Identity;
+use i247_model::{Identity, hexadecimal};
 use i247_node::Seams;
 use i247_router::{Input, Previous, Stamp, decide};
 use i247_trust::Credentials;
@@ -13,7 +13,6 @@ use prost::Message as _;
 use crate::app;
 use crate::config::Config;
 use crate::entry::encode_decision;
-use crate::predecessors::hexadecimal;
 use crate::recover::{RecoverError, Recovered};
 
 /// A log that goes on under a new name.

@@ -27,7 +27,7 @@ mod time;
 
 pub use audience::{Audience, AudienceError};
 pub use country::CountryCode;
-pub use hash::Hash;
+pub use hash::{Hash, hexadecimal};
 pub use header::{Header, Seen};
 pub use id::{Lane, MessageId, Sender};
 pub use identity::{Identity, TRUST_DOMAIN};

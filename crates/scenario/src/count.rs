@@ -3,13 +3,12 @@
 //! It counts what the bureaus and the hub hold. It does not know the script.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use aws_lc_rs::digest::{SHA256, digest as hash};
 use futures::StreamExt as _;
 use futures::stream;
 use i247_client::{ClientError, Desk, InboxFilter, Monitor, OutboxFilter, pb};
-use i247_model::{CountryCode, MessageId, NoticeId};
+use i247_model::{CountryCode, MessageId, NoticeId, hexadecimal};
 use serde::Serialize;
 
 /// How many bureaus are asked at once.
@@ -230,12 +229,7 @@ fn state_name(state: i32) -> &'static str {
 /// numbers, receipts, speed. So the same seed gives the same digest in one process, in thirty, and on a
 /// slow machine.
 pub fn digest(counted: &Counted) -> String {
-    let hash = hash(&SHA256, canonical(counted).as_bytes());
-    hash.as_ref().iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hexadecimal(hash(&SHA256, canonical(counted).as_bytes()).as_ref())
 }
 
 /// The text that the digest is over: one line for each case, each country and each count, in order.

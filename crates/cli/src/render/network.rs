@@ -1,9 +1,9 @@
 //! Where messages stand, how a bureau is, and the network as operators see it.
 
 use i247_client::pb;
+use i247_model::hexadecimal;
 
 use super::table::{kind, moment, pairs, span, table, word};
-use crate::reflect::hexadecimal;
 
 /// A sent message and its recipients.
 pub(crate) fn status(status: &pb::StatusResponse) -> String {
