@@ -4,11 +4,9 @@ use std::path::{Path, PathBuf};
 
 use i247_model::Identity;
 use i247_testkit::pki::Pki;
-use i247_testkit::{World, WorldError, country, name};
+use i247_testkit::{World, WorldError, country, name, program};
 use i247_trust::Credentials;
 use tokio::process::Command;
-
-use crate::scene::program;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_shares_no_code_with_us_joins_in_and_is_refused_as_everybody_is()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use i247_model::Identity;
 use i247_node::{TlsClock, sleep};
-use i247_testkit::{World, WorldError, country, name};
+use i247_testkit::{World, WorldError, country, name, program};
 use i247_trust::{Credentials, Presented, client_config};
 use rustls::ClientConfig;
 
@@ -185,19 +185,4 @@ fn open_files(process: u32) -> Vec<PathBuf> {
     let handles = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap();
     // One that was closed in between is not open.
     handles.filter_map(|handle| std::fs::read_link(handle.ok()?.path()).ok()).collect()
-}
-
-/// The program `i247`, built beside this test.
-#[expect(clippy::print_stderr, reason = "the test harness shows it with --nocapture")]
-pub(crate) fn program() -> Option<PathBuf> {
-    // The test lies in target/debug/deps, the program in target/debug.
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.parent().and_then(|deps| deps.parent()).unwrap().join("i247");
-    if program.exists() {
-        return Some(program);
-    }
-    let required = std::env::var("I247_REQUIRE").is_ok_and(|groups| groups == "all");
-    assert!(!required, "{} is not built: cargo build -p i247-cli", program.display());
-    eprintln!("NOT RUN: {} is not built; cargo build -p i247-cli builds it", program.display());
-    None
 }

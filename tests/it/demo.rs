@@ -59,7 +59,7 @@ fn runs(pid: u32) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_with_9_the_demonstration_leaves_no_process() {
-    let Some(program) = crate::processes::program() else { return };
+    let Some(program) = i247_testkit::program() else { return };
     let place = tempfile::tempdir().unwrap();
     let mut demo = demo(&program, place.path(), &["--keep"]);
     says(demo.stderr.take().unwrap(), "The network stays until Ctrl-C").await;
@@ -76,7 +76,7 @@ async fn killed_with_9_the_demonstration_leaves_no_process() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupted_demonstration_stops_its_processes_and_takes_its_data_along() {
-    let Some(program) = crate::processes::program() else { return };
+    let Some(program) = i247_testkit::program() else { return };
     let place = tempfile::tempdir().unwrap();
     let mut demo = demo(&program, place.path(), &[]);
     let stderr = demo.stderr.take().unwrap();
@@ -94,7 +94,7 @@ async fn an_interrupted_demonstration_stops_its_processes_and_takes_its_data_alo
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_report_on_a_kept_network_is_the_table_that_the_demonstration_printed() {
-    let Some(program) = crate::processes::program() else { return };
+    let Some(program) = i247_testkit::program() else { return };
     let place = tempfile::tempdir().unwrap();
     let another = place.path().join("another.toml");
     let text = std::fs::read_to_string("../crates/scenario/src/infra_red_2010.toml").unwrap();
@@ -131,7 +131,7 @@ fn lasting(table: &[u8]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_demonstration_that_falls_short_exits_with_1_and_says_where() {
-    let Some(program) = crate::processes::program() else { return };
+    let Some(program) = i247_testkit::program() else { return };
     let place = tempfile::tempdir().unwrap();
     let output = Command::new(program)
         .args(["demo", "--countries", "BR,FR,JP", "--cut", "BR"])

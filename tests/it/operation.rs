@@ -74,7 +74,7 @@ async fn the_whole_operation_is_the_same_in_one_process_and_in_thirty() -> Resul
         assert_eq!(row(&here, label), figure, "{label}");
     }
     assert!(!here.falls_short() && here.meets_the_record());
-    let Some(program) = crate::processes::program() else { return Ok(()) };
+    let Some(program) = i247_testkit::program() else { return Ok(()) };
     let apart = table(&scenario, &plan, Some(program)).await?;
     assert_eq!(apart.digest, here.digest);
     Ok(())

@@ -1,9 +1,8 @@
 //! The same story in one process and in many, where a crash is a `kill -9`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use i247_testkit::{Builder, Sent, World, WorldError};
+use i247_testkit::{Builder, Sent, World, WorldError, program};
 
 /// A flood, and every node is killed in the middle of it.
 pub(crate) async fn flood_and_crashes(world: &World) -> Result<(), WorldError> {
@@ -108,19 +107,4 @@ async fn a_second_process_on_a_nodes_directory_is_stopped_by_its_lock() -> Resul
 /// A world with a process for each node, where the program is built.
 fn apart<const N: usize>(countries: [&str; N]) -> Option<Builder> {
     Some(World::of(countries).processes(program()?))
-}
-
-/// The program `i247`, built beside this test.
-#[expect(clippy::print_stderr, reason = "the test harness shows it with --nocapture")]
-pub(crate) fn program() -> Option<PathBuf> {
-    // The test lies in target/debug/deps, the program in target/debug.
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.parent().and_then(|deps| deps.parent()).unwrap().join("i247");
-    if program.exists() {
-        return Some(program);
-    }
-    let required = std::env::var("I247_REQUIRE").is_ok_and(|groups| groups == "all");
-    assert!(!required, "{} is not built: cargo build -p i247-cli", program.display());
-    eprintln!("NOT RUN: {} is not built; cargo build -p i247-cli builds it", program.display());
-    None
 }

@@ -38,6 +38,7 @@ pub mod operation;
 mod pen;
 pub mod pki;
 mod points;
+mod program;
 mod proxy;
 mod record;
 mod recovery;
@@ -56,6 +57,7 @@ pub use nodes::Twin;
 pub use pen::{Letter, Pen, sign};
 pub use pki::{country, name};
 pub use points::{Crash, Point};
+pub use program::program;
 pub use world::World;
 
 /// The example of the README, compiled and run.

@@ -18,7 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// How often something that takes its time is looked at again.
 const LOOK: Duration = Duration::from_millis(100);
 
-pub(super) use crate::processes::program;
+pub(super) use i247_testkit::program;
 
 /// The directory of what is checked here.
 pub(super) fn deploy() -> PathBuf {
