@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use i247_node::{BoxedStream, Listener, Network};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf, join};
+use turmoil::net::tcp::OwnedReadHalf;
 use turmoil::net::{TcpListener, TcpStream};
 
 /// A connection that a machine took, in simulated time. A handshake that fails is one, too.
@@ -106,7 +107,8 @@ impl Listener for SimListener {
     async fn accept(&self) -> io::Result<(BoxedStream, SocketAddr)> {
         let (stream, from) = self.listener.accept().await?;
         let nth = self.lines.open(turmoil::reverse_lookup(from.ip()).unwrap_or_default());
-        Ok((Box::new(Taken { stream, nth, lines: self.lines.clone() }), from))
+        let (stream, writing) = stream.into_split();
+        Ok((Box::new(join(Taken { stream, nth, lines: self.lines.clone() }, writing)), from))
     }
 
     fn address(&self) -> SocketAddr {
@@ -114,9 +116,9 @@ impl Listener for SimListener {
     }
 }
 
-/// The end of a line at the machine that took it.
+/// The end of a line at the machine that took it, as far as it is read: it goes when the whole goes.
 struct Taken {
-    stream: TcpStream,
+    stream: OwnedReadHalf,
     nth: usize,
     lines: Lines,
 }
@@ -134,23 +136,5 @@ impl AsyncRead for Taken {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Taken {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -18,8 +18,9 @@ use i247_wire::pb;
 use i247_wire::pb::connect_request::Frame as Up;
 use i247_wire::pb::connect_response::Frame as Down;
 use i247_wire::pb::exchange_service_client::ExchangeServiceClient;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::{AsyncRead, ReadBuf, join};
+use tokio::net::TcpSocket;
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -143,12 +144,14 @@ impl Network for Deafened {
         let stream = socket.connect(address).await?;
         stream.set_nodelay(true)?;
         self.0.port.store(stream.local_addr()?.port(), Ordering::Relaxed);
-        Ok(Box::new(Heard { stream, ear: self.0.clone() }))
+        let (stream, writing) = stream.into_split();
+        Ok(Box::new(join(Heard { stream, ear: self.0.clone() }, writing)))
     }
 }
 
+/// The end that is read.
 struct Heard {
-    stream: TcpStream,
+    stream: OwnedReadHalf,
     ear: Arc<Ear>,
 }
 
@@ -163,24 +166,6 @@ impl AsyncRead for Heard {
             return Poll::Pending;
         }
         Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Heard {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
