@@ -27,6 +27,7 @@ use crate::admission::ByDirectory;
 use crate::answer::Answers;
 use crate::archive::{Archive, Limits as StoreLimits, keep_merged, keep_stored, store};
 use crate::attachments::sweep;
+use crate::calls::Calls;
 use crate::config::Config;
 use crate::core::Core;
 use crate::directory::Directory;
@@ -308,6 +309,7 @@ impl Parts<'_> {
             handing_out: Arc::default(),
             writable: is_writable,
             together: Together::begin(&streams, seams.blocking.clone()),
+            calls: Calls::default(),
             turns: Turns::new(std::thread::available_parallelism().map_or(2, usize::from)),
             behind: watch::Sender::new(false),
             log_id: log_id.clone(),

@@ -14,6 +14,7 @@ use i247_wire::{payload, pb};
 use prost::Message as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::calls::Calls;
 use crate::gauges::Counters;
 use crate::links::Links;
 use crate::predecessors::{self, Given, Way};
@@ -40,6 +41,8 @@ pub(crate) struct Core {
     pub(crate) handing_out: Arc<tokio::sync::RwLock<()>>,
     pub(crate) writable: watch::Receiver<bool>,
     pub(crate) turns: Turns,
+    /// Submissions that come by call.
+    pub(crate) calls: Calls,
     pub(crate) together: Together,
     /// A bureau holds a receipt from beyond the end of the log: an older copy was started. Nothing is entered then.
     pub(crate) behind: watch::Sender<bool>,
@@ -138,23 +141,35 @@ impl Core {
         checked
     }
 
+    /// A message to the sequencer, behind those before it. Its result comes when it is durable; without one the hub
+    /// stops, and the same bytes may come again.
+    ///
+    /// # Errors
+    /// `BUSY` when the hub stops.
+    pub(crate) async fn queue(
+        &self,
+        message: Checked,
+    ) -> Result<oneshot::Receiver<pb::SubmitResult>, Refusal> {
+        let Checked { attested, lifted, way } = message;
+        let (answer, result) = oneshot::channel();
+        let work = Work::Submission { attested, lifted, way, answer: Answer::Once(answer) };
+        self.work.send(work).await.map_err(|_| Refusal::of(Reason::Busy, "envelope"))?;
+        Ok(result)
+    }
+
     /// Messages to the sequencer in this order, and their results.
     ///
     /// # Errors
     /// `BUSY` when the hub stops: what was not answered may be entered or not, and the
     /// same bytes may come again.
     pub(crate) async fn submit(&self, messages: Vec<Checked>) -> Result<Vec<pb::SubmitResult>, Refusal> {
-        let stopping = || Refusal::of(Reason::Busy, "envelope");
         let mut waiting = Vec::with_capacity(messages.len());
-        for Checked { attested, lifted, way } in messages {
-            let (answer, result) = oneshot::channel();
-            let work = Work::Submission { attested, lifted, way, answer: Answer::Once(answer) };
-            self.work.send(work).await.map_err(|_| stopping())?;
-            waiting.push(result);
+        for message in messages {
+            waiting.push(self.queue(message).await?);
         }
         let mut results = Vec::with_capacity(waiting.len());
         for result in waiting {
-            results.push(result.await.map_err(|_| stopping())?);
+            results.push(result.await.map_err(|_| Refusal::of(Reason::Busy, "envelope"))?);
         }
         Ok(results)
     }

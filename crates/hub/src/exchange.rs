@@ -6,6 +6,7 @@ use std::sync::Arc;
 use i247_model::{Audience, CountryCode, Identity, Kind, MessageId, Party, Reason, Refusal, Rule};
 use i247_node::Peer;
 use i247_router::{Question, explain};
+use i247_wire::pb::connect_response::Frame;
 use i247_wire::pb::exchange_service_server::ExchangeService;
 use i247_wire::{known, parsed, parsed_option, pb, status};
 use tokio::sync::mpsc;
@@ -16,14 +17,11 @@ use tracing::Instrument as _;
 
 use crate::attachments;
 use crate::core::{Core, mailbox_of};
+use crate::frames::{FrameStream, Frames, frames};
 use crate::inbound::{Inbound, check_chain, hello, received, welcome};
 use crate::links::Link;
-use crate::outbound::{Frames, Outbound, response, send_progress, send_results};
+use crate::outbound::{Outbound, send_progress, send_results};
 use crate::past;
-use crate::predecessors::Given;
-
-/// Frames that wait in a stream for the network.
-const FRAMES_MAX: usize = 256;
 
 /// Messages that one call may ask about.
 const STATUSES_MAX: usize = 256;
@@ -33,7 +31,7 @@ pub(crate) struct Exchange(pub(crate) Arc<Core>);
 
 #[tonic::async_trait]
 impl ExchangeService for Exchange {
-    type ConnectStream = ReceiverStream<Result<pb::ConnectResponse, Status>>;
+    type ConnectStream = FrameStream;
     type FetchAttachmentStream = ReceiverStream<Result<pb::FetchAttachmentResponse, Status>>;
 
     async fn connect(
@@ -42,10 +40,10 @@ impl ExchangeService for Exchange {
     ) -> Result<Response<Self::ConnectStream>, Status> {
         let peer = Peer::of(&request)?.identity.clone();
         let party = mailbox_of(&peer).map_err(|refusal| status(&refusal))?;
-        let (frames, stream) = mpsc::channel(FRAMES_MAX);
+        let (frames, stream) = frames();
         let core = self.0.clone();
         self.0.streams.spawn(serve(core, peer, party, request.into_inner(), frames));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(stream))
     }
 
     async fn submit(
@@ -55,11 +53,9 @@ impl ExchangeService for Exchange {
         let peer = Peer::of(&request)?.identity.clone();
         let envelope = request.into_inner().envelope.ok_or_else(|| missing("envelope"))?;
         mailbox_of(&peer).and_then(|_| self.0.charge(&peer, 1)).map_err(|refusal| status(&refusal))?;
-        let checked: Result<Vec<_>, Refusal> =
-            self.0.check(vec![(envelope, Given::Sent)], &peer).await.into_iter().collect();
-        let messages = checked.map_err(|refusal| status(&refusal))?;
-        let result = self.0.submit(messages).await.map_err(|refusal| status(&refusal))?.pop();
-        Ok(Response::new(pb::SubmitResponse { result }))
+        let result =
+            self.0.calls.submit(&self.0, envelope, &peer).await.map_err(|refusal| status(&refusal))?;
+        Ok(Response::new(pb::SubmitResponse { result: Some(result) }))
     }
 
     async fn explain(
@@ -189,7 +185,7 @@ async fn serve(
     core.links.enter(link.clone());
     tracing::info!(%party, "linked");
     // Before anything else, so that results and deliveries come behind it.
-    let greeted = frames.send(Ok(response(pb::connect_response::Frame::Welcome(welcome)))).await;
+    let greeted = frames.send(Frame::Welcome(welcome)).await;
     if greeted.is_ok() {
         let (results, outcomes) = mpsc::channel(core.window as usize);
         let inbound = Inbound { core: core.clone(), link: link.clone(), peer, results };
@@ -232,7 +228,7 @@ fn open(core: &Core, peer: &Identity, party: Party, hello: &pb::Hello) -> Result
 
 async fn farewell(frames: &Frames, refusal: &Refusal) {
     const FAREWELL_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
-    let frame = frames.send(Ok(response(pb::connect_response::Frame::Farewell(refusal.into()))));
+    let frame = frames.send(Frame::Farewell(refusal.into()));
     // A bureau that does not read misses the reason, nothing else.
     let _ = tokio::time::timeout(FAREWELL_WITHIN, frame).await;
 }

@@ -12,7 +12,7 @@
 //! * `views`: what follows from the log (`state` of the router, `history`, `signers`); `entry` is its stored form.
 //! * `archive`: what of it lies on disk, a snapshot of what is open and `history` in runs; `past` looks things up.
 //! * `exchange`, `directory`, `review`, `monitor`, `attachments`: the services.
-//! * `effects`, `links`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
+//! * `calls`, `frames`, `effects`, `links`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
 //! * `take_up`: goes on with a log that lost its end; `predecessors`: what comes back of it afterwards.
 //!
 //! It never opens what bureaus say to each other, and decides nothing itself: `i247_router` does.
@@ -22,12 +22,14 @@ mod answer;
 mod app;
 mod archive;
 mod attachments;
+mod calls;
 mod config;
 mod core;
 mod directory;
 mod effects;
 mod entry;
 mod exchange;
+mod frames;
 mod gauges;
 mod history;
 mod inbound;

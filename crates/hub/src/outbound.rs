@@ -9,10 +9,11 @@ use bytes::Bytes;
 use i247_model::{Hash, Refusal, Timestamp};
 use i247_router::{Delivery, Gap, MessageRef};
 use i247_wire::pb;
+use i247_wire::pb::connect_response::Frame;
 use tokio::sync::mpsc;
-use tonic::Status;
 
 use crate::core::Core;
+use crate::frames::{Frames, Gone};
 use crate::links::Link;
 use crate::past;
 use crate::recent::Stored;
@@ -26,9 +27,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// But not longer than this.
 const LOOK_AGAIN_MAX: Duration = Duration::from_secs(60);
 
-/// Frames on their way to one bureau.
-pub(crate) type Frames = mpsc::Sender<Result<pb::ConnectResponse, Status>>;
-
 /// The sending side of one stream.
 pub(crate) struct Outbound {
     pub(crate) core: Arc<Core>,
@@ -36,9 +34,6 @@ pub(crate) struct Outbound {
     pub(crate) frames: Frames,
     pub(crate) introduced: BTreeSet<Hash>,
 }
-
-/// The bureau is gone.
-pub(crate) struct Gone;
 
 /// Passes results on as they come, each behind the certificates of the key that signed it. A task of its own, so that
 /// deliveries never hold them up.
@@ -56,14 +51,13 @@ pub(crate) async fn send_results(
             let known = core.views().signers.find(&key).map(|known| known.chains.clone());
             for chain in known.unwrap_or_default() {
                 let certificates = chain.certificates;
-                let introduction =
-                    pb::connect_response::Frame::Introduction(pb::Introduction { certificates });
-                if frames.send(Ok(response(introduction))).await.is_err() {
+                let introduction = Frame::Introduction(pb::Introduction { certificates });
+                if frames.send(introduction).await.is_err() {
                     return Ok(());
                 }
             }
         }
-        if frames.send(Ok(response(pb::connect_response::Frame::Result(result)))).await.is_err() {
+        if frames.send(Frame::Result(result)).await.is_err() {
             return Ok(());
         }
     }
@@ -80,7 +74,7 @@ pub(crate) async fn send_progress(core: Arc<Core>, link: Arc<Link>, frames: Fram
             let statuses = past::statuses(&core, vec![id]).await.unwrap_or_default();
             for status in statuses {
                 let progress = pb::Progress { status: Some(status) };
-                if frames.send(Ok(response(pb::connect_response::Frame::Progress(progress)))).await.is_err() {
+                if frames.send(Frame::Progress(progress)).await.is_err() {
                     return Ok(());
                 }
             }
@@ -149,7 +143,7 @@ impl Outbound {
             frame.accepted_at_ms = at.as_millis();
             frame.content = Some(pb::delivery::Content::Envelope(envelope));
         }
-        self.frame(pb::connect_response::Frame::Delivery(frame)).await
+        self.frames.send(Frame::Delivery(frame)).await
     }
 
     /// The message, when it can be read. Nothing behind it is handed out before: a mailbox has no holes, and what was
@@ -174,21 +168,9 @@ impl Outbound {
             let fresh = chains.filter(|chain| self.introduced.insert(chain.leaf));
             fresh.map(|chain| chain.certificates.clone()).collect()
         };
-        for chain in fresh {
-            self.introduce_chain(chain).await?;
+        for certificates in fresh {
+            self.frames.send(Frame::Introduction(pb::Introduction { certificates })).await?;
         }
         Ok(())
     }
-
-    async fn introduce_chain(&self, certificates: Vec<Bytes>) -> Result<(), Gone> {
-        self.frame(pb::connect_response::Frame::Introduction(pb::Introduction { certificates })).await
-    }
-
-    async fn frame(&self, frame: pb::connect_response::Frame) -> Result<(), Gone> {
-        self.frames.send(Ok(response(frame))).await.map_err(|_| Gone)
-    }
-}
-
-pub(crate) fn response(frame: pb::connect_response::Frame) -> pb::ConnectResponse {
-    pb::ConnectResponse { frame: Some(frame) }
 }

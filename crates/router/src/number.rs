@@ -1,6 +1,7 @@
 //! Numbers of senders: which submission is next, which is a repetition, which is a lie.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use i247_model::{Hash, Kind, Lane, MessageId, NoticeId, Party, Reason, Refusal, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,10 @@ use crate::{Accepted, Message, Origin, State, Submission};
 
 /// So many answers are kept per sender and lane; older repetitions are answered from history.
 pub const ANSWERS_KEPT: usize = 1024;
+
+/// What came ahead of its turn may come again after so long: by then those before it, which were turned away or overtaken
+/// on the way, have come again too.
+const COME_AGAIN: Duration = Duration::from_millis(200);
 
 /// The answer to a submission, given again to every repetition of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -175,11 +180,11 @@ pub(crate) fn turn<'a>(state: &'a State, submission: &Submission) -> Result<Turn
         let opens = submission.header.kind == Kind::NewEpoch
             && id.number == 1
             && submission.lifted.epoch == Some(id.epoch);
-        return if opens { Ok(Turn::NewEpoch) } else { Err(Refusal::of(Reason::OutOfOrder, "id")) };
+        return if opens { Ok(Turn::NewEpoch) } else { Err(out_of_order()) };
     }
     let (last, _) = state.end_of(id);
     if id.number > last.saturating_add(1) {
-        return Err(Refusal::of(Reason::OutOfOrder, "id"));
+        return Err(out_of_order());
     }
     if id.number > last {
         return Ok(Turn::Next);
@@ -191,4 +196,8 @@ pub(crate) fn turn<'a>(state: &'a State, submission: &Submission) -> Result<Turn
         return Ok(Turn::Repeated(answer));
     }
     Ok(Turn::Reused(answer))
+}
+
+fn out_of_order() -> Refusal {
+    Refusal::of(Reason::OutOfOrder, "id").retry_after(COME_AGAIN)
 }

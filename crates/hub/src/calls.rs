@@ -1,0 +1,128 @@
+//! Messages that come by call, one each. What one member has waiting is checked together and goes to the sequencer in
+//! the order in which it came: a hundred calls cost little more than a hundred frames of a stream. It must not mix
+//! members: whoever sends what cannot be verified makes only itself wait.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dashmap::DashMap;
+use i247_model::{Identity, Reason, Refusal};
+use i247_wire::pb;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use crate::core::Core;
+use crate::predecessors::Given;
+
+/// At most so many are checked together.
+const TOGETHER_MAX: usize = 64;
+
+/// The lines, one for each identity that ever stood in one, and only the admitted come so far.
+#[derive(Debug, Default)]
+pub(crate) struct Calls(DashMap<Identity, Arc<Line>>);
+
+/// The calls of one member.
+#[derive(Debug)]
+struct Line {
+    /// Held by whoever takes the others along.
+    front: Arc<Semaphore>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    calls: BTreeMap<u64, Call>,
+    next: u64,
+}
+
+/// A message, and who is told that the sequencer has it, with where its result will come.
+#[derive(Debug)]
+struct Call {
+    envelope: pb::Envelope,
+    queued: oneshot::Sender<Result<oneshot::Receiver<pb::SubmitResult>, Refusal>>,
+}
+
+/// A place in a line. Whoever gives up leaves it.
+struct Place<'a> {
+    line: &'a Line,
+    number: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.line.waiting().calls.remove(&self.number);
+    }
+}
+
+impl Line {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stand(&self, call: Call) -> Place<'_> {
+        let mut waiting = self.waiting();
+        let number = waiting.next;
+        waiting.next += 1;
+        waiting.calls.insert(number, call);
+        Place { line: self, number }
+    }
+
+    /// Those who have waited longest.
+    fn take(&self) -> Vec<Call> {
+        let mut waiting = self.waiting();
+        std::iter::from_fn(|| waiting.calls.pop_first()).take(TOGETHER_MAX).map(|(_, call)| call).collect()
+    }
+}
+
+impl Calls {
+    /// Has a message checked and entered, and waits for its result.
+    ///
+    /// # Errors
+    /// Every refusal of [`Core::check`]; `BUSY` when the hub stops.
+    ///
+    /// # Cancel safety
+    /// Whoever gives up early is not checked; later the message may be entered all the same, and the same bytes may come
+    /// again.
+    pub(crate) async fn submit(
+        &self,
+        core: &Arc<Core>,
+        envelope: pb::Envelope,
+        peer: &Identity,
+    ) -> Result<pb::SubmitResult, Refusal> {
+        let stopping = |_| Refusal::of(Reason::Busy, "envelope");
+        let new = || Arc::new(Line { front: Arc::new(Semaphore::new(1)), waiting: Mutex::default() });
+        let line = self.0.entry(peer.clone()).or_insert_with(new).clone();
+        let (queued, mut result) = oneshot::channel();
+        let _place = line.stand(Call { envelope, queued });
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = &mut result => break result.map_err(stopping)??,
+                front = line.front.clone().acquire_owned() => {
+                    // A task of its own: who gives up does not take the others with it.
+                    let front = front.map_err(|_| Refusal::of(Reason::Busy, "envelope"))?;
+                    core.streams.spawn(take_along(core.clone(), line.clone(), front, peer.clone()));
+                }
+            }
+        };
+        result.await.map_err(stopping)
+    }
+}
+
+/// Checks those who wait and sends them on; only then the next may come to the front, so that none overtakes.
+async fn take_along(core: Arc<Core>, line: Arc<Line>, _front: OwnedSemaphorePermit, peer: Identity) {
+    let calls = line.take();
+    let (envelopes, queued): (Vec<_>, Vec<_>) =
+        calls.into_iter().map(|call| ((call.envelope, Given::Sent), call.queued)).unzip();
+    if envelopes.is_empty() {
+        return;
+    }
+    let checked = core.check(envelopes, &peer).await;
+    for (checked, queued) in checked.into_iter().zip(queued) {
+        let sent = match checked {
+            Ok(checked) => core.queue(checked).await,
+            Err(refusal) => Err(refusal),
+        };
+        // Whoever is gone asks again, and is told the same.
+        drop(queued.send(sent));
+    }
+}
