@@ -31,14 +31,16 @@ use crate::bureaus::{Bureaus, Load, SENDERS};
 use crate::contender::Place;
 use crate::hub::{Hub, People};
 use crate::measure::{Point, Work};
-use crate::process::{memory_of, most_memory_of};
+use crate::process::{memory_of, most_memory_of, step_back};
 use crate::{machine, out};
 use flood::Flood;
 use stall::Stall;
 use streams::Streams;
 
-/// What is offered, in capacities.
-const TIMES: f64 = 4.0;
+/// What is offered on streams, in capacities: so many times the streams that reach it.
+const TIMES: usize = 4;
+/// What is offered by call besides, in capacities.
+const BY_CALL: f64 = 0.25;
 /// Envelopes that the hub lets each stream have under way.
 const HUB_WINDOW: usize = 64;
 
@@ -67,13 +69,22 @@ struct Effort {
     overload: u64,
     after: u64,
     stalled: f64,
+    /// Comparisons of the stalled with none.
+    rounds: usize,
 }
 
 /// Half a minute before the minute, half a minute after it.
-const WHOLE: Effort =
-    Effort { windows: &[256, 1024, 2048], peak: 5.0, calm: 10.0, overload: 60, after: 15, stalled: 4.0 };
+const WHOLE: Effort = Effort {
+    windows: &[256, 1024, 2048],
+    peak: 5.0,
+    calm: 10.0,
+    overload: 60,
+    after: 15,
+    stalled: 4.0,
+    rounds: 5,
+};
 const QUICK: Effort =
-    Effort { windows: &[256, 2048], peak: 2.0, calm: 4.0, overload: 10, after: 12, stalled: 4.0 };
+    Effort { windows: &[256, 2048], peak: 2.0, calm: 4.0, overload: 10, after: 12, stalled: 4.0, rounds: 1 };
 
 /// The hub's resident memory, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -116,11 +127,16 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let effort = if options.quick { QUICK } else { WHOLE };
     let mut card = machine::card(&work, &program, &options.profile, clock.now());
     card.push(("effort", format!("{effort:?}")));
+    card.push((
+        "priority",
+        "the hub has the processors first, as if the load came from other machines".into(),
+    ));
     out::talk(&machine::render(&card));
 
     let place = Place { dir: work.clone(), clock: clock.clone(), countries: MEMBERS.len() };
     let people = People::new(&clock)?;
     let hub = Hub::start(&program, &place, &people).await?;
+    step_back()?;
     let countries = people.members.iter().map(|(country, _)| *country).collect();
     let scene = Scene { clock, people, countries, hub };
     let linked = scene.people.members[..2 * SENDERS].to_vec();
@@ -129,12 +145,13 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let start = memory_of(process);
     let peak = measure_peak(&mut bureaus, process, effort).await?;
     let rate = peak.1.rate;
-    let mut streams = Streams::new(scene.clock.clone(), bureaus, &scene.countries);
+    let receivers = scene.countries[SENDERS..2 * SENDERS].to_vec();
+    let mut streams = Streams::new(scene.clock.clone(), bureaus, (0, SENDERS), &receivers);
     out::talk(&format!("half of it, {:.0}/s, for {} s", rate / 2.0, effort.calm));
     let calm = streams.paced(rate / 2.0, effort.calm, process).await?.point();
     out::talk(&line(&calm));
     let flood = flood::play(&scene, &mut streams, &calm, rate, effort).await?;
-    let stall = stall::play(&scene, &mut streams, rate / 2.0, effort.stalled).await?;
+    let stall = stall::play(&scene, &mut streams, rate / 2.0, (effort.rounds, effort.stalled)).await?;
     let memory = Memory { start, most: most_memory_of(process), end: memory_of(process) };
     drop(streams);
     out::talk("the hub stops, its log is checked");

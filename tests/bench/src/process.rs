@@ -15,6 +15,24 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// How often it is looked whether it has.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// How much less of a busy processor this process gets than the server beside it.
+const STEP_BACK: i32 = 10;
+
+/// Lets the server have the processors first, as if the load came from other machines. Threads that begin later step
+/// back too; processes that were started before do not.
+pub(crate) fn step_back() -> Result<()> {
+    for thread in std::fs::read_dir("/proc/self/task")? {
+        let number = thread?.file_name().to_string_lossy().parse()?;
+        let thread = rustix::process::Pid::from_raw(number).context("a thread without a number")?;
+        // One that has ended meanwhile needs nothing.
+        match rustix::process::setpriority_process(Some(thread), STEP_BACK) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
 /// A server that ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {

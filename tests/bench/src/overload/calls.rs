@@ -174,9 +174,6 @@ impl Caller {
                 }
                 return;
             }
-            Answer::Refused { reason: i247_model::Reason::OutOfOrder, retry_after: None } => {
-                self.chain.out_of_order(number, now);
-            }
             Answer::Refused { retry_after, .. } => self.chain.refused(number, retry_after, now),
             Answer::Failed(_) => self.chain.refused(number, None, now),
         }

@@ -2,7 +2,7 @@
 //!
 //! New numbers go as they are due, in order, also while refused ones wait for the time that the hub named: that is the
 //! open loop. A refused number goes again when its time has come, the lowest first. A lane is in order, so what gets past
-//! a refused number is refused too, and goes again right behind it.
+//! a refused number is refused too, and goes again at its own time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -70,11 +70,6 @@ impl Chain {
         }
     }
 
-    /// An earlier number is missing at the hub: this one goes behind it.
-    pub(crate) fn out_of_order(&mut self, number: u64, now: Duration) {
-        self.refused(number, Some(Duration::ZERO), now);
-    }
-
     /// How many were accepted: the first ones, since nothing is accepted before what comes before it.
     pub(crate) fn accepted_count(&self) -> u64 {
         self.accepted
@@ -103,7 +98,7 @@ mod tests {
         assert_eq!(offers(&mut chain, 3, NOW), [1, 2, 3].map(Offer::Number));
         chain.accepted(1);
         chain.refused(2, Some(Duration::from_millis(300)), NOW);
-        chain.out_of_order(3, NOW);
+        chain.refused(3, Some(Duration::from_millis(300)), NOW);
         assert_eq!(chain.lowest_open(), 2);
         assert_eq!(chain.offer(NOW), Offer::Number(4), "what is new does not wait");
         let later = NOW + Duration::from_millis(300);

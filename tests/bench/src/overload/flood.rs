@@ -1,5 +1,5 @@
-//! The overload itself and what follows it: 32 streams at their full window and, besides, more than a hundred countries
-//! that call; then half of the capacity on the streams alone.
+//! The overload itself and what follows it: four times the streams that reach the capacity, all at their full window, and
+//! besides countries that call; then half of the capacity on the first streams alone.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::Result;
 use i247_node::Clock as _;
 
-use super::calls::{Beat, Called, Pulse, call, connect};
+use super::calls::{Beat, Called, Caller, Pulse, call, connect};
 use super::streams::{Leg, Streams, every};
 use super::tally::Tally;
 use super::timeline::{Second, back_after, seconds};
-use super::{Effort, HUB_WINDOW, Scene, TIMES};
-use crate::bureaus::SENDERS;
+use super::{BY_CALL, Effort, HUB_WINDOW, Scene, TIMES};
+use crate::bureaus::{Bureaus, SENDERS};
 use crate::flight::{Counts, Flight};
 use crate::measure::{Cpu, Point};
 use crate::out;
@@ -24,8 +24,9 @@ const BACK: u32 = 2;
 
 /// What came of it.
 pub(crate) struct Flood {
-    /// Messages a second that are offered in all, of which the streams could take a quarter.
+    /// Messages a second that are offered in all, if each stream offers what the first needed to reach the capacity.
     pub(crate) offered: f64,
+    pub(crate) streams: usize,
     /// Countries that call.
     pub(crate) callers: usize,
     pub(crate) length: Duration,
@@ -101,26 +102,26 @@ pub(crate) async fn play(
     peak: f64,
     effort: Effort,
 ) -> Result<Flood> {
-    let countries = &scene.countries;
-    // The last one is needed later.
-    let calling = &scene.people.members[2 * SENDERS..countries.len() - 1];
-    let receivers = &countries[SENDERS..2 * SENDERS];
-    out::talk(&format!("{} countries connect that will call; messages are signed", calling.len()));
-    let callers = connect(&scene.hub, &scene.clock, 2 * SENDERS, calling, receivers).await?;
+    let first = 2 * SENDERS;
+    let (mut more, callers) = connect_more(scene, first).await?;
     let (length, after) = (Duration::from_secs(effort.overload), Duration::from_secs(effort.after));
+    let seconds_each = length.as_secs_f64() / TIMES as f64;
     let room = Streams::share(peak, (length + after).as_secs_f64());
-    streams.write_ahead((peak * length.as_secs_f64()) as usize / SENDERS).await?;
-    let call_every = Duration::from_secs_f64(callers.len() as f64 / ((TIMES - 1.0) * peak).max(1.0));
+    streams.write_ahead((peak * seconds_each) as usize / SENDERS).await?;
+    more.write_ahead((peak * seconds_each) as usize / SENDERS).await?;
+    let call_every = Duration::from_secs_f64(callers.len() as f64 / (BY_CALL * peak).max(1.0));
     let calls_each = usize::try_from(length.as_nanos() / call_every.as_nanos().max(1))? + 2;
-    let mut lanes = streams.lanes(room, HUB_WINDOW);
+    let mut lanes: Vec<_> = streams.lanes(room, HUB_WINDOW).collect();
     lanes.extend((0..SENDERS).map(|_| (1, 0, 0)));
+    lanes.extend(more.lanes(room, HUB_WINDOW));
     lanes.extend(callers.iter().map(|_| (1, calls_each, 0)));
     let flight = Arc::new(Flight::new(scene.clock.clone(), 1, &lanes));
     streams.watch(&flight);
+    more.watch(&flight);
 
+    let offered = (TIMES as f64 + BY_CALL) * peak;
     out::talk(&format!(
-        "overload: {:.0}/s are offered for {} s, then {:.0}/s",
-        TIMES * peak,
+        "overload: {offered:.0}/s are offered for {} s, then {:.0}/s",
         effort.overload,
         peak / 2.0
     ));
@@ -131,8 +132,10 @@ pub(crate) async fn play(
     let legs =
         [Leg::Full { until: end }, Leg::Paced { from: end, every: every(peak / 2.0), until: end + after }];
     let playing = streams.play(&flight, &legs);
+    let playing_more = more.play(&flight, &legs[..1]);
     let pulse = Arc::new(Pulse::default());
     let beat = Beat { first: begun, every: call_every, until: end };
+    let caller_count = callers.len();
     let called = call(callers, &flight, &pulse, beat);
     let mut onlooker = Onlooker { scene, flight: &flight, pulse: &pulse, memory: Vec::new() };
     onlooker.look_on("overload", begun, end).await;
@@ -141,11 +144,12 @@ pub(crate) async fn play(
     let memory = onlooker.memory;
 
     let sent = playing.finish(streams).await?;
+    let sent_more = playing_more.finish(&mut more).await?;
     let called = called.join_all().await;
-    let streamed: u64 = sent.iter().sum();
+    let streamed: u64 = sent.iter().chain(&sent_more).sum();
     let accepted = streamed + called.iter().map(|called| called.accepted).sum::<u64>();
     flight.reach(Counts { accepted, delivered: accepted, acknowledged: streamed }).await;
-    let bound = Duration::from_secs_f64(calm.p99_us / 1e6) * BACK;
+    let sent: Vec<(usize, u64)> = (0..).zip(sent).chain((first..).zip(sent_more)).collect();
     let samples = flight.samples();
     let of_streams = samples.iter().filter(|sample| sample.sender < SENDERS);
     let after_with_calls = seconds(&samples, end, end + after);
@@ -153,14 +157,15 @@ pub(crate) async fn play(
     let (audit, tally) = audited(&flight, &sent, called);
     let trouble = trouble(&flight, accepted, streamed, &tally);
     Ok(Flood {
-        offered: TIMES * peak,
-        callers: calling.len(),
+        offered,
+        streams: TIMES * SENDERS,
+        callers: caller_count,
         length,
         streamed,
         tally,
         audit,
         during: seconds(&samples, begun, end),
-        back: back_after(&after, bound),
+        back: back_after(&after, Duration::from_secs_f64(calm.p99_us / 1e6) * BACK),
         after,
         after_with_calls,
         cpu,
@@ -169,10 +174,24 @@ pub(crate) async fn play(
     })
 }
 
-fn audited(flight: &Flight, sent: &[u64], called: Vec<Called>) -> (Audit, Tally) {
+/// The countries from this place on: most open a stream, the rest will call. The last one is needed later.
+async fn connect_more(scene: &Scene, first: usize) -> Result<(Streams, Vec<Caller>)> {
+    out::talk("more streams are opened, countries connect that will call, messages are signed");
+    let (clock, members) = (&scene.clock, &scene.people.members);
+    let receivers = &scene.countries[SENDERS..2 * SENDERS];
+    let count = (TIMES - 1) * SENDERS;
+    let own = members[first..first + count].to_vec();
+    let bureaus = Bureaus::open(clock.clone(), own, |own| scene.hub.channel(own)).await?;
+    let more = Streams::new(clock.clone(), bureaus, (first, count), receivers);
+    let calling = &members[first + count..members.len() - 1];
+    let callers = connect(&scene.hub, clock, first + count, calling, receivers).await?;
+    Ok((more, callers))
+}
+
+fn audited(flight: &Flight, sent: &[(usize, u64)], called: Vec<Called>) -> (Audit, Tally) {
     let (mut audit, mut tally) = (Audit::default(), Tally::default());
-    for (sender, sent) in sent.iter().enumerate() {
-        audit.add(flight.deliveries(sender), *sent, 0);
+    for (sender, sent) in sent {
+        audit.add(flight.deliveries(*sender), *sent, 0);
     }
     for called in called {
         let unknown = called.tally.failed.values().sum();

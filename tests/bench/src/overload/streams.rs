@@ -1,4 +1,4 @@
-//! The streams of 32 countries to 32 others: driven at their full window, or at a pace of their own, one after the
+//! The streams of many countries to 32 others: driven at their full window, or at a pace of their own, one after the
 //! other in one measurement.
 
 use std::collections::VecDeque;
@@ -32,7 +32,7 @@ pub(crate) enum Leg {
     Paced { from: Duration, every: Duration, until: Duration },
 }
 
-/// All senders.
+/// Senders on streams of their own.
 pub(crate) struct Streams {
     clock: Arc<SystemClock>,
     bureaus: Bureaus,
@@ -57,17 +57,22 @@ pub(crate) fn every(rate: f64) -> Duration {
 }
 
 impl Streams {
-    /// The first of these bureaus send, and as many after them receive.
-    pub(crate) fn new(clock: Arc<SystemClock>, bureaus: Bureaus, countries: &[CountryCode]) -> Self {
-        let sender = |place: usize| {
-            let (mouth, pen) = bureaus.sender(place);
-            let receivers = &countries[SENDERS..2 * SENDERS];
-            let to = receivers.iter().cycle().skip(place).take(SENDERS);
+    /// So many of these bureaus send, the first of which stands at this place among all countries. Each writes to the
+    /// receivers in turn.
+    pub(crate) fn new(
+        clock: Arc<SystemClock>,
+        bureaus: Bureaus,
+        (first, count): (usize, usize),
+        receivers: &[CountryCode],
+    ) -> Self {
+        let sender = |nth: usize| {
+            let (mouth, pen) = bureaus.sender(nth);
+            let to = receivers.iter().cycle().skip(nth).take(receivers.len());
             let to = to.map(|country| Audience::countries([*country])).collect();
-            let next = pen.next();
+            let (place, next) = (first + nth, pen.next());
             Sender { place, mouth, pen, to, stock: VecDeque::new(), next, clock: clock.clone() }
         };
-        let senders = (0..SENDERS).map(sender).collect();
+        let senders = (0..count).map(sender).collect();
         Self { clock, bureaus, senders }
     }
 
@@ -75,7 +80,8 @@ impl Streams {
     pub(crate) async fn paced(&mut self, rate: f64, seconds: f64, server: u32) -> Result<Measured> {
         let count = (rate * seconds / SENDERS as f64) as usize + 2;
         self.write_ahead(count).await?;
-        let flight = Arc::new(Flight::new(self.clock.clone(), 1, &self.lanes(count, 0)));
+        let lanes: Vec<_> = self.lanes(count, 0).collect();
+        let flight = Arc::new(Flight::new(self.clock.clone(), 1, &lanes));
         self.watch(&flight);
         let stopwatch = Stopwatch::start(Some(server));
         let from = flight.begun();
@@ -91,8 +97,8 @@ impl Streams {
     }
 
     /// Room in a measurement for so many messages of each sender, so many of them under way.
-    pub(crate) fn lanes(&self, count: usize, places: usize) -> Vec<(u64, usize, usize)> {
-        self.senders.iter().map(|sender| (sender.next, count, places)).collect()
+    pub(crate) fn lanes(&self, count: usize, places: usize) -> impl Iterator<Item = (u64, usize, usize)> {
+        self.senders.iter().map(move |sender| (sender.next, count, places))
     }
 
     /// What comes from now on belongs to this measurement.
@@ -102,7 +108,7 @@ impl Streams {
 
     /// Signs so many for each sender, as far as there is room, on as many threads as there are cores.
     pub(crate) async fn write_ahead(&mut self, count: usize) -> Result<()> {
-        let count = count.min(AHEAD_MAX / SENDERS);
+        let (senders, count) = (self.senders.len(), count.min(AHEAD_MAX / (self.senders.len().max(1))));
         let mut writing = JoinSet::new();
         for mut sender in std::mem::take(&mut self.senders) {
             writing.spawn_blocking(move || {
@@ -110,20 +116,21 @@ impl Streams {
                 sender
             });
         }
-        self.take_back(writing.join_all().await)
+        self.take_back(writing.join_all().await, senders)
     }
 
     /// Lets all of them send; a task each. Nothing else can be asked of them until that is over.
     pub(crate) fn play(&mut self, flight: &Arc<Flight>, legs: &[Leg]) -> Playing {
         let mut tasks = JoinSet::new();
+        let count = self.senders.len();
         for sender in std::mem::take(&mut self.senders) {
             tasks.spawn(sender.play(flight.clone(), legs.to_vec()));
         }
-        Playing(tasks)
+        Playing { tasks, count }
     }
 
-    fn take_back(&mut self, mut senders: Vec<Sender>) -> Result<()> {
-        if senders.len() != SENDERS {
+    fn take_back(&mut self, mut senders: Vec<Sender>, count: usize) -> Result<()> {
+        if senders.len() != count {
             bail!("a sender is gone");
         }
         senders.sort_by_key(|sender| sender.place);
@@ -133,15 +140,18 @@ impl Streams {
 }
 
 /// Senders at work.
-pub(crate) struct Playing(JoinSet<(Sender, u64)>);
+pub(crate) struct Playing {
+    tasks: JoinSet<(Sender, u64)>,
+    count: usize,
+}
 
 impl Playing {
     /// Waits until they have sent; how much each of them did.
     pub(crate) async fn finish(self, streams: &mut Streams) -> Result<Vec<u64>> {
-        let mut done = self.0.join_all().await;
+        let mut done = self.tasks.join_all().await;
         done.sort_by_key(|(sender, _)| sender.place);
         let (senders, sent): (Vec<Sender>, Vec<u64>) = done.into_iter().unzip();
-        streams.take_back(senders)?;
+        streams.take_back(senders, self.count)?;
         Ok(sent)
     }
 }

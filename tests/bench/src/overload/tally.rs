@@ -113,13 +113,10 @@ impl Tally {
         self.beyond_help = self.beyond_help.or(other.beyond_help);
     }
 
-    /// Calls that were turned away without a word on when to come again. A number that arrived before the one ahead of
-    /// it is not: its sender has to send that one, and no time helps.
+    /// Calls that were turned away without a word on when to come again.
     pub(crate) fn without_time(&self) -> u64 {
-        let silent = |((reason, timed), _): &(&(&'static str, bool), &u64)| {
-            !timed && *reason != Reason::OutOfOrder.as_str()
-        };
-        let refused: u64 = self.refused.iter().filter(silent).map(|(_, count)| count).sum();
+        let silent = self.refused.iter().filter(|((_, timed), _)| !timed);
+        let refused: u64 = silent.map(|(_, count)| count).sum();
         refused + self.failed.values().sum::<u64>()
     }
 
@@ -167,13 +164,13 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_and_a_refusal_without_a_time_are_findings_and_a_wrong_order_is_none() {
+    fn a_failure_and_a_refusal_without_a_time_are_findings() {
         let mut tally = Tally::default();
         let took = Duration::from_millis(3);
         let refused = |reason, retry_after| Answer::Refused { reason, retry_after };
         tally.count(&Answer::Accepted, took);
         tally.count(&refused(Reason::Busy, Some(Duration::from_secs(2))), took);
-        tally.count(&refused(Reason::OutOfOrder, None), took);
+        tally.count(&refused(Reason::OutOfOrder, Some(Duration::from_millis(200))), took);
         assert_eq!((tally.without_time(), tally.beyond_help), (0, None));
         tally.count(&refused(Reason::Busy, None), took);
         tally.count(&Answer::Failed("Unavailable".into()), took);

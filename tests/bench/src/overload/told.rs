@@ -53,8 +53,8 @@ fn invalid(found: &Findings) -> Option<String> {
         .or_else(|| found.unsound.clone())
         .or_else(|| flood.trouble.clone())
         .or_else(|| of_point("calm", &found.calm))
-        .or_else(|| of_point("before the stalled", &found.stall.before))
-        .or_else(|| of_point("beside the stalled", &found.stall.beside))
+        .or_else(|| of_point("before the stalled", &found.stall.round.before))
+        .or_else(|| of_point("beside the stalled", &found.stall.round.beside))
         .or_else(|| found.stall.trouble.clone())
 }
 
@@ -77,7 +77,7 @@ fn rows(found: &Findings) -> Vec<Row> {
     };
     let back = flood.back.map_or(f64::INFINITY, |back| back.as_secs_f64());
     let p99 = |name: &str, point: &Point| {
-        let short = found.stall.shortfall().or(invalid.clone());
+        let short = found.stall.round.shortfall().or(invalid.clone());
         Side { shortfall: short, ..side(name.into(), point.p99_us / 1000.0, "ms p99") }
     };
     vec![
@@ -114,8 +114,8 @@ fn rows(found: &Findings) -> Vec<Row> {
         ),
         Row {
             what: format!("p99 beside {STALLED} stalled bureaus / without them"),
-            ours: Some(p99("beside them", &found.stall.beside)),
-            theirs: Some(p99("without them", &found.stall.before)),
+            ours: Some(p99("beside them", &found.stall.round.beside)),
+            theirs: Some(p99("without them", &found.stall.round.before)),
             absolute: false,
             goal: Goal::AtMost(1.5),
         },
@@ -136,7 +136,10 @@ fn notes(found: &Findings) -> String {
         found.calm.p50_us / 1000.0,
         found.calm.p99_us / 1000.0
     ));
-    say(format!("overload: 32 streams at their full window, {} countries that call", flood.callers));
+    say(format!(
+        "overload: {} streams at their full window, {} countries that call",
+        flood.streams, flood.callers
+    ));
     say(format!("  calls due        {:>10.0}/s", tally.due as f64 / seconds));
     say(format!("  calls made       {:>10.0}/s", tally.made as f64 / seconds));
     say(format!(
@@ -175,13 +178,13 @@ fn notes(found: &Findings) -> String {
     let mib = |bytes: u64| bytes >> 20;
     say(format!(
         "stalled: {} KiB on the way to each that it does not take",
-        found.stall.unread / STALLED as u64 / 1024
+        found.stall.round.unread / STALLED as u64 / 1024
     ));
     say(format!(
         "hub memory, MiB: {} at the start, {} at most, {} with {STALLED} stalled, {} at the end",
         mib(found.memory.start),
         mib(found.memory.most),
-        mib(found.stall.memory),
+        mib(found.stall.round.memory),
         mib(found.memory.end)
     ));
     text
@@ -203,7 +206,7 @@ fn as_json(found: &Findings, rows: &[Row]) -> Value {
         "calm": point_json(&found.calm),
         "overload": {
             "offered_per_second": flood.offered, "seconds": flood.length.as_secs_f64(),
-            "streamed": flood.streamed, "callers": flood.callers,
+            "streamed": flood.streamed, "streams": flood.streams, "callers": flood.callers,
             "accepted": flood.audit.accepted, "lost": flood.audit.lost, "doubled": flood.audit.doubled,
             "refused_and_came": flood.audit.refused_and_came,
             "goodput": flood.goodput(),
@@ -221,10 +224,10 @@ fn as_json(found: &Findings, rows: &[Row]) -> Value {
             "by_second_with_calls": by_second(&flood.after_with_calls),
         },
         "stalled": {
-            "before": point_json(&found.stall.before), "beside": point_json(&found.stall.beside),
-            "held_first": found.stall.held.0, "held_last": found.stall.held.1,
-            "full": found.stall.full, "unread_bytes": found.stall.unread,
-            "hub_memory_bytes": found.stall.memory,
+            "before": point_json(&found.stall.round.before), "beside": point_json(&found.stall.round.beside),
+            "held_first": found.stall.round.held.0, "held_last": found.stall.round.held.1,
+            "full": found.stall.round.full, "unread_bytes": found.stall.round.unread,
+            "hub_memory_bytes": found.stall.round.memory,
         },
         "hub_memory_bytes": {
             "start": found.memory.start, "most": found.memory.most, "end": found.memory.end,
@@ -241,7 +244,7 @@ fn by_second(seconds: &[Second]) -> Vec<Value> {
 mod tests {
     use super::super::Memory;
     use super::super::flood::{Audit, Flood};
-    use super::super::stall::Stall;
+    use super::super::stall::{Round, Stall};
     use super::super::tally::{Answer, Tally};
     use super::*;
     use crate::measure::Cpu;
@@ -254,7 +257,8 @@ mod tests {
         let second = Second { deliveries: 900, p50: Duration::ZERO, p99: Duration::from_millis(5) };
         let flood = Flood {
             offered: 4000.0,
-            callers: 131,
+            streams: 128,
+            callers: 35,
             length: Duration::from_secs(2),
             streamed: 1000,
             tally: Tally::default(),
@@ -267,15 +271,15 @@ mod tests {
             memory: Vec::new(),
             trouble: None,
         };
-        let stall = Stall {
+        let round = Round {
             before: point(500.0, 4000.0),
             beside: point(500.0, 5000.0),
             held: (STALLED, STALLED),
             full: true,
             unread: 0,
             memory: 0,
-            trouble: None,
         };
+        let stall = Stall { round, trouble: None };
         Findings {
             card: Vec::new(),
             peak: (256, point(1000.0, 9000.0)),
@@ -300,7 +304,7 @@ mod tests {
     fn slowness_fails_nothing_and_a_loss_spoils_every_row() {
         let mut found = found();
         found.flood.back = None;
-        found.stall.beside.p99_us = 90_000.0;
+        found.stall.round.beside.p99_us = 90_000.0;
         let reached: Vec<_> = rows(&found).iter().map(Row::reached).collect();
         assert_eq!(reached, [Some(true), Some(false), Some(true), Some(true), Some(false)]);
         assert_eq!(faults(&found), Vec::<String>::new());
@@ -323,7 +327,7 @@ mod tests {
     #[test]
     fn a_comparison_with_fewer_stalled_than_it_says_does_not_count_and_fails_nothing() {
         let mut found = found();
-        found.stall.held = (STALLED, 40);
+        found.stall.round.held = (STALLED, 40);
         let last = rows(&found).pop().unwrap();
         assert_eq!((last.ratio(), last.reached()), (Err("INVALID"), None));
         assert_eq!(faults(&found), Vec::<String>::new());
