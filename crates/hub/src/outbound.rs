@@ -61,6 +61,8 @@ pub(crate) async fn send_results(
             return Ok(());
         }
     }
+    // Whoever reads the bureau's frames has ended, and says why: that must not be overtaken.
+    frames.closed().await;
     Ok(())
 }
 
