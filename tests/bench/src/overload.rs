@@ -68,6 +68,7 @@ struct Effort {
     calm: f64,
     overload: u64,
     after: u64,
+    /// So long that the hub stores a snapshot in each: else one side alone may have to bear it.
     stalled: f64,
     /// Comparisons of the stalled with none.
     rounds: usize,
@@ -80,11 +81,11 @@ const WHOLE: Effort = Effort {
     calm: 10.0,
     overload: 60,
     after: 15,
-    stalled: 4.0,
+    stalled: 7.2,
     rounds: 5,
 };
 const QUICK: Effort =
-    Effort { windows: &[256, 2048], peak: 2.0, calm: 4.0, overload: 10, after: 12, stalled: 4.0, rounds: 1 };
+    Effort { windows: &[256, 2048], peak: 2.0, calm: 4.0, overload: 10, after: 12, stalled: 7.2, rounds: 1 };
 
 /// The hub's resident memory, in bytes.
 #[derive(Clone, Copy, Debug)]
