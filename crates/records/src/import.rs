@@ -140,8 +140,11 @@ impl<R: BufRead> Import<R> {
 
     /// The row that begins with this line.
     fn row(&mut self, first: Vec<u8>) -> io::Result<Result<Record, RowError>> {
-        let Some(header) = &self.header else {
-            return Ok(cells::json_cells(self.database, &first).and_then(|cells| self.record(&cells)));
+        let (database, owner) = (self.database, self.owner);
+        let record =
+            |cells: Vec<Cell<'static>>| Record::from_row(database, owner, &cells).map_err(RowError::Fields);
+        let Some(header) = &mut self.header else {
+            return Ok(cells::json_cells(self.database, &first).and_then(record));
         };
         let mut rows = vec![first];
         let mut len = rows[0].len();
@@ -160,11 +163,8 @@ impl<R: BufRead> Import<R> {
                 None => break,
             }
         }
-        let record = if open {
-            Err(RowError::Quote)
-        } else {
-            header.cells(&rows.join(&b'\n')).and_then(|cells| self.record(&cells))
-        };
+        let record =
+            if open { Err(RowError::Quote) } else { header.cells(&rows.join(&b'\n')).and_then(record) };
         // A stray quotation mark must not take the lines behind it along.
         if rows.len() > 1 && matches!(record, Err(RowError::Quote | RowError::Cells { .. })) {
             for line in rows.drain(1..).rev() {
@@ -173,10 +173,6 @@ impl<R: BufRead> Import<R> {
             return Ok(Err(RowError::Quote));
         }
         Ok(record)
-    }
-
-    fn record(&self, cells: &[Cell<'_>]) -> Result<Record, RowError> {
-        Record::from_row(self.database, self.owner, cells).map_err(RowError::Fields)
     }
 }
 

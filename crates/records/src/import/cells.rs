@@ -51,6 +51,8 @@ pub(super) struct Header {
     /// For each cell of a row, its place among the columns of the database.
     places: Vec<usize>,
     columns: usize,
+    /// Kept, since making one costs more than many rows.
+    reader: Box<Reader>,
 }
 
 impl Header {
@@ -58,19 +60,20 @@ impl Header {
         let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
         let columns: Vec<&'static str> = Record::columns(database).collect();
         let mut places = Vec::new();
-        for name in split(line).map_err(|_| HeaderError::Encoding)? {
+        let mut reader = Box::new(Reader::new());
+        for name in split(&mut reader, line).map_err(|_| HeaderError::Encoding)? {
             let place = place(database, &columns, &name)?;
             if places.contains(&place) {
                 return Err(HeaderError::Twice { name: columns[place] });
             }
             places.push(place);
         }
-        Ok(Self { places, columns: columns.len() })
+        Ok(Self { places, columns: columns.len(), reader })
     }
 
     /// The cells of a row in the order of the columns.
-    pub(super) fn cells(&self, row: &[u8]) -> Result<Vec<Cell<'static>>, RowError> {
-        let found = split(row)?;
+    pub(super) fn cells(&mut self, row: &[u8]) -> Result<Vec<Cell<'static>>, RowError> {
+        let found = split(&mut self.reader, row)?;
         if found.len() != self.places.len() {
             return Err(RowError::Cells { found: found.len(), expected: self.places.len() });
         }
@@ -89,8 +92,8 @@ fn place(database: Database, columns: &[&'static str], name: &str) -> Result<usi
 }
 
 /// The texts of a CSV row. At most as many as a file may have columns, and one more.
-fn split(row: &[u8]) -> Result<Vec<String>, RowError> {
-    let mut reader = Reader::new();
+fn split(reader: &mut Reader, row: &[u8]) -> Result<Vec<String>, RowError> {
+    reader.reset();
     // What comes out is never longer than what goes in.
     let mut output = vec![0; row.len()];
     let mut ends = [0; MAX_COLUMNS + 1];

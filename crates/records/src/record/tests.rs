@@ -42,110 +42,56 @@ fn passport() -> Record {
 
 /// One row of every layout, as a file would have it.
 fn one_of_each() -> Vec<Record> {
+    [papers(), persons_and_things(), traces()].concat()
+}
+
+fn of(database: Database, texts: &[&str]) -> Record {
+    row(database, "FR", texts).unwrap()
+}
+
+fn papers() -> Vec<Record> {
     let hash = "ab".repeat(32);
-    let vector = "07".repeat(64);
-    let person = "PASSPORT/FRA/P1234567; ID_CARD/D/L1";
-    let loci = "CSF1PO:10,12;D3S1358:15,17;FGA:22;TH01:6,9.3;TPOX:8;VWA:14,16";
-    let of = |database, texts: &[&str]| row(database, "FR", texts).unwrap();
+    let held = ["", "", "", "", "P1234567", "UTO", "PASSPORT", "2010/4711", "red", "2"];
+    let alert =
+        ["d1", "", "", "", "UTO", "PASSPORT", "2019", "PHOTO_SWAP", "two\nlines", &hash, "", "SUBMITTED"];
     vec![
         passport(),
-        of(Database::Tdawn, &["", "", "", "", "P1234567", "UTO", "PASSPORT", "2010/4711", "red", "2"]),
+        of(Database::Tdawn, &held),
         of(Database::Sad, &["", "", "", "", "A1", "FRA", "REGISTRATION", "yes", "2026-01-02"]),
-        of(
-            Database::Nominal,
-            &[
-                "p1",
-                "",
-                "",
-                "",
-                "2010/4711-1",
-                "MARLOWE;NYE",
-                "TESSA;IRIS",
-                "TESS \"THE FOX\"",
-                "1987-03-22;1987",
-                "",
-                "UTO;D",
-                "female",
-                "",
-                person,
-                "WANTED",
-                "ARMED",
-                "2010/4711",
-                "EN",
-                "tall",
-                "",
-            ],
-        ),
-        of(
-            Database::Vehicles,
-            &[
-                "v1",
-                "",
-                "",
-                "",
-                "CAR",
-                "1HGBH41JXMN109186",
-                "",
-                "AB-123-CD",
-                "FRA",
-                "",
-                "HONDA",
-                "ACCORD",
-                "blue",
-                "1991",
-                "2026-11-01",
-                "FRA",
-            ],
-        ),
-        of(
-            Database::Vessels,
-            &["b1", "", "", "", "SAILING YACHT", "", "9074729", "Été d'or", "FRA", "1250", "E1;E2", ""],
-        ),
-        of(
-            Database::Art,
-            &[
-                "a1",
-                "",
-                "",
-                "",
-                "PAINTING",
-                "Harbour at dusk",
-                "",
-                "",
-                "oil",
-                "730",
-                "920",
-                "",
-                &hash,
-                "",
-                "",
-                "yes",
-            ],
-        ),
-        of(Database::Iarms, &["w1", "", "", "", "SN-12 34", "ACME", "", "9 mm", "", "", "STOLEN"]),
-        of(
-            Database::DialDoc,
-            &[
-                "d1",
-                "",
-                "",
-                "",
-                "UTO",
-                "PASSPORT",
-                "2019",
-                "PHOTO_SWAP",
-                "two\nlines",
-                &hash,
-                "",
-                "SUBMITTED",
-            ],
-        ),
+        of(Database::DialDoc, &alert),
         of(Database::Edison, &["e1", "", "", "", "UTO", "VISA", "", "2019", "watermark;thread", ""]),
+    ]
+}
+
+fn persons_and_things() -> Vec<Record> {
+    let hash = "ab".repeat(32);
+    let documents = "PASSPORT/FRA/P1234567; ID_CARD/D/L1";
+    let names = ["p1", "", "", "", "2010/4711-1", "MARLOWE;NYE", "TESSA;IRIS", "TESS \"THE FOX\""];
+    let birth = ["1987-03-22;1987", "", "UTO;D", "female", "", documents];
+    let person = [&names[..], &birth, &["WANTED", "ARMED", "2010/4711", "EN", "tall", ""]].concat();
+    let numbers = ["v1", "", "", "", "CAR", "1HGBH41JXMN109186", "", "AB-123-CD", "FRA", ""];
+    let car = [&numbers[..], &["HONDA", "ACCORD", "blue", "1991", "2026-11-01", "FRA"]].concat();
+    let boat = ["b1", "", "", "", "SAILING YACHT", "", "9074729", "Été d'or", "FRA", "1250", "E1;E2", ""];
+    let title = ["a1", "", "", "", "PAINTING", "Harbour at dusk", "", "", "oil"];
+    let painting = [&title[..], &["730", "920", "", &hash, "", "", "yes"]].concat();
+    vec![
+        of(Database::Nominal, &person),
+        of(Database::Vehicles, &car),
+        of(Database::Vessels, &boat),
+        of(Database::Art, &painting),
+        of(Database::Iarms, &["w1", "", "", "", "SN-12 34", "ACME", "", "9 mm", "", "", "STOLEN"]),
+        of(Database::Cards, &["c1", "", "", "", "class 7", "7/B", "network=invented"]),
+    ]
+}
+
+fn traces() -> Vec<Record> {
+    let vector = "07".repeat(64);
+    let loci = "CSF1PO:10,12;D3S1358:15,17;FGA:22;TH01:6,9.3;TPOX:8;VWA:14,16";
+    vec![
         of(Database::Dna, &["t1", "", "", "", "UNKNOWN", loci]),
         of(Database::DnaMissing, &["t1", "", "", "", "BODY", loci]),
         of(Database::Faces, &["f1", "", "", "", "KNOWN", "FACE", &vector, "80"]),
         of(Database::Fingerprints, &["f2", "", "", "", "UNKNOWN", "MARK", &vector, ""]),
-        of(Database::Cards, &["c1", "", "", "", "class 7", "7/B", "network=invented"]),
     ]
 }
 
