@@ -14,8 +14,7 @@
 //!   own ([`Sealed`], [`Merge`]) that another thread can carry out while the index answers.
 //! * [`Sorter`] makes a run of a whole log in bounded memory.
 //!
-//! There is no filter before the runs: a key that is not there costs a look at the directory and one at the bucket's
-//! remainders, and asked in batches these waits overlap. The `index` benchmark of this crate prints what that comes to.
+//! Asked for in batches, keys wait for memory together. The `index` benchmark of this crate prints what that comes to.
 
 mod delta;
 mod entry;
@@ -231,7 +230,10 @@ impl Index {
         sees: impl FnMut(Locator) -> bool,
     ) -> Vec<Candidate> {
         let mut found = Vec::new();
-        self.look_up_many(&[key], limit, sees, &mut found);
+        let in_run = |(age, run): (usize, &Arc<Run>)| run.packed.find_one(key).map(|span| (0, age, span));
+        let spans: Vec<(usize, usize, Span)> = self.runs.iter().enumerate().filter_map(in_run).collect();
+        let asked = Asked { query: 0, key, changed: self.delta.may_have(key.0) };
+        self.resolve(asked, &spans, limit, sees, &mut found);
         found
     }
 
@@ -255,61 +257,56 @@ impl Index {
             if self.runs.len() > 1 {
                 spans.sort_unstable_by_key(|&(number, age, _)| (number, age));
             }
+            let mut changed = [false; LANES];
+            for (changed, key) in changed.iter_mut().zip(chunk) {
+                *changed = self.delta.may_have(key.0);
+            }
             let mut rest = &spans[..];
             for (number, &key) in chunk.iter().enumerate() {
                 let own = rest.iter().take_while(|span| span.0 == number).count();
                 let (of_key, behind) = rest.split_at(own);
                 rest = behind;
-                let mut accept = |value: Value| {
-                    let restricted = value.is_restricted();
-                    if !value.is_removed() && (!restricted || sees(value.locator())) {
-                        found.push(Candidate { query: first + number, locator: value.locator(), restricted });
-                        return true;
-                    }
-                    false
-                };
-                self.resolve(key, of_key, limit, &mut accept);
+                let asked = Asked { query: first + number, key, changed: changed[number] };
+                self.resolve(asked, of_key, limit, &mut sees, found);
             }
         }
     }
 
-    /// Hands the newest value of each locator to `accept`, in the order of locators, until it took `limit`.
+    /// Puts the newest of each locator behind what is in `found`, in the order of locators, up to `limit`.
     fn resolve(
         &self,
-        key: Fingerprint,
+        asked: Asked,
         spans: &[(usize, usize, Span)],
         limit: usize,
-        accept: &mut dyn FnMut(Value) -> bool,
+        mut sees: impl FnMut(Locator) -> bool,
+        found: &mut Vec<Candidate>,
     ) {
-        let mut changes = self.delta.of(key.0).peekable();
-        let mut taken = 0;
-        match spans {
-            [] if changes.peek().is_none() => {}
-            &[(_, age, span)] if changes.peek().is_none() => {
-                let packed = &self.runs[age].packed;
-                for at in 0..span.len() {
-                    if taken == limit {
-                        return;
-                    }
-                    taken += usize::from(accept(packed.value(span, at)));
-                }
-            }
-            _ => {
-                let mut sources: Vec<Source<'_>> = Vec::new();
-                let entry = |value| Ok(Entry { fingerprint: key.0, value });
-                for &(_, age, span) in spans {
-                    let packed = &self.runs[age].packed;
-                    sources.push(Box::new((0..span.len()).map(move |at| entry(packed.value(span, at)))));
-                }
-                sources.push(Box::new(changes.map(entry)));
-                for entry in in_memory(sources) {
-                    if taken == limit {
-                        return;
-                    }
-                    taken += usize::from(accept(entry.value));
-                }
-            }
+        let Asked { query, key, changed } = asked;
+        if spans.is_empty() && !changed {
+            return;
         }
+        let mut left = limit;
+        // Says whether there is room for more.
+        let mut take = |value: Value| {
+            let (locator, restricted) = (value.locator(), value.is_restricted());
+            if left > 0 && !value.is_removed() && (!restricted || sees(locator)) {
+                found.push(Candidate { query, locator, restricted });
+                left -= 1;
+            }
+            left > 0
+        };
+        let packed = |age: usize| &self.runs[age].packed;
+        if let (&[(_, age, span)], false) = (spans, changed) {
+            let _ = (0..span.len()).all(|at| take(packed(age).value(span, at)));
+            return;
+        }
+        let entry = |value| Ok(Entry { fingerprint: key.0, value });
+        let mut sources: Vec<Source<'_>> = Vec::new();
+        for &(_, age, span) in spans {
+            sources.push(Box::new((0..span.len()).map(move |at| entry(packed(age).value(span, at)))));
+        }
+        sources.push(Box::new(self.delta.of(key.0).map(entry)));
+        let _ = in_memory(sources).all(|entry| take(entry.value));
     }
 
     /// Every entry that was not removed, by fingerprint and locator.
@@ -393,6 +390,14 @@ impl Index {
         }
         Ok(())
     }
+}
+
+/// A key that is being looked for.
+struct Asked {
+    query: usize,
+    key: Fingerprint,
+    /// Whether the delta may have it.
+    changed: bool,
 }
 
 /// Merges sources that lie in memory.

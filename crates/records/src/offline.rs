@@ -9,8 +9,8 @@
 //!
 //! * A hit is only [`Finding::Possible`]: the copy knows fingerprints, not records, and is older than the network. Ask
 //!   again on line before anything is done.
-//! * The copy is asked by keys, 512 at a time at the most: so one check is wrong at most once in a million times, also
-//!   at 128 million keys ([`KeySet`] has the arithmetic). It never says that nothing is recorded of a key that it holds.
+//! * The copy is asked by keys, 512 at a time at the most, fewer when it has more than 140 million: so one check is wrong
+//!   at most once in a million times ([`KeySet`] has the arithmetic). It never says that nothing is recorded of a key that it holds.
 //! * Older than [`OLD_AFTER`] answers with a warning, older than [`REFUSED_AFTER`] not at all. Time is handed in: whoever
 //!   sets a post's clock back to just behind the copy's own date can make it look fresh, not more.
 //! * A holder keeps the [`Mark`] of its newest version apart from the files, and so notices when it is given older ones,
@@ -39,8 +39,11 @@ pub const OLD_AFTER: Duration = Duration::from_secs(48 * 60 * 60);
 pub const REFUSED_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How far a post's clock may be behind the copy's date.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(5 * 60);
-/// The most keys of one check: with more, a false "possible" would come more often than once in a million checks.
+/// The most keys of one check, for copies of up to 140 million keys; for larger ones it is less, so that a false
+/// "possible" never comes more often than once in a million checks.
 pub const MAX_QUESTIONS: usize = 512;
+/// 2⁵⁶ / 10⁶: so many times can a key be compared with another before a false "possible" has a chance of one in a million.
+const COMPARISONS: u64 = (1 << KEY_BITS) / 1_000_000;
 
 /// Whose keys a copy has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -177,7 +180,7 @@ pub enum OfflineError {
     /// The copy has no keys of that database.
     #[error("the offline copy does not have {0}; ask on line, or fetch a copy that has it")]
     NotCovered(String),
-    /// More than [`MAX_QUESTIONS`] keys.
+    /// More than [`MAX_QUESTIONS`] keys, or than a copy of this size may be asked at once.
     #[error("{0} keys are too many for one check; ask in several")]
     TooManyQuestions(usize),
 }
@@ -250,7 +253,10 @@ impl OfflineCopy {
     /// [`OfflineError::TooOld`], [`OfflineError::ClockBehind`], [`OfflineError::NotCovered`],
     /// [`OfflineError::TooManyQuestions`]: there is no answer then, not "no record".
     pub fn check(&self, questions: &[Question<'_>], now: Timestamp) -> Result<Answer, OfflineError> {
-        if questions.len() > MAX_QUESTIONS {
+        let keys: u64 = self.parts().map(Holding::keys).sum();
+        let most =
+            usize::try_from(COMPARISONS / keys.max(1)).map_or(MAX_QUESTIONS, |most| most.min(MAX_QUESTIONS));
+        if questions.len() > most {
             return Err(OfflineError::TooManyQuestions(questions.len()));
         }
         let as_of = self.as_of();

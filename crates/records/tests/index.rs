@@ -203,14 +203,14 @@ fn every_changed_byte_of_a_run_is_noticed_and_named() {
     let path = dir().join("keys-00000000000000000000-00000000000000000020.run");
     let bytes = read_whole(&disk, &path, 1 << 20).unwrap();
     let file = disk.open(&path).unwrap();
-    for offset in 0..bytes.len() {
-        file.write_at(&[bytes[offset] ^ 0x10], offset as u64).unwrap();
+    for (offset, &byte) in bytes.iter().enumerate() {
+        file.write_at(&[byte ^ 0x10], offset as u64).unwrap();
         let damaged = Index::open(Arc::new(disk.clone()), dir()).unwrap_err();
         assert!(
             matches!(&damaged, IndexError::Damaged { path: named, .. } if *named == path),
             "byte {offset}"
         );
-        file.write_at(&[bytes[offset]], offset as u64).unwrap();
+        file.write_at(&[byte], offset as u64).unwrap();
     }
     assert_eq!(found(&open(&disk), key(20)), [20]);
     file.write_at(&[0], bytes.len() as u64).unwrap();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::entry::{Entry, Locator, Value};
 
-/// Bits of the sieve for each change that it is made for: a key that is not there is found in it once in 16 or less.
-const BITS_PER_CHANGE: usize = 16;
+/// Bits of the sieve for each change that it is made for: a key that is not there is found in it once in 32 or less.
+const BITS_PER_CHANGE: usize = 32;
 /// How many changes the first sieve is made for.
 const FIRST_CHANGES: usize = 1024;
 
@@ -40,15 +40,16 @@ impl Delta {
         }
     }
 
+    /// Whether there may be changes of a fingerprint.
+    pub(super) fn may_have(&self, fingerprint: u64) -> bool {
+        let (word, bit) = place(&self.sieve, fingerprint);
+        self.sieve[word] & bit != 0
+    }
+
     /// The changes of a fingerprint, by locator.
     pub(super) fn of(&self, fingerprint: u64) -> impl Iterator<Item = Value> + '_ {
-        let (word, bit) = place(&self.sieve, fingerprint);
-        let maybe = (self.sieve[word] & bit != 0).then(|| {
-            self.changes
-                .range((fingerprint, Locator::FIRST)..=(fingerprint, Locator::LAST))
-                .map(|(_, &value)| value)
-        });
-        maybe.into_iter().flatten()
+        let all = (fingerprint, Locator::FIRST)..=(fingerprint, Locator::LAST);
+        self.changes.range(all).map(|(_, &value)| value)
     }
 
     /// All changes, sorted.

@@ -73,15 +73,14 @@ impl Run {
         }
         let directory = packer.finish(&mut bytes);
         bytes.extend_from_slice(&[0; PADDING]);
-        Ok(Self { range, packed: Packed { shape: order.shape, directory, bytes } })
+        Ok(Self { range, packed: Packed::new(order.shape, directory.into_iter(), bytes) })
     }
 
     /// Writes it durably into `dir`.
     pub(super) fn store(&self, disk: &dyn Disk, dir: &Path) -> Result<(), IndexError> {
-        let buckets = &self.packed.bytes[..self.packed.bytes.len() - PADDING];
         let mut draft = Draft::create(disk, dir, self.range)?;
-        draft.write(buckets)?;
-        draft.finish(self.packed.shape, &self.packed.directory)
+        draft.write(self.packed.buckets())?;
+        draft.finish(self.packed.shape(), self.packed.starts())
     }
 
     /// Reads a run into memory and checks it.
@@ -109,13 +108,12 @@ impl Run {
         if crc32c::crc32c(&raw) != header.directory_crc {
             return Err(damaged(Flaw::Directory));
         }
-        let directory: Vec<u32> = raw.as_chunks().0.iter().map(|four| u32::from_le_bytes(*four)).collect();
-        let ends_right = directory.first() == Some(&0)
-            && directory.last().map(|&end| u64::from(end)) == Some(header.entries);
-        if !ends_right || !directory.is_sorted() {
+        let starts = || raw.as_chunks().0.iter().map(|four| u32::from_le_bytes(*four));
+        let ends = (starts().next(), starts().next_back().map(u64::from));
+        if ends != (Some(0), Some(header.entries)) || !starts().is_sorted() {
             return Err(damaged(Flaw::Directory));
         }
-        Ok(Self { range, packed: Packed { shape: header.shape, directory, bytes } })
+        Ok(Self { range, packed: Packed::new(header.shape, starts(), bytes) })
     }
 }
 
@@ -179,7 +177,7 @@ impl<'a> RunWriter<'a> {
         let directory = self.packer.finish(&mut self.bytes);
         self.draft.write(&self.bytes)?;
         drop(self.bytes);
-        self.draft.finish(self.order.shape, &directory)
+        self.draft.finish(self.order.shape, directory.into_iter())
     }
 }
 
@@ -243,11 +241,16 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn finish(self, shape: Shape, directory: &[u32]) -> Result<(), IndexError> {
-        let raw: Vec<u8> = directory.iter().flat_map(|start| start.to_le_bytes()).collect();
+    fn finish(self, shape: Shape, directory: impl Iterator<Item = u32>) -> Result<(), IndexError> {
+        let mut raw = Vec::with_capacity(4 * (shape.buckets() + 1));
+        let mut entries = 0;
+        for start in directory {
+            raw.extend_from_slice(&start.to_le_bytes());
+            entries = u64::from(start);
+        }
         let header = Header {
             shape,
-            entries: directory.last().map_or(0, |&end| u64::from(end)),
+            entries,
             range: self.range,
             buckets_crc: self.crc,
             directory_crc: crc32c::crc32c(&raw),

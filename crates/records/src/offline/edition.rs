@@ -314,6 +314,12 @@ impl Holding {
         self.edition.mark
     }
 
+    /// How many keys there are.
+    #[must_use]
+    pub fn keys(&self) -> u64 {
+        self.keys
+    }
+
     /// When the network was as it says.
     #[must_use]
     pub fn as_of(&self) -> Timestamp {

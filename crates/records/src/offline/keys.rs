@@ -4,8 +4,8 @@
 //! Of each fingerprint the first 56 bits are kept. A key that is not there is taken for one that is with a probability
 //! of `keys / 2⁵⁶`: 1.8 · 10⁻⁹ at 128 million keys, 6 · 10⁻⁸ at the most that fit (2³² - 1). So a traveller who is
 //! asked for by 512 keys (documents, spellings, databases) is stopped for nothing once in 1.1 million at 128 million
-//! keys. A filter of eight bits alone would stop one in 256 for each key; one before this table would spare no time,
-//! since the table's answer is two looks into memory, and the filter's is three.
+//! keys. A filter of eight bits alone would stop one in 256 for each key; one before this table would spare a part of a
+//! microsecond, and nothing else.
 //!
 //! ```text
 //!   56 bits:  | directory bits | the remainder, in whole bytes |
