@@ -10,7 +10,8 @@
 //! * A hit is only [`Finding::Possible`]: the copy knows fingerprints, not records, and is older than the network. Ask
 //!   again on line before anything is done.
 //! * The copy is asked by keys, 512 at a time at the most, fewer when it has more than 140 million: so one check is wrong
-//!   at most once in a million times ([`KeySet`] has the arithmetic). It never says that nothing is recorded of a key that it holds.
+//!   at most once in a million times ([`KeySet`] has the arithmetic). It never says that nothing is recorded of a key
+//!   that it holds.
 //! * Older than [`OLD_AFTER`] answers with a warning, older than [`REFUSED_AFTER`] not at all. Time is handed in: whoever
 //!   sets a post's clock back to just behind the copy's own date can make it look fresh, not more.
 //! * A holder keeps the [`Mark`] of its newest version apart from the files, and so notices when it is given older ones,
