@@ -10,6 +10,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("router", &["model"]),
     ("wire", &["model"]),
     ("trust", &["model", "wire"]),
+    ("records", &["ledger", "model", "wire"]),
     ("node", &["ledger", "model", "trust", "wire"]),
     ("client", &["model", "node", "trust", "wire"]),
     ("hub", &["ledger", "model", "node", "router", "trust", "wire"]),

@@ -1,0 +1,115 @@
+//! Ranges of stolen blanks: one record, many numbers, found without a key for each. It reads no record.
+
+use std::collections::BTreeMap;
+
+use crate::document::{DocumentNumber, Issuer};
+use crate::index::Locator;
+
+/// The ranges of a database, by issuer and what their numbers begin with.
+///
+/// Numbers are folded first, so that a look-alike finds the range as well. A range may thus seem to lie over another one
+/// of look-alike letters; which numbers a range really has is said by its record.
+#[derive(Clone, Default, Debug)]
+pub struct Ranges {
+    series: BTreeMap<(Issuer, Series), Spans>,
+    places: BTreeMap<Locator, (Issuer, Series)>,
+}
+
+/// Letters in front and digits behind, after folding.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Series {
+    prefix: Box<str>,
+    digits: usize,
+}
+
+#[derive(Clone, Default, Debug)]
+struct Spans {
+    /// Sorted by their first number.
+    spans: Vec<Span>,
+    /// No span has more numbers than this.
+    longest: u128,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    from: u128,
+    to: u128,
+    at: Locator,
+}
+
+impl Ranges {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Where the records of all ranges lie, in the order of the log.
+    pub fn all(&self) -> impl Iterator<Item = Locator> + '_ {
+        self.places.keys().copied()
+    }
+
+    /// Where records of ranges lie that have this number of this issuer, or one that looks like it.
+    pub fn covering(&self, issuer: Issuer, number: &DocumentNumber) -> Vec<Locator> {
+        self.touching(issuer, number, number)
+    }
+
+    /// Where records of ranges lie that may have a number from `first` to `last`.
+    pub(super) fn touching(
+        &self,
+        issuer: Issuer,
+        first: &DocumentNumber,
+        last: &DocumentNumber,
+    ) -> Vec<Locator> {
+        if self.series.is_empty() {
+            return Vec::new();
+        }
+        let (Some((series, from)), Some((_, to))) = (folded_serial(first), folded_serial(last)) else {
+            return Vec::new();
+        };
+        let Some(Spans { spans, longest }) = self.series.get(&(issuer, series)) else { return Vec::new() };
+        let end = spans.partition_point(|span| span.from <= to);
+        let near = spans[..end].iter().rev().take_while(|span| span.from + longest > from);
+        near.filter(|span| span.to >= from).map(|span| span.at).collect()
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        issuer: Issuer,
+        first: &DocumentNumber,
+        last: &DocumentNumber,
+        at: Locator,
+    ) {
+        let (Some((series, from)), Some((_, to))) = (folded_serial(first), folded_serial(last)) else {
+            return;
+        };
+        let key = (issuer, series);
+        let Spans { spans, longest } = self.series.entry(key.clone()).or_default();
+        let slot = spans.partition_point(|span| (span.from, span.at) < (from, at));
+        spans.insert(slot, Span { from, to, at });
+        *longest = (*longest).max(to.saturating_sub(from) + 1);
+        self.places.insert(at, key);
+    }
+
+    pub(super) fn remove(&mut self, at: Locator) {
+        let Some(key) = self.places.remove(&at) else { return };
+        let Some(of) = self.series.get_mut(&key) else { return };
+        of.spans.retain(|span| span.at != at);
+        if of.spans.is_empty() {
+            self.series.remove(&key);
+        }
+    }
+}
+
+/// The series of a number and its place in it, after folding; none when it does not end in digits even so.
+fn folded_serial(number: &DocumentNumber) -> Option<(Series, u128)> {
+    let folded = number.folded();
+    let text = folded.as_str();
+    let digits = text.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let (prefix, tail) = text.split_at(text.len() - digits);
+    Some((Series { prefix: prefix.into(), digits }, tail.parse().ok()?))
+}
