@@ -80,6 +80,13 @@ pub(crate) fn unfinished(record: &Record) -> Vec<(String, String)> {
             }
         }
     }
+    unfinished.extend(unpublished(record));
+    unfinished
+}
+
+/// What a reviewer decided and has not come where it must, or has led to nothing there.
+fn unpublished(record: &Record) -> Vec<(String, String)> {
+    let mut unfinished = Vec::new();
     for published in record.published.iter().filter(|published| !is_cancelled(record, &published.request)) {
         for at in &published.audience {
             let excused = record.revoked.contains_key(at) || record.restored.contains(at);
@@ -89,9 +96,21 @@ pub(crate) fn unfinished(record: &Record) -> Vec<(String, String)> {
             if !excused && !lost && !record.has(*at, &published.id) {
                 unfinished.push((published.id.clone(), format!("{} is not at {at}", published.id)));
             }
+            if !excused && leaves_undecided(record, *at, &published.id) {
+                let text = format!("{at}, which answers by itself, has not decided on {}", published.id);
+                unfinished.push((published.id.clone(), text));
+            }
         }
     }
     unfinished
+}
+
+/// Whether a country that decides by itself has a notice and has said nothing about it.
+fn leaves_undecided(record: &Record, at: CountryCode, id: &str) -> bool {
+    let mut inbox = record.inboxes.get(&at).into_iter().flatten();
+    let has = inbox.any(|seen| seen.kind == Kind::Notice && seen.id == id);
+    let mut decisions = record.wishes.iter().filter(|wish| wish.kind == Kind::NationalDecision);
+    record.automatic.contains(&at) && has && !decisions.any(|wish| wish.from == at && wish.refers_to == id)
 }
 
 /// Whether this country's bureau may have written something that its officer does not know yet.

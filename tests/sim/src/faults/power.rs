@@ -20,7 +20,9 @@ impl Breaker {
             return;
         }
         if self.dice.below(8) < 5 {
-            let operations = self.dice.below(24);
+            // Often in what comes next, whatever that is.
+            let most = if self.dice.one_in(2) { 6 } else { 24 };
+            let operations = self.dice.below(most);
             network.machine(machine).disk.borrow().power_off_after(operations);
             let until = now + Duration::from_millis(2_500);
             self.fuses.push(Fuse { machine, until, recovering: false });
