@@ -131,7 +131,7 @@ impl Breaker {
         let at = Duration::from_millis(2_500 + dice.below(3_000));
         let (special, special_at) = match (&network.expiry, drawn) {
             (Some(expiry), _) => (Special::Expire(expiry.machine), expiry.at),
-            (None, Special::Revoke(_)) => (drawn, at * 2),
+            (None, Special::Revoke(_)) => (drawn, at * if dice.one_in(2) { 2 } else { 3 }),
             (None, _) => (drawn, at),
         };
         let watched = match special {

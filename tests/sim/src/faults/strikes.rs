@@ -63,7 +63,8 @@ impl Breaker {
         if self.watched == Some(machine) {
             return;
         }
-        let ms = 5 + self.dice.below(400);
+        let most = if self.dice.one_in(3) { 2_000 } else { 400 };
+        let ms = 5 + self.dice.below(most);
         let target = network.machine(machine);
         target.blocking.set_slowest(ms);
         let name = target.name.clone();
