@@ -9,8 +9,8 @@ use crate::mailbox::{Gap, Waiting};
 use crate::number::Numbering;
 use crate::{
     Acceptance, Accepted, Answer, Deadline, Decision, DirectoryAction, DirectoryChange, Effect, Fired,
-    FiredDeadline, Input, Made, Message, MessageRef, Outcome, Place, Recipient, Stamp, State, Submission,
-    notice, predecessor, receipt, request,
+    FiredDeadline, Input, Made, Message, MessageRef, Origin, Outcome, Place, Recipient, Stamp, State,
+    Submission, notice, predecessor, receipt, request,
 };
 
 /// What an entry changed, gathered until its end.
@@ -376,6 +376,8 @@ fn message_of(state: &State, stamp: Stamp, submission: &Submission, accepted: &A
             .map(|by| request::interval(predecessor::first_accepted_at(stamp, submission), by)),
         reply_to_all: header.reply_to_all,
         withdrawn: false,
+        // Its sender may not have heard that it was accepted before.
+        again: submission.origin != Origin::Sender || state.is_recovering(stamp.at),
         come: accepted.come.clone(),
         gone: accepted.gone.clone(),
         recipients: BTreeMap::new(),
@@ -398,6 +400,7 @@ fn made_message(stamp: Stamp, made: &Made) -> Message {
         interval: None,
         reply_to_all: false,
         withdrawn: false,
+        again: false,
         come: Vec::new(),
         gone: Vec::new(),
         recipients: BTreeMap::new(),

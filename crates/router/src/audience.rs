@@ -8,7 +8,7 @@ use i247_model::{
 
 use crate::directory::Standing;
 use crate::notice::NoticeFile;
-use crate::{Message, Place, State, Submission, TakenBack, UnderWay, reference};
+use crate::{Message, Place, Recipient, State, Submission, TakenBack, UnderWay, reference};
 
 /// Who would receive this?
 #[derive(Clone, Copy, Debug)]
@@ -239,8 +239,12 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// What came back to a recovered log may have reached its recipients before; they say so when it is delivered once
+    /// more.
     fn is_under_way(&self, message: &Message, party: Party) -> bool {
-        is_under_way(self.question.under_way, message, party)
+        let open = |recipient: &Recipient| message.again && !recipient.state.settled();
+        message.recipients.get(&party).is_some_and(open)
+            || is_under_way(self.question.under_way, message, party)
     }
 
     /// The requester of a notice has it already.

@@ -46,6 +46,8 @@ pub struct Message {
     pub reply_to_all: bool,
     /// Taken back by its sender, or its notice was cancelled.
     pub withdrawn: bool,
+    /// It came back to a recovered log, or perhaps did: whoever is to have it may have it from before.
+    pub again: bool,
     /// Recipients that became members after the explanation that the header names.
     pub come: Vec<Party>,
     /// Who would be a recipient if its membership had not ended after that explanation.

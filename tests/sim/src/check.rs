@@ -1,6 +1,7 @@
 //! What must hold when all is quiet, by the record alone. It must not repair or wait.
 
 mod cuts;
+mod ends;
 mod late;
 mod order;
 
@@ -43,7 +44,7 @@ pub(crate) fn unfinished(record: &Record) -> Vec<(String, String)> {
                 unfinished.push((id.clone(), format!("{at} cannot open the attachment of {id}")));
             }
         }
-        if wish.lost {
+        if wish.lost || says_nothing_more(record, wish) {
             continue;
         }
         let Some(status) = &wish.status else {
@@ -56,6 +57,13 @@ pub(crate) fn unfinished(record: &Record) -> Vec<(String, String)> {
             if !settled(recipient.state()) && recipient.party != SECRETARIAT {
                 let state = recipient.state().as_str_name();
                 unfinished.push((id.clone(), format!("{id} stays {state} at {}", recipient.party)));
+            }
+            // What a lost log had said of it is corrected.
+            let at = recipient.party.parse::<CountryCode>().ok().filter(|_| record.recovered.is_some());
+            if at.is_some_and(|at| record.has(at, id) != has_it(recipient.state()) && !is_excused(record, at))
+            {
+                let state = recipient.state().as_str_name();
+                unfinished.push((id.clone(), format!("{id} is {state} at {}, or not", recipient.party)));
             }
         }
         if wish.kind == Kind::Request {
@@ -72,15 +80,37 @@ pub(crate) fn unfinished(record: &Record) -> Vec<(String, String)> {
             }
         }
     }
+    unfinished.extend(unpublished(record));
+    unfinished
+}
+
+/// What a reviewer decided and has not come where it must, or has led to nothing there.
+fn unpublished(record: &Record) -> Vec<(String, String)> {
+    let mut unfinished = Vec::new();
     for published in record.published.iter().filter(|published| !is_cancelled(record, &published.request)) {
         for at in &published.audience {
             let excused = record.revoked.contains_key(at) || record.restored.contains(at);
-            if !excused && !record.has(*at, &published.id) {
+            // Then it is decided anew.
+            let lost = record.recovered.is_some_and(|recovered| published.at <= recovered)
+                && !record.inboxes.keys().any(|at| record.has(*at, &published.id));
+            if !excused && !lost && !record.has(*at, &published.id) {
                 unfinished.push((published.id.clone(), format!("{} is not at {at}", published.id)));
+            }
+            if !excused && leaves_undecided(record, *at, &published.id) {
+                let text = format!("{at}, which answers by itself, has not decided on {}", published.id);
+                unfinished.push((published.id.clone(), text));
             }
         }
     }
     unfinished
+}
+
+/// Whether a country that decides by itself has a notice and has said nothing about it.
+fn leaves_undecided(record: &Record, at: CountryCode, id: &str) -> bool {
+    let mut inbox = record.inboxes.get(&at).into_iter().flatten();
+    let has = inbox.any(|seen| seen.kind == Kind::Notice && seen.id == id);
+    let mut decisions = record.wishes.iter().filter(|wish| wish.kind == Kind::NationalDecision);
+    record.automatic.contains(&at) && has && !decisions.any(|wish| wish.from == at && wish.refers_to == id)
 }
 
 /// Whether this country's bureau may have written something that its officer does not know yet.
@@ -106,10 +136,24 @@ fn must_arrive(record: &Record, wish: &Wish, at: CountryCode) -> bool {
     }
 }
 
+/// Whether the hub has lost it, and does not take it again because it has expired since.
+fn says_nothing_more(record: &Record, wish: &Wish) -> bool {
+    wish.expires_at_ms > 0 && record.recovered.is_some_and(|recovered| wish.written < recovered)
+}
+
 /// Whether the notice of this request was ended: then it is taken back from whoever does not have it yet.
 fn is_cancelled(record: &Record, request: &str) -> bool {
     let mut ends = record.wishes.iter().filter(|wish| wish.kind == Kind::Cancellation);
     ends.any(|wish| wish.refers_to == request && wish.refused.is_none())
+}
+
+/// Whether nothing can be said of what is at this country.
+fn is_excused(record: &Record, at: CountryCode) -> bool {
+    record.restored.contains(&at) || record.revoked.contains_key(&at)
+}
+
+fn has_it(state: pb::RecipientState) -> bool {
+    matches!(state, pb::RecipientState::Delivered | pb::RecipientState::Opened | pb::RecipientState::Actioned)
 }
 
 fn settled(state: pb::RecipientState) -> bool {
@@ -172,6 +216,7 @@ pub(crate) fn check(record: &mut Record, now: Duration) {
     cuts::check(record, now, &mut broken);
     order::check(record, &mut broken);
     late::check(record, &mut broken);
+    ends::check(record, &mut broken);
     for (at, inbox) in &record.inboxes {
         answered_once(record, *at, inbox, &mut broken);
     }
@@ -212,7 +257,8 @@ fn answered_once(record: &Record, at: CountryCode, inbox: &[Seen], broken: &mut 
 /// The states that the sender sees add up to the audience, and are what the recipients saw.
 fn add_up(record: &Record, wish: &Wish, broken: &mut Vec<Broken>) {
     let (Some(id), Some(status)) = (&wish.id, &wish.status) else { return };
-    if !wish.receipt || record.restored.contains(&wish.from) || record.revoked.contains_key(&wish.from) {
+    let silent = record.restored.contains(&wish.from) || record.revoked.contains_key(&wish.from);
+    if !wish.receipt || silent || says_nothing_more(record, wish) {
         return;
     }
     let parties: BTreeSet<String> =
@@ -239,15 +285,11 @@ fn add_up(record: &Record, wish: &Wish, broken: &mut Vec<Broken>) {
     }
     for recipient in &status.recipients {
         let Ok(at) = recipient.party.parse::<CountryCode>() else { continue };
-        if record.restored.contains(&at) || record.revoked.contains_key(&at) {
+        if is_excused(record, at) {
             continue;
         }
         let has = record.has(at, id);
-        let should = matches!(
-            recipient.state(),
-            pb::RecipientState::Delivered | pb::RecipientState::Opened | pb::RecipientState::Actioned
-        );
-        if has != should {
+        if has != has_it(recipient.state()) {
             let state = recipient.state().as_str_name();
             broken.push(("states are true", id.clone(), format!("{state} at {at}, which has it: {has}")));
         }

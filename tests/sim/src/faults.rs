@@ -41,6 +41,8 @@ enum Undo {
     Reinstate(CountryCode),
     /// Puts the hub's own disk back in place of the older copy.
     OwnDisk,
+    /// Recovers the older copy, as it was before it ran.
+    Recover,
     /// Flips the bit back: a file and a place in it.
     Mend(usize, PathBuf, u64, u8),
 }
@@ -67,15 +69,38 @@ pub(crate) struct Breaker {
     special_at: Duration,
     /// A bureau that must be cut off in time: nothing may hold up what was on its way before.
     watched: Option<usize>,
-    /// An older copy of a disk, whose it is, and how many wishes there were then.
-    copy: Option<(usize, BreakableDisk, usize)>,
+    copy: Option<OlderCopy>,
     /// When the hub was down, slow, full, or wrong about the time.
     hub_unwell: Vec<(Duration, Duration)>,
     /// Bureaus with a wrong clock or a slow disk at any time.
     astray: BTreeSet<usize>,
-    /// The hub's own disk, while it runs on an older copy.
-    own: Option<BreakableDisk>,
+    /// While the hub runs on an older copy, the disk that takes its place: its own, or the copy as it was.
+    next_disk: Option<BreakableDisk>,
+    /// The hub's log is to be taken up under a new name.
+    recovering: bool,
+    /// Bureaus that stop for long.
+    leaving: BTreeSet<usize>,
     max_latency: Duration,
+}
+
+/// An older copy of a disk.
+#[derive(Debug)]
+struct OlderCopy {
+    disk: BreakableDisk,
+    /// How many wishes there were then.
+    wishes: usize,
+    plan: Plan,
+}
+
+/// What becomes of a hub that is restored from an older copy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Plan {
+    /// It gets its own disk back.
+    OwnDisk,
+    /// It is seen to be an older copy, and recovered.
+    Recover,
+    /// It is recovered before anybody has seen the copy.
+    RecoverUnseen,
 }
 
 /// What strikes once in a seed, if at all.
@@ -97,16 +122,16 @@ impl Breaker {
     pub(crate) fn new(seed: u64, network: &Network) -> Self {
         let mut dice = Dice::new(!seed);
         let bureau = 1 + usize::try_from(dice.below(network.bureaus.len() as u64)).unwrap_or(0);
-        let drawn = match dice.below(8) {
+        let drawn = match dice.below(10) {
             0 | 1 => Special::Revoke(bureau),
             2 | 3 => Special::Restore(bureau),
-            4 | 5 => Special::Restore(HUB),
+            4..8 => Special::Restore(HUB),
             _ => Special::None,
         };
         let at = Duration::from_millis(2_500 + dice.below(3_000));
         let (special, special_at) = match (&network.expiry, drawn) {
             (Some(expiry), _) => (Special::Expire(expiry.machine), expiry.at),
-            (None, Special::Revoke(_)) => (drawn, at * 2),
+            (None, Special::Revoke(_)) => (drawn, at * if dice.one_in(2) { 2 } else { 3 }),
             (None, _) => (drawn, at),
         };
         let watched = match special {
@@ -125,7 +150,9 @@ impl Breaker {
             copy: None,
             hub_unwell: Vec::new(),
             astray: BTreeSet::new(),
-            own: None,
+            next_disk: None,
+            recovering: false,
+            leaving: BTreeSet::new(),
             max_latency: network.max_latency,
         }
     }
@@ -136,6 +163,7 @@ impl Breaker {
         self.undo_due(network, now);
         self.blow(network, now);
         self.notice_ends(network, now);
+        self.notice_recovery(network, now);
         if now >= self.special_at {
             self.special(network, now);
         }
@@ -166,6 +194,10 @@ impl Breaker {
             }
         }
         self.excused.clear();
+        if !self.recovering && network.record.borrow().recovered.is_none() {
+            // There was no time for it.
+            network.record.borrow_mut().giving_back.clear();
+        }
         note(network, "* the faults stop");
     }
 
@@ -174,15 +206,16 @@ impl Breaker {
         let now = network.now();
         self.undo_due(network, now);
         self.notice_ends(network, now);
+        self.notice_recovery(network, now);
     }
 
     fn strike(&mut self, network: &mut Network, now: Duration) {
         let machine = self.some_machine(network);
         let bureau = self.some_bureau(network);
-        if self.own.is_some() {
+        if self.next_disk.is_some() {
             return;
         }
-        match self.dice.below(30) {
+        match self.dice.below(32) {
             0..6 => self.begin_crash(network, now, machine),
             6..8 => self.begin_crash(network, now, HUB),
             8 => self.cut(network, now, bureau, Cut::Both),
@@ -198,6 +231,7 @@ impl Breaker {
             22 => self.damage(network, now, machine),
             23..26 => self.set_clock(network, now, machine),
             26 | 27 => self.suspend(network, now, bureau),
+            28 | 29 => self.leave(network, bureau),
             _ => self.stop(network, machine),
         }
     }

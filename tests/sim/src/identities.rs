@@ -69,14 +69,14 @@ impl Identities {
         Ok((credentials, renewed))
     }
 
-    /// The next change of the directory about an identity, signed.
+    /// The next change of the directory about an identity, signed, and its number.
     pub(crate) fn change(
         &mut self,
         action: pb::DirectoryAction,
         identity: &Identity,
         keys: Option<&Credentials>,
         now: Timestamp,
-    ) -> pb::Signed {
+    ) -> (u64, pb::Signed) {
         let sequence = self.changes.entry(identity.clone()).or_default();
         *sequence += 1;
         let change = pb::DirectoryChange {
@@ -90,7 +90,7 @@ impl Identities {
             sequence: *sequence,
         };
         let key = &self.authority.credentials().signing_key;
-        sign(key, i247_wire::payload::DIRECTORY_CHANGE, change.encode_to_vec())
+        (*sequence, sign(key, i247_wire::payload::DIRECTORY_CHANGE, change.encode_to_vec()))
     }
 }
 

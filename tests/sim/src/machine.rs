@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use i247_bureau::Bureau;
 use i247_bureau::policy::{Measure, Policy};
-use i247_hub::Hub;
+use i247_hub::{Hub, take_up};
 use i247_ledger::faults::{BreakableDisk, Dice};
 use i247_model::{CountryCode, Name};
 use i247_node::config::{Period, Size};
@@ -68,6 +68,8 @@ pub(crate) struct Machine {
     pub(crate) ended: RefCell<Option<String>>,
     /// Whether it listens.
     pub(crate) serves: Cell<bool>,
+    /// The hub has an older copy of its data: its log is taken up under a new name before it starts.
+    pub(crate) to_recover: Cell<bool>,
     plant: Plant,
     luck: RefCell<Dice>,
 }
@@ -95,6 +97,7 @@ impl Machine {
             stop: RefCell::default(),
             ended: RefCell::default(),
             serves: Cell::default(),
+            to_recover: Cell::default(),
             plant,
             luck: RefCell::new(luck),
         })
@@ -143,6 +146,13 @@ impl Machine {
             ..i247_hub::Config::default()
         };
         let credentials = self.credentials.borrow().clone();
+        if self.to_recover.get() {
+            // Whoever is interrupted begins again.
+            if let Err(error) = take_up(&config, &credentials, &self.seams(), &[]).await {
+                return format!("not recovered: {}", with_causes(&error));
+            }
+            self.to_recover.set(false);
+        }
         let built = Hub::build(config, credentials, self.seams()).await;
         let hub = match built {
             Ok(hub) => hub,

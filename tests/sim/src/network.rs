@@ -117,7 +117,8 @@ impl Network {
             record: Rc::clone(&record),
             dice: Dice::new(dice.roll()),
         };
-        let authority = Authority { identities, members, record: Rc::clone(&record), orders };
+        let authority =
+            Authority { identities, members, record: Rc::clone(&record), orders, changes: Vec::new() };
         let shared = Rc::clone(&record);
         sim.client(PEOPLE, async move {
             for officer in officers {
@@ -193,7 +194,7 @@ impl Staff {
         let (host, countries) = (host.to_owned(), self.countries.clone());
         let (record, phase) = (Rc::clone(&self.record), Rc::clone(&self.phase));
         let (luck, to_write) = (dice.roll(), 6 + dice.below(12));
-        let rushes = u64::from(dice.one_in(12));
+        let rushes = u64::from(dice.one_in(5));
         Ok(move || {
             Ok(Officer {
                 me: country,

@@ -75,6 +75,7 @@ impl Officer {
         self.read().await?;
         self.look().await?;
         let report = self.desk.report().await?;
+        self.record.borrow_mut().saw_report(self.me, &report);
         if !report.halted.is_empty() {
             self.halted(&report.halted).await?;
         }
@@ -90,7 +91,11 @@ impl Officer {
             let words = record.wishes[nth].words.clone();
             match taken {
                 Ok(id) => {
-                    record.note(now(), format!("{id} is taken: {words}"));
+                    let about = match record.wishes[nth].refers_to.as_str() {
+                        "" => String::new(),
+                        refers_to => format!(" about {refers_to}"),
+                    };
+                    record.note(now(), format!("{id} is taken: {words}{about}"));
                     record.wishes[nth].id = Some(id.to_string());
                 }
                 Err(ClientError::Refused(refusal)) if !passes(&refusal) => {
@@ -199,25 +204,37 @@ impl Officer {
         self.adopt(&outbox);
         let mine: Vec<(usize, String, String)> = {
             let record = self.record.borrow();
-            let mine =
-                record.wishes.iter().enumerate().filter(|(_, wish)| wish.from == self.me && wish.looked_at());
+            let recovered = record.recovered.is_some();
+            let mine = record
+                .wishes
+                .iter()
+                .enumerate()
+                .filter(|(_, wish)| wish.from == self.me && wish.looked_at(recovered));
             mine.filter_map(|(nth, wish)| Some((nth, wish.id.clone()?, wish.words.clone()))).collect()
         };
         let restored = self.record.borrow().restored.contains(&self.me);
+        let mut closer = Vec::new();
         for (nth, id, words) in mine {
             // A number may stand for another message where data was lost.
-            let same = |item: &pb::OutboxItem| !restored || item.subject == words;
-            if !outbox.iter().any(|item| item.id == id && same(item)) {
-                self.missing(nth, &id);
-                continue;
+            let same = |item: &&pb::OutboxItem| item.id == id && (!restored || item.subject == words);
+            match outbox.iter().find(same) {
+                Some(item) => {
+                    self.record.borrow_mut().saw_listed(now(), nth, item);
+                    closer.push((nth, id));
+                }
+                None => self.missing(nth, &id),
             }
+        }
+        for (nth, id) in closer {
             let answer = self.desk.status(&id).await?;
             self.record.borrow_mut().saw_sent(now(), nth, &answer);
         }
-        if self.phase.get() == Phase::Busy && self.dice.one_in(12) {
+        // Best while somebody is away for whom it is still queued.
+        let often = if self.somebody_away().is_some() { 4 } else { 1 };
+        if self.phase.get() == Phase::Busy && self.dice.one_in(12 / often) {
             self.take_back();
         }
-        if self.phase.get() == Phase::Busy && self.dice.one_in(48) {
+        if self.phase.get() == Phase::Busy && self.dice.one_in(48 / often) {
             self.cancel();
         }
         Ok(())

@@ -94,9 +94,9 @@ impl Wish {
         }
     }
 
-    /// Whether there may still be something new about it.
-    pub(crate) fn looked_at(&self) -> bool {
-        let closed = self.status.as_ref().is_some_and(|status| status.closed);
+    /// Whether there may still be something new about it; a hub that has lost something may open again what was closed.
+    pub(crate) fn looked_at(&self, recovered: bool) -> bool {
+        let closed = self.status.as_ref().is_some_and(|status| status.closed) && !recovered;
         !self.lost && self.refused.is_none() && !(self.receipt && closed)
     }
 }
@@ -109,6 +109,8 @@ pub(crate) struct Published {
     pub(crate) request: String,
     /// Who must receive it.
     pub(crate) audience: BTreeSet<CountryCode>,
+    /// When the answer came.
+    pub(crate) at: Duration,
 }
 
 /// A message as an application saw it.
@@ -151,6 +153,11 @@ pub(crate) struct Record {
     pub(crate) hub_unwell: Vec<(Duration, Duration)>,
     /// The hub ran on an older copy of its data for a while.
     pub(crate) older_hub: bool,
+    /// When the hub, with an older copy of its data, took its log up under a new name.
+    pub(crate) recovered: Option<Duration>,
+    /// Countries that may still give such a hub back what it lost. From the copy on: what a reviewer writes between the copy
+    /// and the recovery nobody brings back but those who received it.
+    pub(crate) giving_back: BTreeSet<CountryCode>,
     /// Countries whose certificate had ended, from when until when, in milliseconds since 1970.
     pub(crate) away: BTreeMap<CountryCode, (u64, u64)>,
     /// Countries that were revoked: when the revocation was answered, in milliseconds since 1970.
@@ -194,6 +201,20 @@ impl Record {
         later.filter(|wish| wish.from == country && !wish.by_itself).any(|wish| wish.receipt)
     }
 
+    /// Whether the hub loses something, or somebody may still give it back.
+    pub(crate) fn is_being_given_back(&self) -> bool {
+        self.giving_back.iter().any(|country| !self.revoked.contains_key(country))
+    }
+
+    /// What a desk says of itself: whether it still gives the hub back what that lost.
+    pub(crate) fn saw_report(&mut self, of: CountryCode, report: &pb::ReportResponse) {
+        let gives = ["sent again", "handed over"].iter().any(|words| report.warning.contains(words));
+        if self.recovered.is_some() && report.connected && !gives && self.lines.is_joined(&of.to_lowercase())
+        {
+            self.giving_back.remove(&of);
+        }
+    }
+
     /// What the application of a country sees now, the oldest first, compared with what it saw before.
     pub(crate) fn saw_inbox(&mut self, now: Duration, at: CountryCode, items: &[pb::InboxItem]) {
         let mut inbox = self.inboxes.remove(&at).unwrap_or_default();
@@ -221,7 +242,8 @@ impl Record {
                     format!("{at} saw an answer to it first"),
                 );
             }
-            if let Some(later) = inbox.iter().find(|seen| comes_later(&seen.id, &item.id)) {
+            let later = inbox.iter().find(|seen| comes_later(&seen.id, &item.id));
+            if let Some(later) = later.filter(|_| !self.is_given_once_more(item)) {
                 self.broken("in order", &item.id, format!("{at} saw {} before it", later.id));
             }
             inbox.push(Seen {
@@ -247,6 +269,22 @@ impl Record {
         notice.map_or(id, |notice| &notice.refers_to).to_owned()
     }
 
+    /// Whether a recovered hub may deliver it although it had been taken back, and then its end.
+    fn is_given_once_more(&self, item: &pb::InboxItem) -> bool {
+        let ends = |wish: &Wish| match wish.kind {
+            Kind::Withdrawal => wish.refers_to == item.id,
+            Kind::Cancellation => item.kind() == pb::Kind::Notice && wish.refers_to == item.refers_to,
+            _ => false,
+        };
+        let is_end = matches!(item.kind(), pb::Kind::Withdrawal | pb::Kind::Cancellation);
+        self.recovered.is_some() && (is_end || self.wishes.iter().any(ends))
+    }
+
+    /// Whether this country's bureau and the hub know all that they ever knew.
+    fn forgets_nothing(&self, country: CountryCode) -> bool {
+        !self.restored.contains(&country) && !self.older_hub && self.recovered.is_none()
+    }
+
     /// Whether a country's application saw a message.
     pub(crate) fn has(&self, at: CountryCode, id: &str) -> bool {
         self.inboxes.get(&at).is_some_and(|inbox| inbox.iter().any(|seen| seen.id == id))
@@ -258,9 +296,8 @@ impl Record {
         inbox.any(|seen| seen.kind == kind && seen.refers_to == id)
     }
 
-    /// What the sender sees of its message.
-    pub(crate) fn saw_sent(&mut self, now: Duration, nth: usize, answer: &pb::StatusResponse) {
-        let Some(item) = &answer.item else { return };
+    /// What the sender sees of its message in a list.
+    pub(crate) fn saw_listed(&mut self, now: Duration, nth: usize, item: &pb::OutboxItem) {
         let wish = &self.wishes[nth];
         let (id, had_receipt) = (item.id.clone(), wish.receipt);
         match item.state() {
@@ -285,6 +322,12 @@ impl Record {
                 format!("its sender held a receipt; now {:?}", item.state()),
             );
         }
+    }
+
+    /// What the sender sees of its message when it looks closer.
+    pub(crate) fn saw_sent(&mut self, now: Duration, nth: usize, answer: &pb::StatusResponse) {
+        let Some(item) = &answer.item else { return };
+        self.saw_listed(now, nth, item);
         let Some(status) = &answer.status else { return };
         if self.wishes[nth].status.as_ref() == Some(status) {
             return;
@@ -300,9 +343,28 @@ impl Record {
             {
                 self.count(&format!("answer {}", short(recipient.answer().as_str_name())));
             }
+            if let Some(before) = known.filter(|before| goes_back(before.state(), recipient.state()))
+                && self.forgets_nothing(self.wishes[nth].from)
+            {
+                let (before, state) = (before.state().as_str_name(), recipient.state().as_str_name());
+                let text = format!("{} was {before}, and is {state}", recipient.party);
+                self.broken("states do not go back", &item.id, text);
+            }
         }
         self.wishes[nth].status = Some(status.clone());
     }
+}
+
+/// Whether a state takes back what an earlier one said.
+fn goes_back(before: pb::RecipientState, now: pb::RecipientState) -> bool {
+    let rank = |state| match state {
+        pb::RecipientState::Unspecified | pb::RecipientState::Queued | pb::RecipientState::Held => 0,
+        pb::RecipientState::Delivered => 1,
+        pb::RecipientState::Opened => 2,
+        pb::RecipientState::Actioned => 3,
+        pb::RecipientState::Withdrawn | pb::RecipientState::Expired | pb::RecipientState::Refused => 4,
+    };
+    rank(now) < rank(before) || (rank(before) == 4 && now != before)
 }
 
 /// The simulated time of a time since 1970; nothing is before the beginning.

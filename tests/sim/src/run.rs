@@ -19,6 +19,9 @@ pub(crate) const BUSY: Duration = Duration::from_secs(20);
 /// How long everything may take to arrive once the faults have stopped.
 const LIVE_WITHIN: Duration = Duration::from_secs(60);
 
+/// How long it goes on then, for whoever was revoked and has perhaps come back: longer than a handshake may take.
+const LINGER: Duration = Duration::from_secs(8);
+
 /// What became of a seed.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -65,6 +68,12 @@ pub(crate) fn run(seed: u64, dir: &Path, plant: Plant) -> Result<Outcome, Fault>
             network.sim.step()?;
         }
         quiet = unfinished(&network.record.borrow()).is_empty();
+    }
+    let lingers = quiet && !network.record.borrow().revoked.is_empty();
+    let ends = network.now() + if lingers { LINGER } else { Duration::ZERO };
+    while network.now() < ends {
+        breaker.watch(&mut network);
+        network.sim.step()?;
     }
     let simulated = network.now();
     let mut record = network.record.take();

@@ -24,9 +24,11 @@ use crate::seams::SimClock;
 
 /// What the driver asks of the authority.
 #[derive(Clone, Debug)]
-pub(crate) struct Order {
-    pub(crate) action: pb::DirectoryAction,
-    pub(crate) country: CountryCode,
+pub(crate) enum Order {
+    /// A change of the directory about the bureau of a country.
+    Change(pb::DirectoryAction, CountryCode),
+    /// To enter again what the hub lost.
+    Resend,
 }
 
 /// The authority at its own machine: admits everybody, then does what the driver orders.
@@ -35,6 +37,8 @@ pub(crate) struct Authority {
     pub(crate) members: Vec<Credentials>,
     pub(crate) record: Shared,
     pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+    /// All changes, in order, and about whom each is.
+    pub(crate) changes: Vec<(Identity, u64, pb::Signed)>,
 }
 
 impl Authority {
@@ -44,42 +48,55 @@ impl Authority {
         let directory = Directory::new(to_hub(self.identities.authority())?).within(WITHIN);
         for member in std::mem::take(&mut self.members) {
             let identity = member.identity.clone();
-            let change =
-                self.identities.change(pb::DirectoryAction::Admit, &identity, Some(&member), clock.now());
-            self.enter(&directory, &change, "admitted", &identity).await;
+            let admit = pb::DirectoryAction::Admit;
+            let (sequence, change) = self.identities.change(admit, &identity, Some(&member), clock.now());
+            self.changes.push((identity.clone(), sequence, change));
+            self.enter(&directory, "admitted", &identity).await;
         }
         while let Some(order) = self.orders.recv().await {
-            if self.record.borrow().revoked.contains_key(&order.country) {
+            let Order::Change(action, country) = order else {
+                self.resend(&directory).await;
+                continue;
+            };
+            if self.record.borrow().revoked.contains_key(&country) {
                 // For good.
                 continue;
             }
-            let identity = Identity::Bureau(order.country);
-            let change = self.identities.change(order.action, &identity, None, clock.now());
-            let what = match order.action {
+            let identity = Identity::Bureau(country);
+            let (sequence, change) = self.identities.change(action, &identity, None, clock.now());
+            self.changes.push((identity.clone(), sequence, change));
+            let what = match action {
                 pb::DirectoryAction::Suspend => "suspended",
                 pb::DirectoryAction::Revoke => "revoked",
                 _ => "reinstated",
             };
-            self.enter(&directory, &change, what, &identity).await;
+            self.enter(&directory, what, &identity).await;
             let mut record = self.record.borrow_mut();
-            match order.action {
+            match action {
                 pb::DirectoryAction::Revoke => {
-                    record.revoked.insert(order.country, clock.now().as_millis());
+                    record.revoked.insert(country, clock.now().as_millis());
                 }
-                pb::DirectoryAction::Suspend => record.suspended.push((order.country, now())),
+                pb::DirectoryAction::Suspend => record.suspended.push((country, now())),
                 _ => {}
             }
         }
         Ok(())
     }
 
-    /// Until the hub has it.
-    async fn enter(&self, directory: &Directory, change: &pb::Signed, what: &str, identity: &Identity) {
+    /// Until the hub has the last change.
+    async fn enter(&self, directory: &Directory, what: &str, identity: &Identity) {
+        let Some((_, _, change)) = self.changes.last() else { return };
         let mut unsure = false;
         while let Err(error) = directory.change(change.clone()).await {
             if let Some(refusal) = error.refusal().filter(|_| !error.passes()) {
                 // It was entered, and the first answer was lost.
-                if unsure && refusal.fields.iter().any(|field| field == "sequence") {
+                let other_number = refusal.fields.iter().any(|field| field == "sequence");
+                if unsure && other_number {
+                    break;
+                }
+                // The one before it was lost.
+                if other_number && self.record.borrow().recovered.is_some() {
+                    self.resend(directory).await;
                     break;
                 }
                 let text = format!("{identity} is not {what}: {refusal}");
@@ -92,6 +109,28 @@ impl Authority {
         let mut record = self.record.borrow_mut();
         record.note(now(), format!("* {identity} is {what}"));
         record.count(what);
+    }
+
+    /// Enters every change again that the hub does not know.
+    async fn resend(&self, directory: &Directory) {
+        while let Err(error) = self.resend_once(directory).await {
+            self.record.borrow_mut().note(now(), format!("the authority tries again: {error}"));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        self.record.borrow_mut().note(now(), "* the directory is whole".into());
+    }
+
+    async fn resend_once(&self, directory: &Directory) -> Result<(), ClientError> {
+        let known = directory.list().await?.records;
+        for (identity, sequence, change) in &self.changes {
+            let identity = identity.to_string();
+            let record = known.iter().find(|record| record.identity == identity);
+            if record.is_none_or(|record| record.sequence < *sequence) {
+                directory.change(change.clone()).await?;
+                self.record.borrow_mut().count("change of the directory entered again");
+            }
+        }
+        Ok(())
     }
 }
 
@@ -122,6 +161,10 @@ impl Desk {
     }
 
     async fn round(&mut self, reviewer: &mut Reviewer) -> Result<(), ClientError> {
+        // She is told when the hub has all again.
+        if self.record.borrow().is_being_given_back() {
+            return Ok(());
+        }
         for pending in reviewer.pending().await? {
             let examined = reviewer.examine(&pending.request_id).await?;
             if !examined.approved && self.dice.one_in(4) {
@@ -145,7 +188,7 @@ impl Desk {
         let mut record = self.record.borrow_mut();
         record.note(now(), format!("{id} is published"));
         record.count("published");
-        record.published.push(Published { id, request: request.to_owned(), audience });
+        record.published.push(Published { id, request: request.to_owned(), audience, at: now() });
     }
 }
 

@@ -46,6 +46,7 @@ fn closed(number: u64, position: u64, at: Timestamp, recipients: &[(Party, u64)]
         interval: Some(std::time::Duration::from_secs(5)),
         reply_to_all: true,
         withdrawn: false,
+        again: false,
         come: vec!["JP".parse().unwrap()],
         gone: Vec::new(),
         recipients: recipients.iter().map(recipient).collect(),

@@ -210,6 +210,24 @@ fn what_is_handed_over_comes_in_order_and_once() {
 }
 
 #[test]
+fn what_came_back_is_taken_back_by_words_to_all_who_may_have_it_from_before() {
+    let (mut hub, mut copy) = two_hubs(Hub::new());
+    let circular = hub.message("FR", Kind::Diffusion, None, to(&["BR", "JP"]));
+    hub.accept(circular.clone());
+    hub.deliver("BR");
+    let end = hub.message("FR", Kind::Withdrawal, Some(&circular.header.id), Audience::as_referred());
+    assert_eq!(parties(&hub.accept(end.clone())), "BR");
+    copy.accept(again(&circular, hub.now));
+    let accepted = copy.accept(again(&end, hub.now));
+    assert_eq!(parties(&accepted), "BR JP", "Brazil has the circular, and has not said so here");
+    assert!(accepted.taken_back.is_empty());
+    copy.deliver("BR");
+    copy.deliver("JP");
+    let known = copy.closed().iter().filter(|message| message.settled()).count();
+    assert_eq!(known, 2, "both, in their order");
+}
+
+#[test]
 fn a_question_whose_time_is_over_comes_back_with_its_old_interval() {
     let (mut hub, mut copy) = two_hubs(Hub::new());
     let asked_at = hub.now;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use i247_model::{CountryCode, Kind};
 use i247_wire::pb;
 
-use super::Broken;
+use super::{Broken, has_it};
 use crate::record::{Record, Wish, simulated};
 use crate::run::BUSY;
 
@@ -17,6 +17,7 @@ const NOTICED: Duration = Duration::from_secs(2);
 pub(super) fn check(record: &Record, broken: &mut Vec<Broken>) {
     for wish in record.wishes.iter().filter(|wish| wish.expires_at_ms > 0) {
         let (Some(id), ends) = (&wish.id, simulated(wish.expires_at_ms) + NOTICED) else { continue };
+        // A hub that starts takes all that it has for handed out.
         let unwell = record.hub_unwell.iter().any(|(from, until)| *from <= ends && *until >= wish.written);
         if unwell || record.older_hub || record.restored.contains(&wish.from) {
             continue;
@@ -40,11 +41,11 @@ pub(super) fn overdue(record: &Record, wish: &Wish, id: &str) -> Vec<String> {
         if record.revoked.contains_key(&at) || record.restored.contains(&at) {
             continue;
         }
-        let due = wish.reply_by_ms > 0 && simulated(wish.reply_by_ms) + NOTICED < BUSY;
-        let has = matches!(
-            recipient.state(),
-            pb::RecipientState::Delivered | pb::RecipientState::Opened | pb::RecipientState::Actioned
-        );
+        // A hub that has lost something waits until all came back.
+        let due = wish.reply_by_ms > 0
+            && simulated(wish.reply_by_ms) + NOTICED < BUSY
+            && record.recovered.is_none();
+        let has = has_it(recipient.state());
         let answer = recipient.answer();
         if due && has && answer == pb::AnswerState::Awaited {
             overdue.push(format!("{id} is overdue at {at}, and nobody is reminded"));

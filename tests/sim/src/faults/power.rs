@@ -20,7 +20,9 @@ impl Breaker {
             return;
         }
         if self.dice.below(8) < 5 {
-            let operations = self.dice.below(24);
+            // Often in what comes next, whatever that is.
+            let most = if self.dice.one_in(2) { 6 } else { 24 };
+            let operations = self.dice.below(most);
             network.machine(machine).disk.borrow().power_off_after(operations);
             let until = now + Duration::from_millis(2_500);
             self.fuses.push(Fuse { machine, until, recovering: false });
@@ -55,7 +57,10 @@ impl Breaker {
         target.ended.take();
         self.excused.remove(&machine);
         let now = network.now();
-        self.after(now, 20, 2_000, Undo::Boot(machine));
+        match self.leaving.remove(&machine) {
+            true => self.after(now, 5_000, 7_000, Undo::Boot(machine)),
+            false => self.after(now, 20, 2_000, Undo::Boot(machine)),
+        }
     }
 
     /// Fuses that have blown, and those that have not in their time.
@@ -78,6 +83,9 @@ impl Breaker {
             count(network, "power loss");
             if fuse.recovering {
                 count(network, "crash during recovery");
+            }
+            if fuse.machine == HUB && network.machine(HUB).to_recover.get() {
+                count(network, "crash while the log is taken up");
             }
             self.crash(network, fuse.machine, true);
         }
@@ -120,7 +128,8 @@ impl Breaker {
         if network.sim.is_host_running(name.as_str()) {
             return;
         }
-        if now < crate::run::BUSY && self.dice.one_in(4) {
+        let taken_up = machine == HUB && network.machine(HUB).to_recover.get();
+        if now < crate::run::BUSY && self.dice.one_in(if taken_up { 2 } else { 4 }) {
             let operations = self.dice.below(6);
             network.machine(machine).disk.borrow().power_off_after(operations);
             let until = now + Duration::from_millis(300);

@@ -12,6 +12,9 @@ use crate::machine::{Machine, Role};
 use crate::network::Network;
 use crate::secretariat::Order;
 
+/// How long a program takes at most to stop in order.
+const STOPPING: Duration = Duration::from_secs(5);
+
 impl Breaker {
     pub(super) fn cut(&mut self, network: &mut Network, now: Duration, bureau: usize, cut: Cut) {
         let name = network.machine(bureau).name.clone();
@@ -60,13 +63,19 @@ impl Breaker {
         if self.watched == Some(machine) {
             return;
         }
-        let ms = 5 + self.dice.below(400);
+        let most = if self.dice.one_in(3) { 2_000 } else { 400 };
+        let ms = 5 + self.dice.below(most);
         let target = network.machine(machine);
         target.blocking.set_slowest(ms);
         let name = target.name.clone();
         note(network, &format!("* the disk of {name} is slow: up to {ms} ms"));
         count(network, "slow disk");
         self.after(now, 300, 5_000, Undo::Disk(machine));
+        // Somebody comes back to a hub that has to look up what it is asked.
+        let bureau = self.some_bureau(network);
+        if machine == HUB && self.watched != Some(bureau) && !self.busy(bureau) {
+            self.crash_between(network, bureau);
+        }
     }
 
     pub(super) fn break_disk(&mut self, network: &mut Network, now: Duration, machine: usize) {
@@ -178,13 +187,27 @@ impl Breaker {
         if pending || self.watched == Some(bureau) {
             return;
         }
-        network.order(Order { action: pb::DirectoryAction::Suspend, country });
+        network.order(Order::Change(pb::DirectoryAction::Suspend, country));
         count(network, "suspension");
         self.after(now, 500, 7_000, Undo::Reinstate(country));
     }
 
+    /// A bureau that is stopped for long: much gathers for it.
+    pub(super) fn leave(&mut self, network: &mut Network, bureau: usize) {
+        if self.watched == Some(bureau) || self.busy(bureau) {
+            return;
+        }
+        self.leaving.insert(bureau);
+        count(network, "long absence");
+        self.stop(network, bureau);
+    }
+
     pub(super) fn stop(&mut self, network: &mut Network, machine: usize) {
         if !self.busy(machine) {
+            if machine == HUB {
+                let now = network.now();
+                self.hub_unwell.push((now, now + STOPPING));
+            }
             let target = network.machine(machine);
             let name = target.name.clone();
             target.stop.borrow().cancel();

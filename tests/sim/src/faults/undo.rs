@@ -32,16 +32,19 @@ impl Breaker {
             Undo::Clock(machine) => network.machine(machine).clock.set_wrong_by(0),
             Undo::Boot(machine) => self.boot(network, now, machine),
             Undo::Reinstate(country) => {
-                network.order(Order { action: pb::DirectoryAction::Reinstate, country })
+                network.order(Order::Change(pb::DirectoryAction::Reinstate, country));
             }
             Undo::OwnDisk => {
                 self.crash(network, HUB, false);
-                if let Some(own) = self.own.take() {
-                    own.set_capacity(None);
-                    *network.machine(HUB).disk.borrow_mut() = own;
-                }
+                self.change_disk(network);
                 network.sim.repair("hub", PEOPLE);
                 note(network, "* the hub's own disk is back");
+            }
+            Undo::Recover => {
+                self.crash(network, HUB, false);
+                self.change_disk(network);
+                network.sim.repair("hub", PEOPLE);
+                self.recover(network);
             }
             Undo::Mend(machine, path, offset, bit) => {
                 if !self.is_down(machine) {
@@ -50,6 +53,13 @@ impl Breaker {
                 let mended = network.machine(machine).disk.borrow().flip(&path, offset, bit);
                 note(network, &format!("* the bit is flipped back: {mended}"));
             }
+        }
+    }
+
+    fn change_disk(&mut self, network: &Network) {
+        if let Some(next) = self.next_disk.take() {
+            next.set_capacity(None);
+            *network.machine(HUB).disk.borrow_mut() = next;
         }
     }
 }

@@ -30,14 +30,17 @@ impl Officer {
         let lane = Lane::ALL[usize::try_from(self.dice.below(4)).unwrap_or(0)];
         let to = self.some_countries();
         let words = self.words("writes");
+        // Best to somebody who may be back too late.
+        let away = self.somebody_away().filter(|_| self.dice.one_in(3));
+        if let Some(away) = away {
+            let until = self.soon(500, 3_000);
+            self.expiring(BTreeSet::from([away]), lane, words, until);
+            return;
+        }
         let (kind, draft) = match self.dice.below(8) {
             0 => {
                 let until = self.soon(500, 8_000);
-                // Best to somebody who may be back too late.
-                let to = self.somebody_away().map_or(to.clone(), |away| BTreeSet::from([away]));
-                let draft = drafts::free_text(&to, lane, &words);
-                self.wish(Kind::FreeText, to, words, pb::Draft { expires_at_ms: until, ..draft });
-                return;
+                return self.expiring(to, lane, words, until);
             }
             1 | 2 => {
                 let by = self.soon(2_000, 20_000);
@@ -58,6 +61,12 @@ impl Officer {
             let content = self.some_bytes();
             self.record.borrow_mut().wishes[nth].attachment = content;
         }
+    }
+
+    /// Words that nobody needs from a time on.
+    fn expiring(&mut self, to: BTreeSet<CountryCode>, lane: Lane, words: String, until: u64) {
+        let draft = drafts::free_text(&to, lane, &words);
+        self.wish(Kind::FreeText, to, words, pb::Draft { expires_at_ms: until, ..draft });
     }
 
     /// Many messages at once to somebody who is away: few that must not starve behind the others, or few that must
@@ -119,15 +128,18 @@ impl Officer {
         self.wish(Kind::Cancellation, audience, words, draft);
     }
 
-    /// A message of hers that the desk took and that she has not ended yet; its audience, and whom it bars.
+    /// A message of hers that the desk took and that she has not ended yet, while somebody is away the newest; its
+    /// audience, and whom it bars.
     fn own(&self, kind: Kind, end: Kind) -> Option<(String, BTreeSet<CountryCode>, BTreeSet<CountryCode>)> {
         let record = self.record.borrow();
         let ended = |id: &str| record.wishes.iter().any(|wish| wish.kind == end && wish.refers_to == id);
-        record.wishes.iter().filter(|wish| wish.from == self.me && wish.kind == kind).find_map(|wish| {
+        let mine = record.wishes.iter().filter(|wish| wish.from == self.me && wish.kind == kind);
+        let mut open = mine.filter_map(|wish| {
             let id = wish.id.clone()?;
             let open = !ended(&id) && wish.refused.is_none() && !wish.lost;
             open.then(|| (id, wish.audience.clone(), wish.barred.clone()))
-        })
+        });
+        if self.somebody_away().is_some() { open.next_back() } else { open.next() }
     }
 
     /// Keeps what she wants, and hands it in next; where it stands in the record.
@@ -179,7 +191,7 @@ impl Officer {
     }
 
     /// One of the others that has no line to the hub.
-    fn somebody_away(&self) -> Option<CountryCode> {
+    pub(super) fn somebody_away(&self) -> Option<CountryCode> {
         let record = self.record.borrow();
         let away = |country: &&CountryCode| {
             **country != self.me
