@@ -126,3 +126,27 @@ async fn take_along(core: Arc<Core>, line: Arc<Line>, _front: OwnedSemaphorePerm
         drop(queued.send(sent));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(number: u8) -> Call {
+        let envelope = pb::Envelope { header: vec![number].into(), ..pb::Envelope::default() };
+        Call { envelope, queued: oneshot::channel().0 }
+    }
+
+    fn taken(line: &Line) -> Vec<u8> {
+        line.take().iter().map(|call| call.envelope.header[0]).collect()
+    }
+
+    #[test]
+    fn the_longest_waiting_go_first_64_at_a_time_and_whoever_gives_up_leaves_the_line() {
+        let line = Line { front: Arc::new(Semaphore::new(1)), waiting: Mutex::default() };
+        let mut places: Vec<Place<'_>> = (0..70).map(|number| line.stand(call(number))).collect();
+        drop(places.remove(1));
+        assert_eq!(taken(&line), [&[0][..], &(2..65).collect::<Vec<u8>>()].concat());
+        drop(places);
+        assert_eq!(taken(&line), [0_u8; 0], "65 to 69 have given up");
+    }
+}
