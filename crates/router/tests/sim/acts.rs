@@ -55,6 +55,7 @@ impl World {
         self.input(Input::Genesis { log_id, previous: Some(previous) }).unwrap();
         *self.record.epochs.entry(lena).or_insert(1) += 1;
         self.record.hold_clocks(self.now.plus(Duration::from_secs(600)));
+        self.record.recovering_until = Some(self.now.plus(Duration::from_secs(3600)));
         self.see("another name");
         self.restart();
     }

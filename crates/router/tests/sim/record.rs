@@ -34,6 +34,8 @@ pub(crate) struct Record {
     /// Per sender, epoch and lane: the hashes of the numbers decided on.
     pub(crate) numbers: BTreeMap<(Sender, u64, Lane), Vec<Hash>>,
     pub(crate) epochs: BTreeMap<Sender, u64>,
+    /// Until when messages may come back after a recovery.
+    pub(crate) recovering_until: Option<Timestamp>,
 }
 
 impl Record {
@@ -53,6 +55,13 @@ impl Record {
         let copy = &sent.copies[&party];
         let up_to = handed.get(&party).map_or(0, |handed| handed[sent.id.lane.index()]);
         copy.fate == Fate::Waiting && copy.number <= up_to
+    }
+
+    /// Whether it may have come there, or may yet.
+    fn may_have(&self, id: &MessageId, party: Party, handed: &Handed) -> bool {
+        let sent = &self.sent[id];
+        let fate = sent.copies[&party].fate;
+        fate == Fate::Delivered || (sent.again && fate == Fate::Waiting) || self.under_way(id, party, handed)
     }
 
     /// Whether the sender may know the message that it refers to.
@@ -134,7 +143,7 @@ impl Record {
         let Some(copy) = self.sent[id].copies.get(&party) else { return false };
         match kind {
             Kind::Addendum => copy.fate != Fate::Gone,
-            _ => copy.fate == Fate::Delivered || self.under_way(id, party, handed),
+            _ => self.may_have(id, party, handed),
         }
     }
 
@@ -171,7 +180,7 @@ impl Record {
     pub(crate) fn take_back(&mut self, id: &MessageId, handed: &Handed) {
         let parties: Vec<Party> = self.sent[id].copies.keys().copied().collect();
         for party in parties {
-            if self.sent[id].copies[&party].fate == Fate::Waiting && !self.under_way(id, party, handed) {
+            if self.sent[id].copies[&party].fate == Fate::Waiting && !self.may_have(id, party, handed) {
                 self.lose(id, party);
             }
         }

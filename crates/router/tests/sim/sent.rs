@@ -41,6 +41,8 @@ pub(crate) struct Sent {
     pub(crate) interval: Duration,
     pub(crate) expiry: Option<Timestamp>,
     pub(crate) withdrawn: bool,
+    /// Accepted soon after a recovery: whoever is to have it may have it from before.
+    pub(crate) again: bool,
     pub(crate) notice: Option<NoticeId>,
     pub(crate) refers_to: Option<MessageId>,
     pub(crate) reply_to_all: bool,

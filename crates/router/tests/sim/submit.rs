@@ -215,6 +215,7 @@ impl World {
             interval: by.map_or(Duration::ZERO, |by| by.since(self.now).max(Duration::from_secs(1))),
             expiry: header.expires_at,
             withdrawn: false,
+            again: self.record.recovering_until.is_some_and(|until| self.now <= until),
             notice,
             refers_to: header.refers_to.clone(),
             reply_to_all: header.reply_to_all,

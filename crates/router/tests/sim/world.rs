@@ -198,6 +198,7 @@ impl World {
                 interval: Duration::ZERO,
                 expiry: None,
                 withdrawn: false,
+                again: false,
                 notice: None,
                 refers_to: Some(made.refers_to.clone()),
                 reply_to_all: false,
