@@ -1,16 +1,19 @@
 //! Messages that come by call, one each. What one member has waiting is checked together and goes to the sequencer in
-//! the order in which it came: a hundred calls cost little more than a hundred frames of a stream. It must not mix
-//! members: whoever sends what cannot be verified makes only itself wait.
+//! the order in which it came: a hundred calls cost little more than a hundred frames of a stream. What is ahead of its turn
+//! goes back before anything is verified. It must not mix members: whoever sends what cannot be verified makes only
+//! itself wait.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 use i247_model::{Identity, Reason, Refusal};
+use i247_router::{State, out_of_order};
 use i247_wire::pb;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::core::Core;
+use crate::inbound::claimed_id;
 use crate::predecessors::Given;
 
 /// At most so many are checked together.
@@ -26,6 +29,14 @@ struct Line {
     /// Held by whoever takes the others along.
     front: Arc<Semaphore>,
     waiting: Mutex<Waiting>,
+    turns: Mutex<Turns>,
+}
+
+/// The last number of each lane that came in its turn, of one epoch. Only what the state does not have yet matters.
+#[derive(Debug, Default)]
+struct Turns {
+    epoch: u64,
+    last: [u64; 4],
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +65,10 @@ impl Drop for Place<'_> {
 }
 
 impl Line {
+    fn new() -> Self {
+        Self { front: Arc::new(Semaphore::new(1)), waiting: Mutex::default(), turns: Mutex::default() }
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,6 +85,26 @@ impl Line {
     fn take(&self) -> Vec<Call> {
         let mut waiting = self.waiting();
         std::iter::from_fn(|| waiting.calls.pop_first()).take(TOGETHER_MAX).map(|(_, call)| call).collect()
+    }
+
+    /// Whether earlier numbers are missing that neither the state nor this line has. A header that nobody has verified may
+    /// claim any number; all that it gets for that is the answer that it would get later.
+    fn is_early(&self, state: &State, peer: &Identity, envelope: &pb::Envelope) -> bool {
+        let Some(id) = claimed_id(&envelope.header) else { return false };
+        if peer.sender().as_ref() != Some(&id.sender) || id.epoch != state.epoch(&id.sender) {
+            return false;
+        }
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.epoch != id.epoch {
+            *turns = Turns { epoch: id.epoch, last: [0; 4] };
+        }
+        let last = &mut turns.last[id.lane.index()];
+        *last = (*last).max(state.sender_end(&id.sender, id.lane).0);
+        if id.number > last.saturating_add(1) {
+            return true;
+        }
+        *last = (*last).max(id.number);
+        false
     }
 }
 
@@ -89,7 +124,7 @@ impl Calls {
         peer: &Identity,
     ) -> Result<pb::SubmitResult, Refusal> {
         let stopping = |_| Refusal::of(Reason::Busy, "envelope");
-        let new = || Arc::new(Line { front: Arc::new(Semaphore::new(1)), waiting: Mutex::default() });
+        let new = || Arc::new(Line::new());
         let line = self.0.entry(peer.clone()).or_insert_with(new).clone();
         let (queued, mut result) = oneshot::channel();
         let _place = line.stand(Call { envelope, queued });
@@ -110,25 +145,33 @@ impl Calls {
 
 /// Checks those who wait and sends them on; only then the next may come to the front, so that none overtakes.
 async fn take_along(core: Arc<Core>, line: Arc<Line>, _front: OwnedSemaphorePermit, peer: Identity) {
-    let calls = line.take();
-    let (envelopes, queued): (Vec<_>, Vec<_>) =
-        calls.into_iter().map(|call| ((call.envelope, Given::Sent), call.queued)).unzip();
-    if envelopes.is_empty() {
+    let (early, calls): (Vec<Call>, Vec<Call>) = {
+        let views = core.views();
+        line.take().into_iter().partition(|call| line.is_early(&views.state, &peer, &call.envelope))
+    };
+    for call in early {
+        // Whoever is gone asks again, and is told the same.
+        drop(call.queued.send(Err(core.count(out_of_order()))));
+    }
+    if calls.is_empty() {
         return;
     }
+    let (envelopes, queued): (Vec<_>, Vec<_>) =
+        calls.into_iter().map(|call| ((call.envelope, Given::Sent), call.queued)).unzip();
     let checked = core.check(envelopes, &peer).await;
     for (checked, queued) in checked.into_iter().zip(queued) {
         let sent = match checked {
             Ok(checked) => core.queue(checked).await,
             Err(refusal) => Err(refusal),
         };
-        // Whoever is gone asks again, and is told the same.
         drop(queued.send(sent));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
+
     use super::*;
 
     fn call(number: u8) -> Call {
@@ -142,11 +185,26 @@ mod tests {
 
     #[test]
     fn the_longest_waiting_go_first_64_at_a_time_and_whoever_gives_up_leaves_the_line() {
-        let line = Line { front: Arc::new(Semaphore::new(1)), waiting: Mutex::default() };
+        let line = Line::new();
         let mut places: Vec<Place<'_>> = (0..70).map(|number| line.stand(call(number))).collect();
         drop(places.remove(1));
         assert_eq!(taken(&line), [&[0][..], &(2..65).collect::<Vec<u8>>()].concat());
         drop(places);
         assert_eq!(taken(&line), [0_u8; 0], "65 to 69 have given up");
+    }
+
+    #[test]
+    fn what_is_ahead_of_its_turn_is_early_until_those_before_it_have_come() {
+        let (line, state) = (Line::new(), State::default());
+        let france: Identity = "spiffe://i247.test/ncb/fr".parse().unwrap();
+        let early = |id: &str| {
+            let header = pb::Header { id: id.into(), ..pb::Header::default() }.encode_to_vec();
+            let envelope = pb::Envelope { header: header.into(), ..pb::Envelope::default() };
+            line.is_early(&state, &france, &envelope)
+        };
+        let came = ["FR-1-N-2", "FR-1-N-1", "FR-1-U-2", "FR-1-N-2", "FR-1-N-4", "FR-1-N-1"].map(early);
+        assert_eq!(came, [true, false, true, false, true, false]);
+        // Whether these may come is not decided here.
+        assert_eq!(["BR-1-N-9", "FR-2-N-9", "nonsense"].map(early), [false; 3]);
     }
 }

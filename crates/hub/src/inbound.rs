@@ -175,7 +175,7 @@ impl Inbound {
                     self.core.work.send(work).await.map_err(|_| Refusal::of(Reason::Busy, "envelope"))?;
                 }
                 Err(refusal) => {
-                    let id = claimed_id(header);
+                    let id = claimed_id(&header).map(|id| id.to_string()).unwrap_or_default();
                     tracing::warn!(message_id = %id, peer = %self.peer, %refusal, "submission refused");
                     let result = pb::submit_result::Result::Refusal((&refusal).into());
                     room.send(pb::SubmitResult { id, result: Some(result) });
@@ -232,11 +232,10 @@ impl Inbound {
     }
 }
 
-/// The id that a header claims, for the answer to it; empty when there is none that could be one.
-fn claimed_id(header: Bytes) -> String {
-    let id = pb::Header::decode(header).map(|header| header.id).unwrap_or_default();
-    // Whatever else a stranger writes there reaches neither the log nor the answer.
-    id.parse::<MessageId>().map_or_else(|_| String::new(), |id| id.to_string())
+/// The id that a header claims; none when nothing in it could be one. Whatever else a stranger writes there reaches
+/// neither the log nor an answer.
+pub(crate) fn claimed_id(header: &[u8]) -> Option<MessageId> {
+    pb::Header::decode(header).ok()?.id.parse().ok()
 }
 
 /// Whether what the bureau says it sent agrees with what is in the log.

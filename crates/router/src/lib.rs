@@ -51,7 +51,7 @@ pub use input::{
 pub use mailbox::{Cursor, Delivery, Gap, Mailbox, STARVATION_BOUND};
 pub use message::{Line, Message, MessageRef, Recipient};
 pub use notice::{NoticeFile, Review};
-pub use number::{ANSWERS_KEPT, Acceptance, Answer};
+pub use number::{ANSWERS_KEPT, Acceptance, Answer, out_of_order};
 pub use predecessor::{Predecessor, RECOVERY_WINDOW};
 pub use request::DEADLINES_PER_TICK;
 pub use state::{Deadline, State};

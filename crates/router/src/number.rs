@@ -198,6 +198,7 @@ pub(crate) fn turn<'a>(state: &'a State, submission: &Submission) -> Result<Turn
     Ok(Turn::Reused(answer))
 }
 
-fn out_of_order() -> Refusal {
+/// What is answered to a number that is not its sender's next: nothing is entered, and it may come again.
+pub fn out_of_order() -> Refusal {
     Refusal::of(Reason::OutOfOrder, "id").retry_after(COME_AGAIN)
 }
