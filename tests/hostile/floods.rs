@@ -273,14 +273,17 @@ async fn calls_that_are_begun_and_never_made_take_their_places_and_no_more() -> 
     let Some(targets) = targets().await? else { return Ok(()) };
     for target in &targets {
         let mut line = target.line().await;
-        let mut last = 0;
+        let mut begun = Vec::new();
         for _ in 0..90 {
-            last = line.begin(target.call).await;
+            let call = line.begin(target.call).await;
             // Five bytes that announce as much as may be.
-            line.send(&frame(kind::DATA, 0, last, &[0, 0, 4, 0, 0])).await;
+            line.send(&frame(kind::DATA, 0, call, &[0, 0, 4, 0, 0])).await;
+            begun.push(call);
         }
-        let refused: Answer = line.answer(last).await;
-        assert_eq!(refused.grpc, Some(BUSY), "{refused:?}");
+        for call in &begun[64..] {
+            let refused: Answer = line.answer(*call).await;
+            assert_eq!(refused.grpc, Some(BUSY), "{refused:?}");
+        }
         assert_eq!(line.seen().answers.len(), 90 - 64, "64 calls wait for their messages");
         target.serves_while("calls wait for their messages").await;
         drop(line);

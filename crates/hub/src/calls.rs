@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
-use i247_model::{Identity, Reason, Refusal};
+use i247_model::{Identity, MessageId, Reason, Refusal};
 use i247_router::{State, out_of_order};
 use i247_wire::pb;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -87,12 +87,12 @@ impl Line {
         std::iter::from_fn(|| waiting.calls.pop_first()).take(TOGETHER_MAX).map(|(_, call)| call).collect()
     }
 
-    /// Whether earlier numbers are missing that neither the state nor this line has. A header that nobody has verified may
-    /// claim any number; all that it gets for that is the answer that it would get later.
-    fn is_early(&self, state: &State, peer: &Identity, envelope: &pb::Envelope) -> bool {
-        let Some(id) = claimed_id(&envelope.header) else { return false };
+    /// Its id, when earlier numbers are missing that neither the state nor this line has. A header that nobody has verified
+    /// may claim any number; all that it gets for that is the answer that it would get later.
+    fn early(&self, state: &State, peer: &Identity, envelope: &pb::Envelope) -> Option<MessageId> {
+        let id = claimed_id(&envelope.header)?;
         if peer.sender().as_ref() != Some(&id.sender) || id.epoch != state.epoch(&id.sender) {
-            return false;
+            return None;
         }
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         if turns.epoch != id.epoch {
@@ -101,10 +101,10 @@ impl Line {
         let last = &mut turns.last[id.lane.index()];
         *last = (*last).max(state.sender_end(&id.sender, id.lane).0);
         if id.number > last.saturating_add(1) {
-            return true;
+            return Some(id);
         }
         *last = (*last).max(id.number);
-        false
+        None
     }
 }
 
@@ -145,19 +145,20 @@ impl Calls {
 
 /// Checks those who wait and sends them on; only then the next may come to the front, so that none overtakes.
 async fn take_along(core: Arc<Core>, line: Arc<Line>, _front: OwnedSemaphorePermit, peer: Identity) {
-    let (early, calls): (Vec<Call>, Vec<Call>) = {
-        let views = core.views();
-        line.take().into_iter().partition(|call| line.is_early(&views.state, &peer, &call.envelope))
-    };
-    for call in early {
-        // Whoever is gone asks again, and is told the same.
-        drop(call.queued.send(Err(core.count(out_of_order()))));
+    let (mut envelopes, mut queued) = (Vec::new(), Vec::new());
+    for call in line.take() {
+        match line.early(&core.views().state, &peer, &call.envelope) {
+            None => {
+                envelopes.push((call.envelope, Given::Sent));
+                queued.push(call.queued);
+            }
+            // Whoever is gone asks again, and is told the same.
+            Some(id) => drop(call.queued.send(Ok(answered(id, &core.count(out_of_order()))))),
+        }
     }
-    if calls.is_empty() {
+    if envelopes.is_empty() {
         return;
     }
-    let (envelopes, queued): (Vec<_>, Vec<_>) =
-        calls.into_iter().map(|call| ((call.envelope, Given::Sent), call.queued)).unzip();
     let checked = core.check(envelopes, &peer).await;
     for (checked, queued) in checked.into_iter().zip(queued) {
         let sent = match checked {
@@ -166,6 +167,15 @@ async fn take_along(core: Arc<Core>, line: Arc<Line>, _front: OwnedSemaphorePerm
         };
         drop(queued.send(sent));
     }
+}
+
+/// A result that is there already.
+fn answered(id: MessageId, refusal: &Refusal) -> oneshot::Receiver<pb::SubmitResult> {
+    let (answer, result) = oneshot::channel();
+    let refusal = pb::submit_result::Result::Refusal(refusal.into());
+    // Its receiver is at hand.
+    drop(answer.send(pb::SubmitResult { id: id.to_string(), result: Some(refusal) }));
+    result
 }
 
 #[cfg(test)]
@@ -200,7 +210,7 @@ mod tests {
         let early = |id: &str| {
             let header = pb::Header { id: id.into(), ..pb::Header::default() }.encode_to_vec();
             let envelope = pb::Envelope { header: header.into(), ..pb::Envelope::default() };
-            line.is_early(&state, &france, &envelope)
+            line.early(&state, &france, &envelope).is_some()
         };
         let came = ["FR-1-N-2", "FR-1-N-1", "FR-1-U-2", "FR-1-N-2", "FR-1-N-4", "FR-1-N-1"].map(early);
         assert_eq!(came, [true, false, true, false, true, false]);
