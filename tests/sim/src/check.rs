@@ -58,8 +58,9 @@ pub(crate) fn unfinished(record: &Record) -> Vec<(String, String)> {
                 let state = recipient.state().as_str_name();
                 unfinished.push((id.clone(), format!("{id} stays {state} at {}", recipient.party)));
             }
-            // What a lost log had said of it is corrected.
-            let at = recipient.party.parse::<CountryCode>().ok().filter(|_| record.recovered.is_some());
+            // What a lost log had said of it is corrected, and what need not arrive is seen where it has.
+            let soon = record.recovered.is_some() || wish.expires_at_ms > 0;
+            let at = recipient.party.parse::<CountryCode>().ok().filter(|_| soon);
             if at.is_some_and(|at| record.has(at, id) != has_it(recipient.state()) && !is_excused(record, at))
             {
                 let state = recipient.state().as_str_name();
