@@ -101,15 +101,19 @@ pub fn read_whole(disk: &dyn Disk, path: &Path, limit: u64) -> io::Result<Vec<u8
     Ok(bytes)
 }
 
+/// Removes a file that may be there or not.
+pub fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Writes a whole file durably, in place of what has that name: after a crash the old or the new one is there,
 /// never a mixture. Only one writer at a time.
 pub fn replace_whole(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = dir.join(format!("{name}.tmp"));
-    match disk.remove(&temporary) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
+    remove_if_there(disk, &temporary)?;
     let written = disk.create(&temporary).and_then(|file| {
         write_all_at(&*file, bytes, 0)?;
         file.sync_data()

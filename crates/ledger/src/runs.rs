@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::disk::{Disk, is_full};
+use crate::disk::{Disk, is_full, remove_if_there};
 use crate::{Damage, DamageKind, Position};
 
 pub use file::Run;
@@ -233,12 +233,8 @@ impl RunStore {
             return Ok(());
         }
         for name in names {
-            match self.disk.remove(&self.dir.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(self.refused(name, error));
-                }
-                _ => {}
-            }
+            let removed = remove_if_there(&*self.disk, &self.dir.join(name));
+            removed.map_err(|error| self.refused(name, error))?;
         }
         self.disk.sync_dir(&self.dir).map_err(|error| self.refused("", error))
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::disk::{Disk, DiskFile, is_full, write_all_at};
+use crate::disk::{Disk, DiskFile, is_full, remove_if_there, write_all_at};
 use crate::format::{
     BLOCK, Hash, Heading, Kind, SegmentHeader, Stamp, encode_group, group_extent, segment_name,
 };
@@ -193,8 +193,5 @@ impl Writer {
 
 /// Removes a segment that was not prepared to its end.
 pub(crate) fn remove_leftover(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
-    match disk.remove(&dir.join(NEXT_SEGMENT)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    remove_if_there(disk, &dir.join(NEXT_SEGMENT))
 }

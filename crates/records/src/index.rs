@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use i247_ledger::Position;
-use i247_ledger::disk::{Disk, is_full};
+use i247_ledger::disk::{self, Disk, is_full};
 use i247_model::Hash;
 use sha2::{Digest, Sha256};
 
@@ -470,8 +470,5 @@ pub struct MergedRun {
 
 /// Removes a file that may be there or not.
 fn remove_if_there(disk: &dyn Disk, path: &Path) -> Result<(), IndexError> {
-    match disk.remove(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(IndexError::io(path, error)),
-        _ => Ok(()),
-    }
+    disk::remove_if_there(disk, path).map_err(|error| IndexError::io(path, error))
 }

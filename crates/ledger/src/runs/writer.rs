@@ -1,6 +1,5 @@
 //! Writes one run, row by row. It must not show a run that is not whole and durable.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use super::block::BlockWriter;
 use super::file::{BLOCK_BYTES, FOOTER_BYTES, HEADER_BYTES, Index, footer_crc, head, name};
 use super::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Range, Run, RunError, RunStore};
 use crate::Position;
-use crate::disk::{DiskFile, write_all_at};
+use crate::disk::{DiskFile, remove_if_there, write_all_at};
 
 /// So much is written at once, in bytes.
 const WRITE_BYTES: usize = 256 * 1024;
@@ -36,13 +35,9 @@ pub struct RunWriter {
 impl RunWriter {
     pub(super) fn create(store: &RunStore, from: Position, to: Position) -> Result<Self, RunError> {
         let temporary = store.dir.join(format!("{}.tmp", name(from, to)));
-        match store.disk.remove(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(store.refused(&name(from, to), error));
-            }
-            _ => {}
-        }
-        let file = store.disk.create(&temporary).map_err(|error| store.refused(&name(from, to), error))?;
+        let removed = remove_if_there(&*store.disk, &temporary);
+        let created = removed.and_then(|()| store.disk.create(&temporary));
+        let file = created.map_err(|error| store.refused(&name(from, to), error))?;
         Ok(Self {
             store: store.clone(),
             range: (from, to),
