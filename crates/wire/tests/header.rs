@@ -107,8 +107,7 @@ fn our_bytes_are_those_of_another_encoder() {
         ..reply()
     };
     let header = Header::try_from(wire).unwrap();
-    let hex: String = encode_header(&header).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, REPLY_BYTES);
+    assert_eq!(i247_model::hexadecimal(&encode_header(&header)), REPLY_BYTES);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use i247_model::{Colour, CountryCode, Hash, NoticeId, Party};
+use i247_model::{Colour, CountryCode, Hash, NoticeId, Party, hexadecimal};
 
 use super::value::{Atom, text_atoms};
 use crate::date::Date;
@@ -283,12 +283,7 @@ impl Atom for Vector {
     }
 
     fn show(&self) -> String {
-        use fmt::Write as _;
-        self.0.iter().fold(String::with_capacity(2 * self.0.len()), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hexadecimal(&self.0)
     }
 }
 
