@@ -29,12 +29,12 @@ struct Line {
     /// Held by whoever takes the others along.
     front: Arc<Semaphore>,
     waiting: Mutex<Waiting>,
-    turns: Mutex<Turns>,
+    in_turn: Mutex<InTurn>,
 }
 
 /// The last number of each lane that came in its turn, of one epoch. Only what the state does not have yet matters.
 #[derive(Debug, Default)]
-struct Turns {
+struct InTurn {
     epoch: u64,
     last: [u64; 4],
 }
@@ -66,7 +66,7 @@ impl Drop for Place<'_> {
 
 impl Line {
     fn new() -> Self {
-        Self { front: Arc::new(Semaphore::new(1)), waiting: Mutex::default(), turns: Mutex::default() }
+        Self { front: Arc::new(Semaphore::new(1)), waiting: Mutex::default(), in_turn: Mutex::default() }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -94,9 +94,9 @@ impl Line {
         if peer.sender().as_ref() != Some(&id.sender) || id.epoch != state.epoch(&id.sender) {
             return None;
         }
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turns = self.in_turn.lock().unwrap_or_else(PoisonError::into_inner);
         if turns.epoch != id.epoch {
-            *turns = Turns { epoch: id.epoch, last: [0; 4] };
+            *turns = InTurn { epoch: id.epoch, last: [0; 4] };
         }
         let last = &mut turns.last[id.lane.index()];
         *last = (*last).max(state.sender_end(&id.sender, id.lane).0);
@@ -145,9 +145,14 @@ impl Calls {
 
 /// Checks those who wait and sends them on; only then the next may come to the front, so that none overtakes.
 async fn take_along(core: Arc<Core>, line: Arc<Line>, _front: OwnedSemaphorePermit, peer: Identity) {
+    let calls = line.take();
+    let early: Vec<Option<MessageId>> = {
+        let views = core.views();
+        calls.iter().map(|call| line.early(&views.state, &peer, &call.envelope)).collect()
+    };
     let (mut envelopes, mut queued) = (Vec::new(), Vec::new());
-    for call in line.take() {
-        match line.early(&core.views().state, &peer, &call.envelope) {
+    for (call, early) in calls.into_iter().zip(early) {
+        match early {
             None => {
                 envelopes.push((call.envelope, Given::Sent));
                 queued.push(call.queued);

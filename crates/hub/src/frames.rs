@@ -16,6 +16,9 @@ const ROOM: u32 = 256;
 /// A frame weighs one for each begun part of so many bytes: 512 KiB wait in all, or 256 small frames.
 const BYTES_PER_WEIGHT: usize = 2 * 1024;
 
+/// What a recipient takes in a status in memory, about.
+const RECIPIENT_BYTES: usize = 64;
+
 /// The sending side: where results, deliveries and progress meet.
 #[derive(Clone, Debug)]
 pub(crate) struct Frames {
@@ -80,9 +83,6 @@ fn weight(frame: &Frame) -> u32 {
     };
     u32::try_from(bytes / BYTES_PER_WEIGHT + 1).unwrap_or(ROOM).min(ROOM)
 }
-
-/// What a recipient takes in a status in memory, about.
-const RECIPIENT_BYTES: usize = 64;
 
 impl tokio_stream::Stream for FrameStream {
     type Item = Result<pb::ConnectResponse, Status>;
