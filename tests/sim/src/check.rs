@@ -90,7 +90,7 @@ fn unpublished(record: &Record) -> Vec<(String, String)> {
     let mut unfinished = Vec::new();
     for published in record.published.iter().filter(|published| !is_cancelled(record, &published.request)) {
         for at in &published.audience {
-            let excused = record.revoked.contains_key(at) || record.restored.contains(at);
+            let excused = is_excused(record, *at);
             // Then it is decided anew.
             let lost = record.recovered.is_some_and(|recovered| published.at <= recovered)
                 && !record.inboxes.keys().any(|at| record.has(*at, &published.id));
@@ -116,13 +116,13 @@ fn leaves_undecided(record: &Record, at: CountryCode, id: &str) -> bool {
 
 /// Whether this country's bureau may have written something that its officer does not know yet.
 fn is_overlooked(record: &Record, country: CountryCode) -> bool {
-    let excused = record.revoked.contains_key(&country) || record.restored.contains(&country);
+    let excused = is_excused(record, country);
     record.automatic.contains(&country) && !excused
 }
 
 /// Whether the wish must have been seen there, by the simulation's own rule.
 fn must_arrive(record: &Record, wish: &Wish, at: CountryCode) -> bool {
-    if wish.expires_at_ms > 0 || record.revoked.contains_key(&at) || record.restored.contains(&at) {
+    if wish.expires_at_ms > 0 || is_excused(record, at) {
         return false;
     }
     match wish.kind {
@@ -262,8 +262,7 @@ fn answered_once(record: &Record, at: CountryCode, inbox: &[Seen], broken: &mut 
 /// The states that the sender sees add up to the audience, and are what the recipients saw.
 fn add_up(record: &Record, wish: &Wish, broken: &mut Vec<Broken>) {
     let (Some(id), Some(status)) = (&wish.id, &wish.status) else { return };
-    let silent = record.restored.contains(&wish.from) || record.revoked.contains_key(&wish.from);
-    if !wish.receipt || silent || says_nothing_more(record, wish) {
+    if !wish.receipt || is_excused(record, wish.from) || says_nothing_more(record, wish) {
         return;
     }
     let parties: BTreeSet<String> =

@@ -6,7 +6,7 @@ use std::time::Duration;
 use i247_model::{CountryCode, Kind};
 use i247_wire::pb;
 
-use super::{Broken, has_it};
+use super::{Broken, has_it, is_excused};
 use crate::record::{Record, Wish, simulated};
 use crate::run::BUSY;
 
@@ -38,7 +38,7 @@ pub(super) fn overdue(record: &Record, wish: &Wish, id: &str) -> Vec<String> {
     let mut overdue = Vec::new();
     for recipient in &status.recipients {
         let Ok(at) = recipient.party.parse::<CountryCode>() else { continue };
-        if record.revoked.contains_key(&at) || record.restored.contains(&at) {
+        if is_excused(record, at) {
             continue;
         }
         // A hub that has lost something waits until all came back.
