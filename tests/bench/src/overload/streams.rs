@@ -108,7 +108,8 @@ impl Streams {
 
     /// Signs so many for each sender, as far as there is room, on as many threads as there are cores.
     pub(crate) async fn write_ahead(&mut self, count: usize) -> Result<()> {
-        let (senders, count) = (self.senders.len(), count.min(AHEAD_MAX / (self.senders.len().max(1))));
+        let senders = self.senders.len();
+        let count = count.min(AHEAD_MAX / senders.max(1));
         let mut writing = JoinSet::new();
         for mut sender in std::mem::take(&mut self.senders) {
             writing.spawn_blocking(move || {
@@ -122,11 +123,10 @@ impl Streams {
     /// Lets all of them send; a task each. Nothing else can be asked of them until that is over.
     pub(crate) fn play(&mut self, flight: &Arc<Flight>, legs: &[Leg]) -> Playing {
         let mut tasks = JoinSet::new();
-        let count = self.senders.len();
         for sender in std::mem::take(&mut self.senders) {
             tasks.spawn(sender.play(flight.clone(), legs.to_vec()));
         }
-        Playing { tasks, count }
+        Playing(tasks)
     }
 
     fn take_back(&mut self, mut senders: Vec<Sender>, count: usize) -> Result<()> {
@@ -140,18 +140,16 @@ impl Streams {
 }
 
 /// Senders at work.
-pub(crate) struct Playing {
-    tasks: JoinSet<(Sender, u64)>,
-    count: usize,
-}
+pub(crate) struct Playing(JoinSet<(Sender, u64)>);
 
 impl Playing {
     /// Waits until they have sent; how much each of them did.
     pub(crate) async fn finish(self, streams: &mut Streams) -> Result<Vec<u64>> {
-        let mut done = self.tasks.join_all().await;
+        let count = self.0.len();
+        let mut done = self.0.join_all().await;
         done.sort_by_key(|(sender, _)| sender.place);
         let (senders, sent): (Vec<Sender>, Vec<u64>) = done.into_iter().unzip();
-        streams.take_back(senders, self.count)?;
+        streams.take_back(senders, count)?;
         Ok(sent)
     }
 }
