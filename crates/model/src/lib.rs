@@ -11,6 +11,7 @@
 
 mod audience;
 mod country;
+mod grant;
 mod hash;
 mod header;
 mod id;
@@ -27,6 +28,7 @@ mod time;
 
 pub use audience::{Audience, AudienceError};
 pub use country::CountryCode;
+pub use grant::{Grant, Leave, Term, Unit, Verb};
 pub use hash::{Hash, hexadecimal};
 pub use header::{Header, Seen};
 pub use id::{Lane, MessageId, Sender};

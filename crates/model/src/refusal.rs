@@ -109,6 +109,8 @@ reasons! {
     WrongField = "WRONG_FIELD", No, "set the fields that the kind asks for, and only those";
     /// The notice was published, decided or cancelled already, or by another request.
     NoticeConflict = "NOTICE_CONFLICT", No, "read the notice's present state and decide again";
+    /// Its bureau has not granted this to the post, or not for now.
+    NotGranted = "NOT_GRANTED", NotAttributable, "ask your bureau for leave: `i247 post list` shows what is granted";
 }
 
 impl fmt::Display for Reason {

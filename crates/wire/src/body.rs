@@ -6,6 +6,7 @@ use i247_model::{CountryCode, Kind, Lifted, MessageId, NoticeId, Refusal};
 
 use crate::notice::{Missing, colour, is_filled, missing_data, names_somebody};
 use crate::pb::body::Form;
+use crate::post::leave;
 use crate::{check_body, hash_option, malformed, parsed, parsed_option, pb};
 
 /// Takes out of a clear body what a decision depends on, and names all minimum data that it lacks.
@@ -56,6 +57,10 @@ pub fn lift(kind: Kind, body: &pb::Body) -> Result<Lifted, Refusal> {
         }
         Form::Void(void) => Ok(reason("void", &void.reason)),
         Form::NewEpoch(form) => Ok(new_epoch(form)),
+        Form::Grant(form) => {
+            let (leave, missing) = leave(form)?;
+            Ok(Lifted { leave, missing, ..Lifted::default() })
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Rules that need the state (who may send what, whether a reference exists) are the router's.
 
 use bytes::Bytes;
-use i247_model::{Class, Header, Kind, Reason, Refusal, Seen, Sender, Timestamp};
+use i247_model::{Class, Header, Kind, Lane, Reason, Refusal, Seen, Sender, Timestamp};
 use prost::Message as _;
 
 use crate::envelope::{check_audience, parsed_audience};
@@ -207,6 +207,8 @@ fn check_kind(header: &Header) -> Result<(), Refusal> {
     expect(header.reply_stage.is_some() == (header.kind == Kind::Reply), "reply_stage");
     expect(request || !header.reply_to_all, "reply_to_all");
     expect(header.wraps_root.is_none() || !header.kind.examined(), "wraps_root");
+    // One lane, so that no grant is overtaken by its withdrawal; the first, because a withdrawal does not wait.
+    expect(header.kind != Kind::Grant || header.id.lane == Lane::VeryUrgent, "id");
     if wrong.is_empty() {
         return Ok(());
     }

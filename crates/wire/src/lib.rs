@@ -21,6 +21,7 @@ mod limits;
 mod log;
 mod notice;
 pub mod payload;
+mod post;
 mod receipt;
 mod status;
 

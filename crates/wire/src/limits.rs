@@ -74,6 +74,7 @@ fn kind_of(form: &Form) -> Kind {
         Form::Restriction(_) => Kind::Restriction,
         Form::Void(_) => Kind::Void,
         Form::NewEpoch(_) => Kind::NewEpoch,
+        Form::Grant(_) => Kind::Grant,
     }
 }
 
@@ -186,6 +187,7 @@ impl Limits {
             Form::Restriction(restriction) => self.list("restriction", "except", &restriction.except),
             Form::Void(void) => self.line("void", "reason", &void.reason),
             Form::NewEpoch(epoch) => self.line("new_epoch", "reason", &epoch.reason),
+            Form::Grant(grant) => self.count("grant", "databases", grant.databases.len(), MAX_LIST),
         }
     }
 

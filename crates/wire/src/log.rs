@@ -1,7 +1,7 @@
 //! What an entry of the log keeps of a clear body.
 
 use bytes::Bytes;
-use i247_model::{Lifted, Refusal};
+use i247_model::{Leave, Lifted, Refusal};
 
 use crate::envelope::{sorted, texts};
 use crate::{hash_option, parsed_option, pb};
@@ -19,6 +19,7 @@ impl TryFrom<pb::Lifted> for Lifted {
             request_header_hash: hash_option(&wire.request_header_hash, "lifted.request_header_hash")?,
             missing: wire.missing,
             epoch: (wire.epoch > 0).then_some(wire.epoch),
+            leave: wire.grant.as_ref().map(Leave::try_from).transpose()?,
         })
     }
 }
@@ -37,6 +38,7 @@ impl From<&Lifted> for pb::Lifted {
                 .unwrap_or_default(),
             missing: lifted.missing.clone(),
             epoch: lifted.epoch.unwrap_or_default(),
+            grant: lifted.leave.as_ref().map(pb::Grant::from),
         }
     }
 }
@@ -59,6 +61,7 @@ mod tests {
                 request_header_hash: Some(Hash([7; 32])),
                 missing: vec!["form.red.facts".into()],
                 epoch: Some(3),
+                leave: Some(Leave { post: "cdg".parse().unwrap(), grant: None }),
             };
             assert_eq!(Lifted::try_from(pb::Lifted::from(&lifted)).unwrap(), lifted);
         }

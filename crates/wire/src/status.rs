@@ -39,6 +39,7 @@ pub fn code(reason: Reason) -> Code {
         | Reason::Revoked
         | Reason::NotOwner
         | Reason::KindNotAllowed
+        | Reason::NotGranted
         | Reason::ReplyTooWide => Code::PermissionDenied,
         Reason::FutureDated
         | Reason::OutOfOrder
