@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use i247_model::{AnswerState, Identity, Kind, MessageId, Party, RecipientState, Refusal, Timestamp};
+use i247_model::{AnswerState, Identity, Kind, MessageId, Party, RecipientState, Refusal, Sender, Timestamp};
 
 use crate::mailbox::{Gap, Waiting};
 use crate::number::Numbering;
@@ -81,6 +81,10 @@ impl State {
         }
         if let (Kind::Restriction, Some(country)) = (header.kind, header.id.sender.party().country()) {
             self.restrictions.insert(country, submission.lifted.except.clone());
+        }
+        if let (Sender::Bureau(country), Some(leave)) = (&header.id.sender, &submission.lifted.leave) {
+            self.directory.grants.apply(stamp, *country, leave);
+            changes.effects.push(Effect::Granted(Identity::Post(*country, leave.post.clone())));
         }
         if header.kind == Kind::Reply {
             self.answer(stamp, submission, changes);

@@ -7,8 +7,8 @@ use i247_model::{Header, Kind, Party, Reason, Refusal};
 use crate::audience::{Call, Changes};
 use crate::number::{Turn, turn};
 use crate::{
-    Accepted, Decision, Input, Origin, Question, Stamp, State, Submission, notice, predecessor, receipt,
-    reference, request,
+    Accepted, Decision, Input, Origin, Question, Stamp, State, Submission, grant, notice, predecessor,
+    receipt, reference, request,
 };
 
 /// A message may be signed at most so far in the future.
@@ -80,6 +80,7 @@ fn accept(state: &State, stamp: Stamp, submission: &Submission) -> Result<Accept
     }
     let call = Call::new(state, question)?;
     let notice_id = notice::check(state, stamp, submission, &call)?;
+    grant::check(state, stamp, submission)?;
     let explained_at = predecessor::explained_at(state, submission);
     let Changes { come, gone } =
         explained_at.map(|position| call.changes_since(position)).unwrap_or_default();

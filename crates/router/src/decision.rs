@@ -159,4 +159,6 @@ pub enum Effect {
     },
     /// What this identity may do changed: live connections are looked at.
     Directory(Identity),
+    /// What this post is granted changed: its live connections are looked at.
+    Granted(Identity),
 }

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use i247_model::{CountryCode, Hash, Identity, MEMBERS, Party, Reason, Refusal, Sender, Timestamp, member};
+use i247_model::{
+    CountryCode, Hash, Identity, MEMBERS, Name, Party, Reason, Refusal, Sender, Timestamp, member,
+};
 use serde::{Deserialize, Serialize};
 
+use crate::grant::{Granted, Grants};
 use crate::{DirectoryAction, DirectoryChange, Stamp};
 
 /// Whether an identity may act.
@@ -45,6 +48,7 @@ pub struct Directory {
     /// Asked for each party of each message, and therefore apart.
     bureaus: BTreeMap<CountryCode, Record>,
     others: BTreeMap<Identity, Record>,
+    pub(crate) grants: Grants,
 }
 
 impl Directory {
@@ -97,6 +101,24 @@ impl Directory {
     pub fn signing_key_allowed(&self, identity: &Identity, key: &Hash) -> bool {
         self.standing(identity) == Some(Standing::Active)
             && self.key_allowed(identity, key, |record| record.signing_keys.contains_key(key))
+    }
+
+    /// What a post is granted, whether or not that is in force; none for everybody else, who needs no grant.
+    pub fn grant(&self, identity: &Identity) -> Option<&Granted> {
+        match identity {
+            Identity::Post(country, name) => self.grants.find(*country, name),
+            _ => None,
+        }
+    }
+
+    /// What the posts of a country are granted, by name.
+    pub fn grants_of(&self, country: CountryCode) -> impl Iterator<Item = (&Name, &Granted)> {
+        self.grants.of(country)
+    }
+
+    /// The first end of a grant after this moment.
+    pub fn next_grant_end(&self, after: Timestamp) -> Option<Timestamp> {
+        self.grants.next_end(after)
     }
 
     /// Whether a country is a member now, if only a suspended one.

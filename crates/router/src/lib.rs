@@ -30,6 +30,7 @@ mod audience;
 mod decide;
 mod decision;
 mod directory;
+mod grant;
 mod input;
 mod mailbox;
 mod message;
@@ -45,6 +46,7 @@ pub use audience::{Question, explain};
 pub use decide::decide;
 pub use decision::{Accepted, Decision, Effect, Fired, FiredDeadline, Made, Outcome, Place, TakenBack};
 pub use directory::{Directory, Record, Standing};
+pub use grant::{GRANTS_MAX, Granted, REMEMBERED};
 pub use input::{
     DirectoryAction, DirectoryChange, Earlier, Input, Origin, Previous, Stamp, Submission, UnderWay,
 };

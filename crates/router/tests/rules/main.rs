@@ -3,6 +3,7 @@
 
 mod delivery;
 mod explained;
+mod grants;
 mod kit;
 mod notices;
 mod recovery;
