@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use i247_model::Refusal;
+use i247_model::{Reason, Refusal};
 use i247_node::ConnectError;
 use tonic::{Code, Status};
 
@@ -61,7 +61,11 @@ impl ClientError {
         }
         if let Some(error) = ConnectError::of(&status) {
             if let ConnectError::NotAdmitted { reason: Some(reason), .. } = error {
-                let next_step = "ask the authority that certified you why, and to be admitted again".into();
+                let next_step = match reason {
+                    Reason::NotGranted => reason.next_step(),
+                    _ => "ask the authority that certified you why, and to be admitted again",
+                };
+                let next_step = next_step.into();
                 return Self::Refused(Refusal { next_step, ..Refusal::of(*reason, "identity") });
             }
             return Self::NoConnection(error.clone());
@@ -103,8 +107,6 @@ impl From<Refusal> for ClientError {
 
 #[cfg(test)]
 mod tests {
-    use i247_model::Reason;
-
     use super::*;
 
     const WITHIN: Duration = Duration::from_secs(1);

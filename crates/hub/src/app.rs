@@ -34,6 +34,7 @@ use crate::directory::Directory;
 use crate::effects::Actor;
 use crate::exchange::Exchange;
 use crate::gauges::{Counters, gauges};
+use crate::grants::Grants;
 use crate::history::HistoryError;
 use crate::links::Links;
 use crate::made::Maker;
@@ -236,6 +237,7 @@ impl Hub {
         let (writable, behind) = (core.writable.clone(), core.behind.subscribe());
         let unreadable = core.recent.unreadable();
         pipeline.spawn(tell_health(writable, behind, unreadable, health, pipeline.stop()));
+        door.spawn(core.grants.clone().keep_cut(door.stop()));
         door.spawn(renewal.run(door.stop()));
         let door_stop = door.stop();
         door.spawn_vital("server", server.serve(listener, door_stop));
@@ -290,8 +292,10 @@ impl Parts<'_> {
         let (ahead, stamps) = (views.state.clone(), Stamps::after(views.at));
         let log_id: Bytes = views.state.log_id().map(Bytes::copy_from_slice).unwrap_or_default();
         let (dir, recovered) = (config.data.join("attachments"), views.state.generation() > 0);
+        let views = Arc::new(RwLock::new(views));
+        let grants = Grants::new(views.clone(), seams.clock.clone(), live.clone());
         let core = Arc::new(Core {
-            views: Arc::new(RwLock::new(views)),
+            views,
             ledger: ledger.clone(),
             attachments: Attachments::open(
                 seams.disk.clone(),
@@ -303,6 +307,7 @@ impl Parts<'_> {
             counters: counters.clone(),
             recent: Arc::new(Recent::new(counters.clone())),
             quotas: Quotas::new(config.submissions_per_second),
+            grants: Arc::new(grants),
             work,
             clock: seams.clock.clone(),
             blocking: seams.blocking.clone(),
@@ -320,8 +325,13 @@ impl Parts<'_> {
             progress_wait: config.progress_wait.0,
             streams,
         });
-        let actor =
-            Actor { links: core.links.clone(), live, recent: core.recent.clone(), views: core.views.clone() };
+        let actor = Actor {
+            links: core.links.clone(),
+            live,
+            grants: core.grants.clone(),
+            recent: core.recent.clone(),
+            views: core.views.clone(),
+        };
         let sequencer = Sequencer {
             ledger,
             views: core.views.clone(),
@@ -374,7 +384,7 @@ async fn server(
     views: Arc<RwLock<Views>>,
     meter: Meter,
 ) -> Result<(Health, Server), BuildError> {
-    let admission = Arc::new(ByDirectory(views));
+    let admission = Arc::new(ByDirectory { views, clock: seams.clock.clone() });
     let time = Arc::new(TlsClock(seams.clock.clone()));
     let tls = server_config(presented, root, time, admission.clone())?;
     let (health, health_service) = Health::new(&SERVICES).await;

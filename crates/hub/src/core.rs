@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::calls::Calls;
 use crate::gauges::Counters;
+use crate::grants::Grants;
 use crate::links::Links;
 use crate::predecessors::{self, Given, Way};
 use crate::quota::Quotas;
@@ -33,6 +34,7 @@ pub(crate) struct Core {
     pub(crate) links: Arc<Links>,
     pub(crate) recent: Arc<Recent>,
     pub(crate) quotas: Quotas,
+    pub(crate) grants: Arc<Grants>,
     pub(crate) counters: Counters,
     pub(crate) work: mpsc::Sender<Work>,
     pub(crate) clock: Arc<dyn Clock>,

@@ -8,6 +8,7 @@ use i247_node::Live;
 use i247_router::{Effect, Input, MessageRef, Stamp};
 use i247_wire::pb;
 
+use crate::grants::Grants;
 use crate::links::Links;
 use crate::recent::{Recent, Stored};
 use crate::views::Views;
@@ -16,6 +17,7 @@ use crate::views::Views;
 pub(crate) struct Actor {
     pub(crate) links: Arc<Links>,
     pub(crate) live: Live,
+    pub(crate) grants: Arc<Grants>,
     pub(crate) recent: Arc<Recent>,
     pub(crate) views: Arc<RwLock<Views>>,
 }
@@ -51,6 +53,10 @@ impl Actor {
                 Effect::Progress(id) => self.tell_sender(id),
                 Effect::Closed(message) => self.tell_sender(message.id),
                 Effect::Directory(identity) => self.look_again(&identity),
+                Effect::Granted(post) => {
+                    tracing::info!(%post, "what a post is granted changed");
+                    self.grants.changed();
+                }
                 // Written to history; the sender of a closed message asks when it wants to know.
                 Effect::LateReceipt { .. } => {}
             }

@@ -106,6 +106,17 @@ impl ExchangeService for Exchange {
         let party = mailbox_of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
         attachments::fetch(self.0.clone(), party, request.into_inner()).await.map(Response::new)
     }
+
+    async fn list_posts(
+        &self,
+        request: Request<pb::ListPostsRequest>,
+    ) -> Result<Response<pb::ListPostsResponse>, Status> {
+        match mailbox_of(&Peer::of(&request)?.identity) {
+            Ok(Party::Bureau(country)) => Ok(Response::new(self.0.grants.list(country))),
+            Ok(Party::Secretariat) => Err(status(&Refusal::of(Reason::NotAuthorised, "identity"))),
+            Err(refusal) => Err(status(&refusal)),
+        }
+    }
 }
 
 impl Exchange {

@@ -13,6 +13,7 @@
 //! * `archive`: what of it lies on disk, a snapshot of what is open and `history` in runs; `past` looks things up.
 //! * `exchange`, `directory`, `review`, `monitor`, `attachments`: the services.
 //! * `calls`, `frames`, `effects`, `links`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
+//! * `grants`: whether posts may come.
 //! * `take_up`: goes on with a log that lost its end; `predecessors`: what comes back of it afterwards.
 //!
 //! It never opens what bureaus say to each other, and decides nothing itself: `i247_router` does.
@@ -31,6 +32,7 @@ mod entry;
 mod exchange;
 mod frames;
 mod gauges;
+mod grants;
 mod history;
 mod inbound;
 mod links;

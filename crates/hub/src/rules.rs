@@ -31,6 +31,7 @@ pub fn rules() -> Result<Rules, DescriptorError> {
             ("/i247.v1.ExchangeService/FindAttachment", BUREAUS),
             ("/i247.v1.ExchangeService/PutAttachment", BUREAUS),
             ("/i247.v1.ExchangeService/FetchAttachment", BUREAUS),
+            ("/i247.v1.ExchangeService/ListPosts", BUREAUS),
             ("/i247.v1.DirectoryService/Change", AUTHORITY),
             ("/i247.v1.DirectoryService/List", Rule::Roles(&[Role::Authority, Role::Operator])),
             ("/i247.v1.ReviewService/ListPending", REVIEWERS),

@@ -98,7 +98,7 @@ pub enum ConnectError {
         address: String,
         /// What the other side says.
         detail: String,
-        /// Why, where that says it: `SUSPENDED` or `REVOKED`.
+        /// Why, where that says it: `SUSPENDED`, `REVOKED` or `NOT_GRANTED`.
         reason: Option<Reason>,
     },
     /// Anything else of the network.
@@ -132,6 +132,7 @@ impl ConnectError {
                     let reason = match alert {
                         AlertDescription::AccessDenied => Some(Reason::Suspended),
                         AlertDescription::CertificateRevoked => Some(Reason::Revoked),
+                        AlertDescription::UnsupportedCertificate => Some(Reason::NotGranted),
                         _ => None,
                     };
                     Self::NotAdmitted { address, detail: format!("{alert:?}"), reason }

@@ -40,7 +40,7 @@ pub trait Admission: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// The handshake then fails, with the alert `access_denied` for `SUSPENDED`, `certificate_revoked` for `REVOKED`,
-    /// and `certificate_unknown` for every other reason.
+    /// `unsupported_certificate` for `NOT_GRANTED`, and `certificate_unknown` for every other reason.
     fn admit(&self, identity: &Identity, tls_key: &Hash) -> Result<(), Refusal>;
 }
 
@@ -214,12 +214,13 @@ fn alert(error: CertificateError) -> Error {
     })
 }
 
-/// The same for somebody whose certificate is good, and who may not come all the same: who was suspended or revoked
-/// is told so by the alert, since no call can say it.
+/// The same for somebody whose certificate is good, and who may not come all the same: who was suspended or revoked, or
+/// is a post without a grant in force, is told so by the alert, since no call can say it.
 fn not_admitted(refusal: Refusal) -> Error {
     Error::InvalidCertificate(match refusal.reason {
         Reason::Revoked => TlsCertificateError::Revoked,
         Reason::Suspended => TlsCertificateError::ApplicationVerificationFailure,
+        Reason::NotGranted => TlsCertificateError::InvalidPurpose,
         _ => TlsCertificateError::Other(OtherError(Arc::new(refusal))),
     })
 }
