@@ -44,7 +44,7 @@ pub(crate) fn prepare(
     check_kind(kind)?;
     check_key(&draft.idempotency_key, author, desk.me)?;
     let refers_to = reference(kind, &draft.refers_to, desk)?;
-    let lane = lane(&draft, refers_to.as_ref())?;
+    let lane = lane(kind, &draft, refers_to.as_ref())?;
     let mut body = draft.body.clone().ok_or_else(|| Refusal::of(Reason::MissingData, "draft.body"))?;
     complete_body(&mut body, refers_to.as_ref(), desk)?;
     check_content(kind, &body)?;
@@ -167,7 +167,8 @@ fn check_kind(kind: Kind) -> Result<(), Refusal> {
         | Kind::ArrestReport
         | Kind::NationalDecision
         | Kind::FreeText
-        | Kind::Restriction => Ok(()),
+        | Kind::Restriction
+        | Kind::Grant => Ok(()),
         Kind::ReviewDecision
         | Kind::Notice
         | Kind::Addendum
@@ -226,9 +227,12 @@ fn reference(kind: Kind, text: &str, desk: &Desk<'_>) -> Result<Option<MessageId
     Err(refusal)
 }
 
-/// Its own lane, else that of the message referred to, else normal.
-fn lane(draft: &pb::Draft, refers_to: Option<&MessageId>) -> Result<Lane, Refusal> {
+/// Its own lane, else the one of its kind or of the message referred to, else normal.
+fn lane(kind: Kind, draft: &pb::Draft, refers_to: Option<&MessageId>) -> Result<Lane, Refusal> {
     if draft.lane() == pb::Lane::Unspecified && draft.lane == 0 {
+        if kind == Kind::Grant {
+            return Ok(Lane::VeryUrgent);
+        }
         return Ok(refers_to.map_or(Lane::Normal, |id| id.lane));
     }
     known::<pb::Lane, Lane>(draft.lane, "draft.lane")
@@ -262,10 +266,14 @@ fn complete_body(body: &mut pb::Body, refers_to: Option<&MessageId>, desk: &Desk
 fn check_content(kind: Kind, body: &pb::Body) -> Result<(), Refusal> {
     i247_wire::check_body(kind, body)?;
     let lifted = i247_wire::lift(kind, body)?;
-    if lifted.missing.is_empty() {
-        Ok(())
-    } else {
-        Err(Refusal::of_fields(Reason::MissingData, lifted.missing))
+    if !lifted.missing.is_empty() {
+        return Err(Refusal::of_fields(Reason::MissingData, lifted.missing));
+    }
+    match lifted.leave.and_then(|leave| leave.grant?.fault()) {
+        None => Ok(()),
+        Some((field, next_step)) => {
+            Err(Refusal { next_step: next_step.into(), ..Refusal::of(Reason::WrongField, field) })
+        }
     }
 }
 
@@ -290,7 +298,7 @@ fn audience(
 fn implied(kind: Kind, refers_to: Option<&MessageId>, desk: &Desk<'_>) -> Option<Audience> {
     let received = refers_to.and_then(|id| desk.views.inbox.get(id));
     match kind {
-        Kind::NoticeRequest | Kind::Restriction => Some(Audience::secretariat()),
+        Kind::NoticeRequest | Kind::Restriction | Kind::Grant => Some(Audience::secretariat()),
         Kind::Withdrawal | Kind::Cancellation => Some(Audience::as_referred()),
         Kind::Reply => Some(match received?.id.sender.party() {
             Party::Bureau(country) => Audience::countries([country]),

@@ -38,7 +38,8 @@ pub(crate) fn facts(body: &pb::Body) -> pb::JournalFacts {
         | Form::Escalation(_)
         | Form::Restriction(_)
         | Form::Void(_)
-        | Form::NewEpoch(_) => {}
+        | Form::NewEpoch(_)
+        | Form::Grant(_) => {}
     }
     facts
 }

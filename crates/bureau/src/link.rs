@@ -52,6 +52,13 @@ impl Link {
         explained.map(tonic::Response::into_inner).map_err(away)
     }
 
+    /// The country's posts, as the hub sees them.
+    pub(crate) async fn posts(&self) -> Result<pb::ListPostsResponse, tonic::Status> {
+        let mut exchange = self.exchange.clone();
+        let listed = within(CALL_WITHIN, exchange.list_posts(pb::ListPostsRequest {})).await;
+        listed.map(tonic::Response::into_inner).map_err(away)
+    }
+
     /// An attachment of a message, chunk by chunk verified.
     pub(crate) async fn fetch(
         &self,

@@ -225,6 +225,16 @@ impl Desk {
         answer(self.within, self.service.clone().report(asked)).await
     }
 
+    /// The country's posts, as the hub sees them now: what each is granted, and whether it may come.
+    ///
+    /// # Errors
+    /// As every call, and when the hub is away.
+    pub async fn posts(&self) -> Result<pb::ListPostsResponse, ClientError> {
+        let asked = request(pb::DeskServiceListPostsRequest {}, self.within);
+        let listed = answer(self.within, self.service.clone().list_posts(asked)).await?;
+        listed.posts.ok_or_else(|| ClientError::unexpected("no posts"))
+    }
+
     /// Begins a new epoch after the bureau was restored from an older copy.
     ///
     /// # Errors

@@ -171,6 +171,13 @@ impl ExchangeService for Echo {
         no()
     }
 
+    async fn list_posts(
+        &self,
+        _: Request<pb::ListPostsRequest>,
+    ) -> Result<Response<pb::ListPostsResponse>, Status> {
+        no()
+    }
+
     async fn find_attachment(
         &self,
         _: Request<pb::FindAttachmentRequest>,

@@ -40,6 +40,13 @@ impl ExchangeService for Hub {
         Ok(Response::new(pb::StatusesResponse::default()))
     }
 
+    async fn list_posts(
+        &self,
+        _: Request<pb::ListPostsRequest>,
+    ) -> Result<Response<pb::ListPostsResponse>, Status> {
+        Ok(Response::new(pb::ListPostsResponse { directory_position: 7, posts: Vec::new() }))
+    }
+
     async fn find_attachment(
         &self,
         _: Request<pb::FindAttachmentRequest>,
