@@ -16,6 +16,7 @@ use crate::ledger::LedgerCommand;
 use crate::message::Message;
 use crate::operator::OperationCommand;
 use crate::out;
+use crate::post::PostCommand;
 use crate::review::ReviewCommand;
 use crate::services::{BureauArgs, HubArgs};
 
@@ -137,6 +138,9 @@ pub(crate) enum Command {
     },
     /// Show the network at a glance: every link, and what waits for it
     Network,
+    /// The posts of a country: airports, border crossings, event teams, partners
+    #[command(subcommand)]
+    Post(PostCommand),
 }
 
 #[derive(Debug, Args)]
@@ -268,6 +272,10 @@ mod tests {
             "i247 ledger check dir",
             "i247 ledger rebuild dir --credentials keys",
             "i247 context add fr --address 127.0.0.1:1 --server ncb/fr --credentials keys",
+            "i247 post issue cdg --authority fr --out keys --days 30",
+            "i247 post grant cdg --unit airport --databases sltd,tdawn --for 90d --per-minute 60 --per-day 5000",
+            "i247 post withdraw cdg",
+            "i247 post list --json",
         ] {
             let parsed = parse(line);
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
@@ -293,6 +301,9 @@ mod tests {
             "i247 inbox --as FR --context fr",
             "i247 attachment FR-1-U-1 --number 0 --out a",
             "i247 authority admit",
+            "i247 post issue CDG",
+            "i247 post grant cdg --unit airport",
+            "i247 post grant cdg --unit airport --databases sltd --until 2031-06-01 --for 2d",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -22,6 +22,7 @@ mod message;
 mod officer;
 mod operator;
 mod out;
+mod post;
 mod reflect;
 mod render;
 mod review;
@@ -71,6 +72,7 @@ async fn perform(cli: Cli) -> Result<ExitCode, Fail> {
         Command::Operation(command) => return operator::operation(command, &session).await,
         Command::Trace { id } => operator::trace(&id, &session).await?,
         Command::Network => operator::network(&session).await?,
+        Command::Post(command) => Box::pin(post::run(command, &session)).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -192,6 +192,7 @@ fn a_network_set_up_by_hand_carries_questions_answers_and_notices() {
     publish(&desk);
     cancel(&desk);
     operate(&desk);
+    let_a_post_in(&desk, &hub);
 
     desk.done(&format!("authority suspend ncb/br --reason inquiry --hub {hub}"));
     desk.wait_for("the link of BR to end", || {
@@ -315,6 +316,33 @@ fn cancel(desk: &Desk) {
         ids(&desk.json("inbox --kind cancellation --as BR")).contains(&cancellation).then_some(())
     });
     assert!(desk.json("review notices").as_array().unwrap().is_empty());
+}
+
+fn let_a_post_in(desk: &Desk, hub: &str) {
+    assert_eq!(desk.done("post issue cdg --authority fr_authority --days 30"), "cdg");
+    let (code, said) = desk.refused("post issue cdg --authority fr_authority");
+    assert!(code == 4 && said.contains("name another directory"), "{said}");
+    let (code, said) = desk.refused("post issue orly --authority authority");
+    assert!(code == 2 && said.contains("no country's authority"), "{said}");
+    desk.done(&format!("context add cdg --address {hub} --server gs/hub/lyon --credentials cdg"));
+
+    desk.done("post grant cdg --unit airport --databases tdawn,sltd --for 90d --per-day 5000 --as FR");
+    let posts = desk.json("post list --as FR");
+    let (post, grant) = (&posts["posts"][0], &posts["posts"][0]["grant"]);
+    assert_eq!(
+        (&post["state"], &grant["post"], &grant["verb"]),
+        (&"IN_FORCE".into(), &"cdg".into(), &"SEARCH".into())
+    );
+    assert_eq!(grant["databases"], serde_json::json!(["SLTD", "TDAWN"]));
+    assert_eq!(grant["keys_per_day"], 5000);
+    let table = desk.done("post list --as FR");
+    assert!(table.contains("in force") && table.contains("sltd tdawn"), "{table}");
+    assert!(desk.json("post list --as BR")["posts"].as_array().unwrap().is_empty());
+    let (code, said) = desk.refused("post grant stade --unit event-team --databases sltd --as FR");
+    assert!(code == 1 && said.contains("say when the event is over"), "{said}");
+    desk.done("post withdraw cdg --as FR");
+    let (code, said) = desk.refused("post withdraw cdg --as FR");
+    assert!(code == 1 && said.contains("cdg is granted nothing"), "{said}");
 }
 
 fn operate(desk: &Desk) {

@@ -83,6 +83,30 @@ pub(super) fn national(country: CountryCode, dir: &Path, own: &Own, session: &Se
     Ok(())
 }
 
+/// Makes keys in a directory for somebody of the country whose authority this is, and certifies them at once; the
+/// authority keeps a copy of the certificates.
+pub(crate) fn enrol_here(
+    own: &Own,
+    identity: impl FnOnce(CountryCode) -> Identity,
+    dir: &Path,
+    days: u64,
+    session: &Session,
+) -> Result<Identity, Fail> {
+    let authority = load(own)?;
+    let Identity::NationalAuthority(country) = *authority.identity() else {
+        let what = format!("{} is no country's authority", short(authority.identity()));
+        return Err(Fail::usage(what, "name the directory of the country's authority with --authority"));
+    };
+    let identity = identity(country);
+    let made = Request::create(dir, &identity, TlsKey::P256).and_then(|request| {
+        let issued = authority.issue(&request, &identity, &[], lasting(session, days))?;
+        issued.save(dir)?;
+        issued.save(&Issued::dir(&own.authority, &identity))
+    });
+    made.map_err(|error| failed("nothing was issued", &error))?;
+    Ok(identity)
+}
+
 pub(super) async fn issue(args: IssueArgs, session: &Session) -> Result<(), Fail> {
     let authority = load(&args.own)?;
     let request = Request::from_pem(&read(&args.request)?)

@@ -8,6 +8,8 @@ mod changes;
 mod kept;
 mod keys;
 
+pub(crate) use keys::enrol_here;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};

@@ -5,6 +5,7 @@
 mod files;
 mod message;
 mod network;
+mod post;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -12,4 +13,5 @@ mod tests;
 pub(crate) use files::{check, check_json, contexts};
 pub(crate) use message::{cases, examined, explained, inbox, notices, outbox, pending, shown};
 pub(crate) use network::{directory, network, report, status, trace};
+pub(crate) use post::{database, posts};
 pub(crate) use table::line;
