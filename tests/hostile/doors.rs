@@ -1,5 +1,6 @@
 //! Who is not let in: certificates with one thing wrong each, and handshakes that are not what is spoken here.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use i247_model::Identity;
@@ -9,6 +10,7 @@ use rcgen::{
 };
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::aws_lc_rs::{self, kx_group, sign::any_supported_type};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, ClientConfig, HandshakeKind, SignatureScheme};
@@ -18,9 +20,9 @@ use crate::line::{Refused, let_in, shake_hands};
 use crate::scene::{Target, end, targets};
 
 /// A change to a good certificate, and the alert that it gets.
-type Flaw = (&'static str, fn(&mut CertificateParams), AlertDescription);
+pub(crate) type Flaw = (&'static str, fn(&mut CertificateParams), AlertDescription);
 
-const FLAWS: &[Flaw] = &[
+pub(crate) const FLAWS: &[Flaw] = &[
     (
         "expired",
         |params| params.not_after = rcgen::date_time_ymd(2020, 1, 1),
@@ -168,40 +170,51 @@ async fn never_resumed(target: &Target) {
     }
 }
 
-async fn refused(target: &Target, what: &str, tls: Arc<ClientConfig>, alert: Option<AlertDescription>) {
+pub(crate) async fn refused(
+    target: &Target,
+    what: &str,
+    tls: Arc<ClientConfig>,
+    alert: Option<AlertDescription>,
+) {
     assert_eq!(let_in(target.address, tls).await, Err(Refused(alert)), "{}: {what}", target.node);
 }
 
 /// Makes certificates for the key of the hostile identity, which is admitted, with the authority's own key.
-struct Forger {
-    issuer: Issuer<'static, KeyPair>,
+pub(crate) struct Forger {
+    pub(crate) issuer: Issuer<'static, KeyPair>,
     /// What leads from the leaf to the root.
-    above: Vec<CertificateDer<'static>>,
+    pub(crate) above: Vec<CertificateDer<'static>>,
     identity: String,
-    key: KeyPair,
+    pub(crate) key: KeyPair,
     tls: Arc<ClientConfig>,
 }
 
 impl Forger {
-    async fn at(target: &Target) -> Self {
+    pub(crate) async fn at(target: &Target) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let read = |name| std::fs::read_to_string(dir.path().join(name)).unwrap();
-        let identity = &target.hostile.identity;
-        target.world().pki().await.authority_of(identity).unwrap().save(dir.path()).unwrap();
+        target.world().pki().await.authority_of(&target.hostile.identity).unwrap().save(dir.path()).unwrap();
+        Self::with(target, dir.path())
+    }
+
+    /// With the keys of the authority in this directory, whoever that is.
+    pub(crate) fn with(target: &Target, dir: &Path) -> Self {
+        let read = |name| std::fs::read_to_string(dir.join(name)).unwrap();
         let issuer_key = KeyPair::from_pem(&read("ca.key.pem")).unwrap();
         let issuer = Issuer::from_ca_cert_pem(&read("ca.crt.pem"), issuer_key).unwrap();
-        target.hostile.save(dir.path()).unwrap();
+        let certificate = CertificateDer::from_pem_slice(read("ca.crt.pem").as_bytes()).unwrap();
+        target.hostile.save(dir).unwrap();
         Self {
             issuer,
-            above: target.hostile.tls_chain[1..].to_vec(),
-            identity: identity.to_string(),
+            // The root needs not be shown.
+            above: target.hostile.tls_chain[1..].iter().map(|_| certificate.clone()).collect(),
+            identity: target.hostile.identity.to_string(),
             key: KeyPair::from_pem(&read("tls.key.pem")).unwrap(),
             tls: target.tls(),
         }
     }
 
     /// A good certificate but for this change, and what leads to the root.
-    fn issued(&self, change: impl Fn(&mut CertificateParams)) -> Vec<CertificateDer<'static>> {
+    pub(crate) fn issued(&self, change: impl Fn(&mut CertificateParams)) -> Vec<CertificateDer<'static>> {
         let leaf = self.params(change).signed_by(&self.key, &self.issuer).unwrap().der().clone();
         [vec![leaf], self.above.clone()].concat()
     }
@@ -222,7 +235,7 @@ impl Forger {
         vec![leaf, certificate]
     }
 
-    fn params(&self, change: impl Fn(&mut CertificateParams)) -> CertificateParams {
+    pub(crate) fn params(&self, change: impl Fn(&mut CertificateParams)) -> CertificateParams {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.subject_alt_names = vec![uri(&self.identity)];
         params.extended_key_usages =
@@ -235,7 +248,7 @@ impl Forger {
     }
 
     /// TLS that shows this chain.
-    fn shows(&self, chain: &[CertificateDer<'static>]) -> Arc<ClientConfig> {
+    pub(crate) fn shows(&self, chain: &[CertificateDer<'static>]) -> Arc<ClientConfig> {
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
         let key = any_supported_type(&key).unwrap();
         let shown = (!chain.is_empty()).then(|| Arc::new(CertifiedKey::new(chain.to_vec(), key)));
@@ -258,7 +271,7 @@ impl ResolvesClientCert for Shows {
     }
 }
 
-fn uri(text: &str) -> SanType {
+pub(crate) fn uri(text: &str) -> SanType {
     SanType::URI(text.try_into().unwrap())
 }
 

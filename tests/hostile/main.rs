@@ -18,6 +18,7 @@ mod foreign;
 mod frames;
 mod line;
 mod matrix;
+mod posts;
 mod scene;
 mod shapes;
 mod slow;

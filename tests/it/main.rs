@@ -17,6 +17,7 @@ mod identity;
 mod membership;
 mod operation;
 mod points;
+mod posts;
 mod processes;
 mod question;
 mod rebuild;

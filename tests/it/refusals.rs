@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use i247_model::{Identity, Reason};
 use i247_testkit::{
-    Letter, Pen, World, WorldError, country, diffusion, free_text, notice_request, pb, red_form, reply,
-    withdrawal,
+    Letter, Pen, World, WorldError, airport, country, diffusion, free_text, grant_draft, name,
+    notice_request, pb, red_form, reply, withdrawal,
 };
 
 macro_rules! case {
@@ -69,6 +69,11 @@ fn request(_: &Before) -> pb::Draft {
     draft.reply_by_ms = FAR;
     draft.body.as_mut().unwrap().form = Some(pb::body::Form::Request(pb::Request::default()));
     draft
+}
+
+/// Of a post that has none yet.
+fn leave(_: &Before) -> pb::Draft {
+    grant_draft(airport(&name("cdg")))
 }
 
 fn answer(before: &Before) -> pb::Draft {

@@ -38,6 +38,7 @@ pub mod operation;
 mod pen;
 pub mod pki;
 mod points;
+mod post;
 mod program;
 mod proxy;
 mod record;
@@ -57,6 +58,7 @@ pub use nodes::Twin;
 pub use pen::{Letter, Pen, sign};
 pub use pki::{country, name};
 pub use points::{Crash, Point};
+pub use post::{Open, airport, grant_draft};
 pub use program::program;
 pub use world::World;
 

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use i247_model::{Identity, MessageId};
 use i247_testkit::pki::Pki;
 use i247_testkit::{
-    Pen, World, WorldError, country, diffusion, free_text, name, notice_request, red_form, withdrawal,
+    Pen, World, WorldError, airport, country, diffusion, free_text, grant_draft, name, notice_request,
+    red_form, withdrawal,
 };
 use i247_trust::sha256;
 use i247_wire::pb;
@@ -44,6 +45,7 @@ pub(super) async fn begin() -> Result<(World, Story), WorldError> {
     let (brazil, japan) = (world.bureau("BR"), world.bureau("JP"));
     let mut france = world.pen("FR").await?;
     let (own, attachment, commitment) = with_attachment(&world, &mut france).await?;
+    france.submit(&france.sign(&france.letter(grant_draft(airport(&name("airport")))))).await?;
 
     let note = pb::AttachmentNote { name: "map.png".into(), ..pb::AttachmentNote::default() };
     let foreign_commitment = japan.desk().await?.add_attachment(note, Bytes::from_static(b"a map")).await?;

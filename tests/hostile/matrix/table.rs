@@ -6,12 +6,13 @@
 use super::story::{self, Story};
 
 /// Who calls: the columns. `XX` is the country of those who belong to one: France at the hub, which has no bureau in
-/// this story; Brazil at Brazil's desk.
-pub(super) const CALLERS: [&str; 10] = [
+/// this story; Brazil at Brazil's desk. Of the two posts France has granted the first something, and Brazil neither.
+pub(super) const CALLERS: [&str; 11] = [
     "ncb/XX",
     "ncb/XX/authority",
     "ncb/XX/officer/duty",
     "ncb/XX/post/airport",
+    "ncb/XX/post/ungranted",
     "gs/reviewer/lena",
     "operator/ops",
     "entity/icc",
@@ -60,76 +61,78 @@ use Object::{Foreign, Own};
 
 #[rustfmt::skip]
 pub(super) const HUB: &[Row] = &[
-    //                                                                                bureau national officer post reviewer operator entity hub authority nobody
-    row("/i247.v1.ExchangeService/Connect", Own, story::hello,                        "ok           role role role role role role role role door"),
+    //                                                                                bureau national officer post ungranted reviewer operator entity hub authority nobody
+    row("/i247.v1.ExchangeService/Connect", Own, story::hello,                        "ok           role role role door role role role role role door"),
     Row { answers: 2,
-    ..row("/i247.v1.ExchangeService/Connect", Foreign, story::hello_and_anothers,     "wrong_sender role role role role role role role role door") },
-    row("/i247.v1.ExchangeService/Submit", Foreign, story::anothers_envelope,         "wrong_sender role role role role role role role role door"),
-    row("/i247.v1.ExchangeService/Submit", Own, story::own_envelope,                  "ok           role role role role role role role role door"),
-    row("/i247.v1.ExchangeService/Explain", Own, story::own_audience,                 "ok           role role role role role role role role door"),
-    row("/i247.v1.ExchangeService/Explain", Foreign, story::anothers_audience,        "unknown_reference role role role role role role role role door"),
-    row("/i247.v1.ExchangeService/Statuses", Own, story::own_id,                      "ok           role role role role role role role role door"),
-    row("/i247.v1.ExchangeService/Statuses", Foreign, story::anothers_id,             "none         role role role role role role role role door"),
-    row("/i247.v1.ExchangeService/FindAttachment", Own, story::own_commitment,        "ok           role role role role role role role role door"),
+    ..row("/i247.v1.ExchangeService/Connect", Foreign, story::hello_and_anothers,     "wrong_sender role role role door role role role role role door") },
+    row("/i247.v1.ExchangeService/Submit", Foreign, story::anothers_envelope,         "wrong_sender role role role door role role role role role door"),
+    row("/i247.v1.ExchangeService/Submit", Own, story::own_envelope,                  "ok           role role role door role role role role role door"),
+    row("/i247.v1.ExchangeService/Explain", Own, story::own_audience,                 "ok           role role role door role role role role role door"),
+    row("/i247.v1.ExchangeService/Explain", Foreign, story::anothers_audience,        "unknown_reference role role role door role role role role role door"),
+    row("/i247.v1.ExchangeService/Statuses", Own, story::own_id,                      "ok           role role role door role role role role role door"),
+    row("/i247.v1.ExchangeService/Statuses", Foreign, story::anothers_id,             "none         role role role door role role role role role door"),
+    row("/i247.v1.ExchangeService/FindAttachment", Own, story::own_commitment,        "ok           role role role door role role role role role door"),
     // Whoever can name it has it: the name is a hash over a random salt.
-    row("/i247.v1.ExchangeService/FindAttachment", Foreign, story::anothers_commitment, "ok         role role role role role role role role door"),
-    row("/i247.v1.ExchangeService/PutAttachment", Own, story::own_attachment,         "ok           role role role role role role role role door"),
-    row("/i247.v1.ExchangeService/FetchAttachment", Own, story::own_attachment_of,    "ok           role role role role role role role role door"),
-    row("/i247.v1.ExchangeService/FetchAttachment", Foreign, story::anothers_attachment_of, "unknown_reference role role role role role role role role door"),
+    row("/i247.v1.ExchangeService/FindAttachment", Foreign, story::anothers_commitment, "ok         role role role door role role role role role door"),
+    row("/i247.v1.ExchangeService/PutAttachment", Own, story::own_attachment,         "ok           role role role door role role role role role door"),
+    row("/i247.v1.ExchangeService/FetchAttachment", Own, story::own_attachment_of,    "ok           role role role door role role role role role door"),
+    row("/i247.v1.ExchangeService/FetchAttachment", Foreign, story::anothers_attachment_of, "unknown_reference role role role door role role role role role door"),
     // A message of one's own does not lend its attachments to another's.
-    row("/i247.v1.ExchangeService/FetchAttachment", Foreign, story::anothers_attachment_of_own, "unknown_reference role role role role role role role role door"),
+    row("/i247.v1.ExchangeService/FetchAttachment", Foreign, story::anothers_attachment_of_own, "unknown_reference role role role door role role role role role door"),
+    row("/i247.v1.ExchangeService/ListPosts", Own, story::nothing,                    "ok           role role role door role role role role role door"),
 
-    row("/i247.v1.DirectoryService/Change", Own, story::change,                       "role         role role role role role role role ok   door"),
-    row("/i247.v1.DirectoryService/Change", Foreign, story::change_by_another,        "role         role role role role role role role unknown_key door"),
-    row("/i247.v1.DirectoryService/List", Own, story::nothing,                        "role         role role role role ok   role role ok   door"),
+    row("/i247.v1.DirectoryService/Change", Own, story::change,                       "role         role role role door role role role role ok   door"),
+    row("/i247.v1.DirectoryService/Change", Foreign, story::change_by_another,        "role         role role role door role role role role unknown_key door"),
+    row("/i247.v1.DirectoryService/List", Own, story::nothing,                        "role         role role role door role ok   role role ok   door"),
 
-    row("/i247.v1.ReviewService/ListPending", Own, story::nothing,                    "role         role role role ok   role role role role door"),
-    row("/i247.v1.ReviewService/ShowPending", Own, story::pending_id,                 "role         role role role ok   role role role role door"),
-    row("/i247.v1.ReviewService/ShowPending", Foreign, story::anothers_id,            "role         role role role unknown_reference role role role role door"),
-    row("/i247.v1.ReviewService/ListNotices", Own, story::nothing,                    "role         role role role none role role role role door"),
-    row("/i247.v1.ReviewService/Resume", Own, story::nothing,                         "role         role role role ok   role role role role door"),
-    row("/i247.v1.ReviewService/Decide", Own, story::nothing,                         "role         role role role none role role role role door"),
-    row("/i247.v1.ReviewService/Decide", Foreign, story::anothers_envelope,           "role         role role role wrong_sender role role role role door"),
+    row("/i247.v1.ReviewService/ListPending", Own, story::nothing,                    "role         role role role door ok   role role role role door"),
+    row("/i247.v1.ReviewService/ShowPending", Own, story::pending_id,                 "role         role role role door ok   role role role role door"),
+    row("/i247.v1.ReviewService/ShowPending", Foreign, story::anothers_id,            "role         role role role door unknown_reference role role role role door"),
+    row("/i247.v1.ReviewService/ListNotices", Own, story::nothing,                    "role         role role role door none role role role role door"),
+    row("/i247.v1.ReviewService/Resume", Own, story::nothing,                         "role         role role role door ok   role role role role door"),
+    row("/i247.v1.ReviewService/Decide", Own, story::nothing,                         "role         role role role door none role role role role door"),
+    row("/i247.v1.ReviewService/Decide", Foreign, story::anothers_envelope,           "role         role role role door wrong_sender role role role role door"),
 
-    row("/i247.v1.MonitorService/Summary", Own, story::nothing,                       "role         role role role role ok   role role role door"),
-    row("/i247.v1.MonitorService/OperationTally", Own, story::nothing,                "role         role role role role ok   role role role door"),
-    row("/i247.v1.MonitorService/Trace", Own, story::anothers_id,                     "role         role role role role ok   role role role door"),
-    row("/i247.v1.MonitorService/Trace", Foreign, story::nobodys_id,                  "role         role role role role unknown_reference role role role door"),
+    row("/i247.v1.MonitorService/Summary", Own, story::nothing,                       "role         role role role door role ok   role role role door"),
+    row("/i247.v1.MonitorService/OperationTally", Own, story::nothing,                "role         role role role door role ok   role role role door"),
+    row("/i247.v1.MonitorService/Trace", Own, story::anothers_id,                     "role         role role role door role ok   role role role door"),
+    row("/i247.v1.MonitorService/Trace", Foreign, story::nobodys_id,                  "role         role role role door role unknown_reference role role role door"),
 
-    row("/grpc.health.v1.Health/Check", Own, story::nothing,                          "ok           ok   ok   ok   ok   ok   ok   ok   ok   door"),
-    row("/grpc.health.v1.Health/Watch", Own, story::nothing,                          "ok           ok   ok   ok   ok   ok   ok   ok   ok   door"),
-    row("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Own, story::services, "ok      ok   ok   ok   ok   ok   ok   ok   ok   door"),
+    row("/grpc.health.v1.Health/Check", Own, story::nothing,                          "ok           ok   ok   ok door   ok   ok   ok   ok   ok   door"),
+    row("/grpc.health.v1.Health/Watch", Own, story::nothing,                          "ok           ok   ok   ok door   ok   ok   ok   ok   ok   door"),
+    row("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Own, story::services, "ok      ok   ok   ok door   ok   ok   ok   ok   ok   door"),
 ];
 
 #[rustfmt::skip]
 pub(super) const DESK: &[Row] = &[
-    //                                                                       bureau national officer post reviewer operator entity hub authority nobody
-    row("/i247.v1.DeskService/Send", Own, story::draft,                      "ok   role ok   door door door door door door door"),
-    row("/i247.v1.DeskService/Send", Foreign, story::draft_about_anothers,   "unknown_reference role unknown_reference door door door door door door door"),
-    row("/i247.v1.DeskService/Explain", Own, story::draft,                   "ok   role ok   door door door door door door door"),
-    row("/i247.v1.DeskService/Explain", Foreign, story::draft_about_anothers, "unknown_reference role unknown_reference door door door door door door door"),
-    row("/i247.v1.DeskService/ListInbox", Own, story::nothing,               "ok   role ok   door door door door door door door"),
-    row("/i247.v1.DeskService/ListOutbox", Own, story::nothing,              "ok   role ok   door door door door door door door"),
-    row("/i247.v1.DeskService/Show", Own, story::received_id,                "ok   role ok   door door door door door door door"),
-    row("/i247.v1.DeskService/Show", Foreign, story::unseen_id,              "unknown_reference role unknown_reference door door door door door door door"),
-    row("/i247.v1.DeskService/MarkActioned", Own, story::received_id,        "none role none door door door door door door door"),
-    row("/i247.v1.DeskService/MarkActioned", Foreign, story::unseen_id,      "unknown_reference role unknown_reference door door door door door door door"),
-    row("/i247.v1.DeskService/Status", Own, story::sent_id,                  "ok   role ok   door door door door door door door"),
-    row("/i247.v1.DeskService/Status", Foreign, story::unseen_id,            "unknown_reference role unknown_reference door door door door door door door"),
-    row("/i247.v1.DeskService/Watch", Own, story::nothing,                   "ok   role ok   door door door door door door door"),
-    row("/i247.v1.DeskService/ListCases", Own, story::nothing,               "ok   role ok   door door door door door door door"),
-    row("/i247.v1.DeskService/AddAttachment", Own, story::file,              "ok   role ok   door door door door door door door"),
-    row("/i247.v1.DeskService/OpenAttachment", Own, story::received_id,      "ok   role ok   door door door door door door door"),
-    row("/i247.v1.DeskService/OpenAttachment", Foreign, story::unseen_id,    "unknown_reference role unknown_reference door door door door door door door"),
-    row("/i247.v1.DeskService/Report", Own, story::nothing,                  "ok   role ok   door door door door door door door"),
+    //                                                                       bureau national officer post ungranted reviewer operator entity hub authority nobody
+    row("/i247.v1.DeskService/Send", Own, story::draft,                      "ok   role ok   door door door door door door door door"),
+    row("/i247.v1.DeskService/Send", Foreign, story::draft_about_anothers,   "unknown_reference role unknown_reference door door door door door door door door"),
+    row("/i247.v1.DeskService/Explain", Own, story::draft,                   "ok   role ok   door door door door door door door door"),
+    row("/i247.v1.DeskService/Explain", Foreign, story::draft_about_anothers, "unknown_reference role unknown_reference door door door door door door door door"),
+    row("/i247.v1.DeskService/ListInbox", Own, story::nothing,               "ok   role ok   door door door door door door door door"),
+    row("/i247.v1.DeskService/ListOutbox", Own, story::nothing,              "ok   role ok   door door door door door door door door"),
+    row("/i247.v1.DeskService/Show", Own, story::received_id,                "ok   role ok   door door door door door door door door"),
+    row("/i247.v1.DeskService/Show", Foreign, story::unseen_id,              "unknown_reference role unknown_reference door door door door door door door door"),
+    row("/i247.v1.DeskService/MarkActioned", Own, story::received_id,        "none role none door door door door door door door door"),
+    row("/i247.v1.DeskService/MarkActioned", Foreign, story::unseen_id,      "unknown_reference role unknown_reference door door door door door door door door"),
+    row("/i247.v1.DeskService/Status", Own, story::sent_id,                  "ok   role ok   door door door door door door door door"),
+    row("/i247.v1.DeskService/Status", Foreign, story::unseen_id,            "unknown_reference role unknown_reference door door door door door door door door"),
+    row("/i247.v1.DeskService/Watch", Own, story::nothing,                   "ok   role ok   door door door door door door door door"),
+    row("/i247.v1.DeskService/ListCases", Own, story::nothing,               "ok   role ok   door door door door door door door door"),
+    row("/i247.v1.DeskService/AddAttachment", Own, story::file,              "ok   role ok   door door door door door door door door"),
+    row("/i247.v1.DeskService/OpenAttachment", Own, story::received_id,      "ok   role ok   door door door door door door door door"),
+    row("/i247.v1.DeskService/OpenAttachment", Foreign, story::unseen_id,    "unknown_reference role unknown_reference door door door door door door door door"),
+    row("/i247.v1.DeskService/Report", Own, story::nothing,                  "ok   role ok   door door door door door door door door"),
     // Refused, since nothing was lost: a new epoch would change the story.
-    row("/i247.v1.DeskService/Recover", Own, story::nothing,                 "wrong_reference role wrong_reference door door door door door door door"),
+    row("/i247.v1.DeskService/Recover", Own, story::nothing,                 "wrong_reference role wrong_reference door door door door door door door door"),
+    row("/i247.v1.DeskService/ListPosts", Own, story::nothing,               "ok   role ok   door door door door door door door door"),
 
-    row("/i247.v1.DirectoryService/Change", Own, story::national_change,     "role ok   role door door door door door door door"),
-    row("/i247.v1.DirectoryService/Change", Foreign, story::change,          "role malformed role door door door door door door door"),
-    row("/i247.v1.DirectoryService/List", Own, story::nothing,               "role ok   role door door door door door door door"),
+    row("/i247.v1.DirectoryService/Change", Own, story::national_change,     "role ok   role door door door door door door door door"),
+    row("/i247.v1.DirectoryService/Change", Foreign, story::change,          "role malformed role door door door door door door door door"),
+    row("/i247.v1.DirectoryService/List", Own, story::nothing,               "role ok   role door door door door door door door door"),
 
-    row("/grpc.health.v1.Health/Check", Own, story::nothing,                 "ok   ok   ok   door door door door door door door"),
-    row("/grpc.health.v1.Health/Watch", Own, story::nothing,                 "ok   ok   ok   door door door door door door door"),
-    row("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Own, story::services, "ok ok ok door door door door door door door"),
+    row("/grpc.health.v1.Health/Check", Own, story::nothing,                 "ok   ok   ok   door door door door door door door door"),
+    row("/grpc.health.v1.Health/Watch", Own, story::nothing,                 "ok   ok   ok   door door door door door door door door"),
+    row("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Own, story::services, "ok ok ok door door door door door door door door"),
 ];

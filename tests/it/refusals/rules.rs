@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use i247_model::Reason;
-use i247_testkit::{free_text, notice_request, pb, red_form};
+use i247_testkit::{Letter, Pen, airport, free_text, grant_draft, name, notice_request, pb, red_form};
 
-use super::{Case, NOTHING, ONE, another_end, answer, end, notice, request, words};
+use super::{Case, NOTHING, ONE, another_end, answer, end, leave, notice, request, words};
 
 /// What may be accepted later, as it is.
 pub(super) const NOT_NOW: &[Case] = &[
@@ -65,8 +65,74 @@ pub(super) const NOT_NOW: &[Case] = &[
     ),
 ];
 
+/// The same grant with one thing changed.
+fn granting(pen: &Pen, mut letter: Letter, change: fn(&mut pb::Grant)) -> pb::Envelope {
+    let mut draft = grant_draft(airport(&name("cdg")));
+    let body = draft.body.as_mut().unwrap();
+    let Some(pb::body::Form::Grant(grant)) = &mut body.form else { panic!("no grant") };
+    change(grant);
+    pen.say(&mut letter, body);
+    pen.sign(&letter)
+}
+
 /// What is signed, in its turn, and against the rules.
 pub(super) const NO: &[Case] = &[
+    case!(
+        "a grant that ended before it came",
+        leave,
+        |pen, letter| granting(pen, letter, |grant| grant.until_ms = 1000),
+        WrongField,
+        ["grant.until_ms"],
+        ONE
+    ),
+    case!(
+        "a partner that would browse",
+        leave,
+        |pen, letter| granting(pen, letter, |grant| grant.set_unit(pb::PostUnit::Partner)),
+        WrongField,
+        ["grant.verb"],
+        ONE
+    ),
+    case!(
+        "an event that never ends",
+        leave,
+        |pen, letter| granting(pen, letter, |grant| grant.set_unit(pb::PostUnit::EventTeam)),
+        WrongField,
+        ["grant.until_ms"],
+        ONE
+    ),
+    case!(
+        "a grant of no database and nothing a day",
+        leave,
+        |pen, letter| granting(pen, letter, |grant| {
+            grant.databases.clear();
+            grant.keys_per_day = 0;
+        }),
+        MissingData,
+        ["grant.databases", "grant.keys_per_day"],
+        ONE
+    ),
+    case!(
+        "a grant to everybody",
+        leave,
+        |pen, mut letter| {
+            letter.header.audience.as_mut().unwrap().countries = vec!["PT".into()];
+            pen.sign(&letter)
+        },
+        BadAudience,
+        ["audience"],
+        ONE
+    ),
+    case!(
+        "the end of a grant that is not there",
+        leave,
+        |pen, letter| granting(pen, letter, |grant| {
+            *grant = pb::Grant { post: "orly".into(), withdrawn: true, ..Default::default() };
+        }),
+        UnknownReference,
+        ["grant.post"],
+        ONE
+    ),
     case!(
         "another chain",
         words,

@@ -23,6 +23,7 @@ pub(super) const STORIES: &[(Reason, Story)] = &[
     (Reason::CertificateNotInForce, || Box::pin(a_void_key())),
     (Reason::Behind, || Box::pin(an_older_copy())),
     (Reason::NoticeConflict, || Box::pin(a_second_decision())),
+    (Reason::NotGranted, || Box::pin(a_post_without_a_grant())),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,6 +34,17 @@ async fn what_a_state_refuses_says_so_and_spends_no_number() -> Result<(), World
         assert!(!refusal.next_step.is_empty(), "{reason}: no next step");
     }
     Ok(())
+}
+
+/// It is not let in, and comes once it may.
+async fn a_post_without_a_grant() -> Result<Refusal, WorldError> {
+    let world = World::of(["FR"]).start().await?;
+    let cdg = world.post("FR", "cdg").await?;
+    let reason = world.knocks(&cdg).await?.unwrap_err();
+    world.bureau("FR").grants(i247_testkit::airport(&name("cdg"))).await?;
+    assert!(world.knocks(&cdg).await?.is_ok());
+    world.finish().await?;
+    Ok(Refusal::of(reason, "identity"))
 }
 
 /// Two at once, and one more a second.

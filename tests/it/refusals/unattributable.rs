@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use i247_model::Reason;
-use i247_testkit::{Letter, Pen, free_text, pb};
+use i247_testkit::{Letter, Pen, airport, free_text, grant_draft, name, pb};
 use i247_trust::sign_headers;
 use prost::Message as _;
 
-use super::{Case, NOTHING, ONE, notice, request, words};
+use super::{Case, NOTHING, ONE, leave, notice, request, words};
 
 /// Bytes that are not what they should be: nobody can be held to them.
 pub(super) const NOT_ATTRIBUTABLE: &[Case] = &[
@@ -16,6 +16,32 @@ pub(super) const NOT_ATTRIBUTABLE: &[Case] = &[
         |pen, letter| { pb::Envelope { header: Bytes::from_static(&[0xff; 9]), ..pen.sign(&letter) } },
         Malformed,
         ["header"],
+        NOTHING
+    ),
+    case!(
+        "a grant in a lane in which it could be overtaken",
+        leave,
+        |pen, mut letter| {
+            letter.header.id = letter.header.id.replace("-V-", "-B-");
+            pen.sign(&letter)
+        },
+        Malformed,
+        ["id"],
+        NOTHING
+    ),
+    case!(
+        "a grant of a database that does not exist",
+        leave,
+        |pen, mut letter| {
+            let mut draft = grant_draft(airport(&name("cdg")));
+            let body = draft.body.as_mut().unwrap();
+            let Some(pb::body::Form::Grant(grant)) = &mut body.form else { panic!("no grant") };
+            grant.databases.push(20);
+            pen.say(&mut letter, body);
+            pen.sign(&letter)
+        },
+        Malformed,
+        ["grant.databases"],
         NOTHING
     ),
     case!("an empty envelope", words, |_, _| pb::Envelope::default(), Malformed, ["version"], NOTHING),

@@ -1,0 +1,143 @@
+//! Posts at the border: they come by leave of their bureau, and no longer than it lasts.
+
+use std::time::Duration;
+
+use i247_model::{Identity, Reason};
+use i247_testkit::{World, WorldError, airport, country, grant_draft, name, pb};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Longer than the hub may take to cut somebody off, for machines that are busy with other stories.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_post_comes_by_leave_of_its_bureau_and_goes_when_that_is_withdrawn() -> Result<(), WorldError> {
+    let world = World::of(["FR", "BR"]).start().await?;
+    let (cdg, orly) = (world.post("FR", "cdg").await?, world.post("FR", "orly").await?);
+    for post in [&cdg, &orly] {
+        assert_eq!(world.knocks(post).await?.unwrap_err(), Reason::NotGranted, "nobody has granted anything");
+    }
+    let france = world.bureau("FR");
+    let sent = france.grants(airport(&name("cdg"))).await?;
+    assert_eq!(sent.id.to_string(), "FR-1-V-1");
+    let mut open = world.knocks(&cdg).await?.unwrap();
+    assert_eq!(world.knocks(&orly).await?.unwrap_err(), Reason::NotGranted, "the other post");
+    let namesake = world.post("BR", "cdg").await?;
+    assert_eq!(world.knocks(&namesake).await?.unwrap_err(), Reason::NotGranted, "another country's");
+    let listed = france.desk().await?.posts().await?.posts;
+    assert_eq!(listed.len(), 1);
+    assert_eq!((listed[0].state(), listed[0].connections), (pb::PostState::InForce, 1));
+    assert_eq!(listed[0].grant, Some(airport(&name("cdg"))));
+    assert!(world.bureau("BR").desk().await?.posts().await?.posts.is_empty());
+
+    // More or less of it does not interrupt who may come all the same.
+    france.grants(pb::Grant { keys_per_day: 7_000, ..airport(&name("cdg")) }).await?;
+    assert!(open.stays_for(SECOND / 2).await);
+    france.withdraws("cdg").await?;
+    open.ends_within(PATIENCE).await?;
+    assert_eq!(world.knocks(&cdg).await?.unwrap_err(), Reason::NotGranted);
+    assert!(france.desk().await?.posts().await?.posts.is_empty());
+    let refused = france.send(grant_draft(withdrawn("cdg"))).await?;
+    let refusal = france.answered(&refused).await?.refusal.unwrap();
+    assert_eq!((refusal.reason.as_str(), refusal.fields), ("UNKNOWN_REFERENCE", vec!["grant.post".into()]));
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_team_comes_from_its_first_to_before_its_last_moment() -> Result<(), WorldError> {
+    let world = World::of(["FR"]).start().await?;
+    let team = world.post("FR", "stade").await?;
+    let now = world.seams().clock.now();
+    let grant = pb::Grant {
+        unit: pb::PostUnit::EventTeam.into(),
+        from_ms: now.plus(HOUR).as_millis(),
+        until_ms: now.plus(24 * HOUR).as_millis(),
+        ..airport(&name("stade"))
+    };
+    let france = world.bureau("FR");
+    france.grants(grant).await?;
+    assert_eq!(world.knocks(&team).await?.unwrap_err(), Reason::NotGranted, "the event has not begun");
+    assert_eq!(france.desk().await?.posts().await?.posts[0].state(), pb::PostState::NotYet);
+    world.advance(HOUR);
+    let mut open = world.knocks(&team).await?.unwrap();
+    // Nobody does anything: the end comes by itself, also for what is open.
+    world.advance(22 * HOUR);
+    assert!(open.stays_for(SECOND / 2).await, "an hour is left");
+    world.advance(HOUR);
+    open.ends_within(PATIENCE).await?;
+    assert_eq!(world.knocks(&team).await?.unwrap_err(), Reason::NotGranted);
+    assert_eq!(france.desk().await?.posts().await?.posts[0].state(), pb::PostState::Ended);
+    // Nor does a restart bring it back.
+    world.crash_hub().await?;
+    world.start_hub().await?;
+    assert_eq!(world.knocks(&team).await?.unwrap_err(), Reason::NotGranted);
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_falls_with_a_bureau_are_its_posts_and_no_others_also_after_a_restart() -> Result<(), WorldError>
+{
+    let world = World::of(["FR", "BR"]).start().await?;
+    let (cdg, galeao) = (world.post("FR", "cdg").await?, world.post("BR", "galeao").await?);
+    world.bureau("FR").grants(airport(&name("cdg"))).await?;
+    world.bureau("BR").grants(airport(&name("galeao"))).await?;
+    let mut french = world.knocks(&cdg).await?.unwrap();
+    let mut brazilian = world.knocks(&galeao).await?.unwrap();
+    let france = Identity::Bureau(country("FR"));
+
+    world.suspend(&france).await?;
+    french.ends_within(PATIENCE).await?;
+    assert_eq!(world.knocks(&cdg).await?.unwrap_err(), Reason::Suspended);
+    assert!(brazilian.stays_for(SECOND / 4).await);
+    world.crash_hub().await?;
+    world.start_hub().await?;
+    assert_eq!(world.knocks(&cdg).await?.unwrap_err(), Reason::Suspended);
+    world.reinstate(&france).await?;
+    let mut french = world.knocks(&cdg).await?.unwrap();
+    let mut brazilian = world.knocks(&galeao).await?.unwrap();
+
+    world.revoke(&france).await?;
+    french.ends_within(PATIENCE).await?;
+    for certificate in [cdg, world.post("FR", "cdg").await?, world.post("FR", "orly").await?] {
+        assert_eq!(world.knocks(&certificate).await?.unwrap_err(), Reason::Revoked);
+    }
+    world.stop_hub().await?;
+    world.start_hub().await?;
+    let again = world.post("FR", "cdg").await?;
+    assert_eq!(world.knocks(&again).await?.unwrap_err(), Reason::Revoked);
+    brazilian.ends_within(PATIENCE).await?;
+    assert!(world.knocks(&galeao).await?.is_ok());
+    world.stop("FR").await?;
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::print_stdout, reason = "the figures of the story, shown with --nocapture")]
+async fn on_the_real_clock_a_post_is_cut_off_within_a_second() -> Result<(), WorldError> {
+    let world = World::of(["FR"]).start().await?;
+    let clock = world.seams().clock.clone();
+    let cdg = world.post("FR", "cdg").await?;
+    let france = world.bureau("FR");
+    let until = clock.now().plus(2 * SECOND);
+    france.grants(pb::Grant { until_ms: until.as_millis(), ..airport(&name("cdg")) }).await?;
+    let mut open = world.knocks(&cdg).await?.unwrap();
+    open.ends_within(PATIENCE).await?;
+    let after = clock.now().since(until);
+    assert!(clock.now() >= until, "not before its end");
+    println!("cut off {} ms after the grant's end", after.as_millis());
+
+    france.grants(airport(&name("cdg"))).await?;
+    let mut open = world.knocks(&cdg).await?.unwrap();
+    let sent = france.send(grant_draft(withdrawn("cdg"))).await?;
+    france.accepted(&sent).await?;
+    let accepted = clock.monotonic();
+    open.ends_within(PATIENCE).await?;
+    let withdrawn = clock.monotonic().saturating_sub(accepted);
+    println!("cut off {} ms after the withdrawal was known to be accepted", withdrawn.as_millis());
+    world.finish().await
+}
+
+fn withdrawn(post: &str) -> pb::Grant {
+    pb::Grant { post: post.into(), withdrawn: true, ..pb::Grant::default() }
+}
