@@ -43,11 +43,13 @@ pub enum Kind {
     Void,
     /// A sender begins a new epoch.
     NewEpoch,
+    /// A bureau adds, changes, restricts or withdraws records of a database.
+    Records,
 }
 
 impl Kind {
     /// All kinds, in the order of the wire.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::NoticeRequest,
         Self::ReviewDecision,
         Self::Notice,
@@ -66,6 +68,7 @@ impl Kind {
         Self::Restriction,
         Self::Void,
         Self::NewEpoch,
+        Self::Records,
     ];
 
     /// The word for it, everywhere the same.
@@ -89,6 +92,7 @@ impl Kind {
             Self::Restriction => "restriction",
             Self::Void => "void",
             Self::NewEpoch => "new epoch",
+            Self::Records => "records",
         }
     }
 
@@ -106,7 +110,8 @@ impl Kind {
             | Self::Reminder
             | Self::Escalation
             | Self::Void
-            | Self::NewEpoch => true,
+            | Self::NewEpoch
+            | Self::Records => true,
             Self::Request
             | Self::Reply
             | Self::PersonLocated

@@ -287,7 +287,7 @@ impl<'a> Call<'a> {
         })?;
         let owner = self.referred.map(|message| message.owner);
         let right = match self.question.kind {
-            Kind::NoticeRequest | Kind::Restriction | Kind::Void | Kind::NewEpoch => {
+            Kind::NoticeRequest | Kind::Restriction | Kind::Void | Kind::NewEpoch | Kind::Records => {
                 *audience == Audience::secretariat()
             }
             Kind::ReviewDecision => *audience == Audience::countries(owner.and_then(Party::country)),

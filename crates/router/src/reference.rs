@@ -17,7 +17,8 @@ pub(crate) fn check_kind(sender: &Sender, kind: Kind) -> Result<(), Refusal> {
         | Kind::Reply
         | Kind::ArrestReport
         | Kind::NationalDecision
-        | Kind::Restriction => matches!(sender, Sender::Bureau(_)),
+        | Kind::Restriction
+        | Kind::Records => matches!(sender, Sender::Bureau(_)),
         // Made by decisions, never submitted.
         Kind::Reminder | Kind::Escalation => false,
     };
@@ -50,7 +51,7 @@ pub(crate) fn find<'a>(state: &'a State, question: &Question<'a>) -> Result<Opti
         let missing = kind.needs_reference();
         return if missing { Err(Refusal::of(Reason::WrongField, "refers_to")) } else { Ok(None) };
     };
-    if matches!(kind, Kind::Restriction | Kind::Void | Kind::NewEpoch) {
+    if matches!(kind, Kind::Restriction | Kind::Void | Kind::NewEpoch | Kind::Records) {
         return Err(Refusal::of(Reason::WrongField, "refers_to"));
     }
     let party = question.sender.party();
@@ -76,7 +77,8 @@ pub(crate) fn find<'a>(state: &'a State, question: &Question<'a>) -> Result<Opti
         | Kind::Escalation
         | Kind::Restriction
         | Kind::Void
-        | Kind::NewEpoch => true,
+        | Kind::NewEpoch
+        | Kind::Records => true,
     };
     // The owner is asked first: a stranger to the data has nothing to learn of its state.
     let owners_only = match kind {

@@ -36,6 +36,7 @@ same_variants!(
     Restriction,
     Void,
     NewEpoch,
+    Records,
 );
 
 same_variants!("reply_stage", pb::ReplyStage, ReplyStage, Interim, Final, Refusal);
