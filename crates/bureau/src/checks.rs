@@ -125,7 +125,12 @@ fn check_signer(header: &Header, signer: &Identity) -> Result<(), Refusal> {
         | Kind::NationalDecision => bureau,
         Kind::Reminder | Kind::Escalation => matches!(signer, Identity::Hub(_)),
         // These go to the secretariat alone.
-        Kind::NoticeRequest | Kind::Restriction | Kind::Void | Kind::NewEpoch | Kind::Grant => false,
+        Kind::NoticeRequest
+        | Kind::Restriction
+        | Kind::Void
+        | Kind::NewEpoch
+        | Kind::Records
+        | Kind::Grant => false,
     };
     if may { Ok(()) } else { Err(Refusal::of(Reason::KindNotAllowed, "header.kind")) }
 }

@@ -175,7 +175,8 @@ fn check_kind(kind: Kind) -> Result<(), Refusal> {
         | Kind::Reminder
         | Kind::Escalation
         | Kind::Void
-        | Kind::NewEpoch => {
+        | Kind::NewEpoch
+        | Kind::Records => {
             let mut refusal = Refusal::of(Reason::KindNotAllowed, "draft.kind");
             refusal.next_step = format!("a {kind} is not sent from a bureau's desk: choose another kind");
             Err(refusal)

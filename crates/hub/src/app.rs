@@ -30,6 +30,7 @@ use crate::attachments::sweep;
 use crate::calls::Calls;
 use crate::config::Config;
 use crate::core::Core;
+use crate::databases::{self, Databases, DatabasesError};
 use crate::directory::Directory;
 use crate::effects::Actor;
 use crate::exchange::Exchange;
@@ -65,6 +66,9 @@ pub enum BuildError {
     /// The data cannot be used.
     #[error("the data directory cannot be used")]
     Recover(#[from] RecoverError),
+    /// The databases cannot be made from the log.
+    #[error("the databases cannot be made from the log")]
+    Databases(#[from] DatabasesError),
     /// The attachments cannot be used.
     #[error("the attachments cannot be used")]
     Attachments(#[from] AttachmentError),
@@ -138,6 +142,9 @@ impl Hub {
         if views.position == 0 {
             begin(&*ledger, &mut views, &*seams.dice, &credentials, seams.clock.now()).await?;
         }
+        let log = config.data.join("log");
+        let databases =
+            Databases::open(seams.disk.clone(), seams.blocking.clone(), &log, ledger.clone()).await?;
         let mut shutdown = Shutdown::new();
         // The streams end first: a connection lasts as long as its stream, and the door waits for connections.
         let streams = shutdown.stage("streams", config.grace.0);
@@ -149,8 +156,14 @@ impl Hub {
         let renewal = Renewal::new(Arc::clone(&presented), credentials.clone(), dir, &seams);
         let own = renewal.credentials();
         let parts = Parts { config: &config, credentials: &credentials, seams: &seams, own };
-        let (core, sequencer) =
-            parts.pipeline(ledger.clone(), views, streams, live.clone(), &telemetry.meter())?;
+        let (core, sequencer) = parts.pipeline(
+            ledger.clone(),
+            Arc::new(databases),
+            views,
+            streams,
+            live.clone(),
+            &telemetry.meter(),
+        )?;
         let views = core.views.clone();
         let meter = telemetry.meter();
         let root = &credentials.root;
@@ -188,7 +201,8 @@ impl Hub {
     /// # Errors
     /// When history cannot be read.
     pub fn digest(&self) -> Result<String, HistoryError> {
-        self.core.views().digest()
+        let views = self.core.views().digest()?;
+        Ok(databases::digest(&views, &self.core.databases))
     }
 
     /// Serves until `stop`, then stops in order: streams end, no new calls, what was taken is written, the log is
@@ -232,6 +246,7 @@ impl Hub {
             }
         });
         pipeline.spawn(keep_stored(core.clone(), archive.clone(), pipeline.stop()));
+        pipeline.spawn(core.databases.clone().follow(core.clock.clone(), pipeline.stop()));
         pipeline.spawn(keep_merged(core.clone(), archive.clone(), pipeline.stop()));
         pipeline.spawn(sweep(core.clone(), config.attachment_unnamed.0, pipeline.stop()));
         let (writable, behind) = (core.writable.clone(), core.behind.subscribe());
@@ -278,6 +293,7 @@ impl Parts<'_> {
     fn pipeline(
         &self,
         ledger: Arc<Segments>,
+        databases: Arc<Databases>,
         views: Views,
         streams: Stage,
         live: Live,
@@ -297,6 +313,7 @@ impl Parts<'_> {
         let core = Arc::new(Core {
             views,
             ledger: ledger.clone(),
+            databases,
             attachments: Attachments::open(
                 seams.disk.clone(),
                 dir,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use i247_ledger::attachments::Attachments;
 use i247_ledger::{Blocking, Ledger, outcome};
-use i247_model::{Header, Identity, Lifted, Party, Reason, Refusal, Timestamp};
+use i247_model::{Header, Identity, Kind, Lifted, Party, Reason, Refusal, Timestamp};
 use i247_node::{Clock, Stage};
 use i247_router::Standing;
 use i247_trust::{Attested, Door, open_carried, open_many, verify};
@@ -15,6 +15,7 @@ use prost::Message as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::calls::Calls;
+use crate::databases::{self, Databases};
 use crate::gauges::Counters;
 use crate::grants::Grants;
 use crate::links::Links;
@@ -30,6 +31,7 @@ use crate::views::Views;
 pub(crate) struct Core {
     pub(crate) views: Arc<RwLock<Views>>,
     pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) databases: Arc<Databases>,
     pub(crate) attachments: Attachments,
     pub(crate) links: Arc<Links>,
     pub(crate) recent: Arc<Recent>,
@@ -245,6 +247,7 @@ fn open_all(
 fn lift(attested: &Attested) -> Result<Lifted, Refusal> {
     let header = attested.header();
     match attested.body() {
+        Some(body) if header.kind == Kind::Records => databases::lift(body, header),
         Some(body) if header.kind.examined() => i247_wire::lift(header.kind, &open_carried(body, header)?),
         // RPD art. 22(6): the secretariat does not open what bureaus say to each other.
         Some(_) => Ok(Lifted::default()),

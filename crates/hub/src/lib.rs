@@ -10,6 +10,7 @@
 //! * [`app`](Hub) puts the parts together; [`Config`] is all that can be set.
 //! * `inbound`, `core`, `sequencer`, `outbound`: the path of a message, in this order.
 //! * `views`: what follows from the log (`state` of the router, `history`, `signers`); `entry` is its stored form.
+//! * `databases`: the records that follow from the log, with a position of its own; searches look there.
 //! * `archive`: what of it lies on disk, a snapshot of what is open and `history` in runs; `past` looks things up.
 //! * `exchange`, `directory`, `review`, `monitor`, `attachments`: the services.
 //! * `calls`, `frames`, `effects`, `links`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
@@ -26,6 +27,7 @@ mod attachments;
 mod calls;
 mod config;
 mod core;
+mod databases;
 mod directory;
 mod effects;
 mod entry;
@@ -58,6 +60,7 @@ mod views;
 pub use app::{BuildError, Hub, ServeError};
 pub use archive::StoreError;
 pub use config::Config;
+pub use databases::DatabasesError;
 pub use history::HistoryError;
 pub use rebuild::{RebuildError, Rebuilt, rebuild};
 pub use recover::RecoverError;

@@ -10,6 +10,7 @@ use i247_trust::Root;
 
 use crate::archive::{Archive, Limits};
 use crate::config::Config;
+use crate::databases::{self, Databases, DatabasesError};
 use crate::recover::{RecoverError, catch_up};
 
 /// What was rebuilt.
@@ -29,6 +30,9 @@ pub enum RebuildError {
     /// The log cannot be opened, read or understood.
     #[error("the log cannot be used")]
     Recover(#[from] RecoverError),
+    /// The databases cannot be made from the log.
+    #[error("the databases cannot be made from the log")]
+    Databases(#[from] DatabasesError),
     /// A snapshot or a run cannot be removed.
     #[error("{}: not accessible", path.display())]
     File {
@@ -60,13 +64,15 @@ pub async fn rebuild(
 ) -> Result<Rebuilt, RebuildError> {
     let options = Options { blocking: blocking.clone(), ..Options::default() };
     let (ledger, _) = Segments::open(disk.clone(), dir, options).map_err(RecoverError::from)?;
+    let ledger = Arc::new(ledger);
     let limits = Limits::of(&Config::default());
-    let archive = Archive::new(disk, dir, blocking, limits);
+    let archive = Archive::new(disk.clone(), dir, blocking.clone(), limits);
     let failed = |source| RebuildError::File { path: dir.to_owned(), source };
     let snapshots_removed = archive.throw_away().map_err(failed)?;
-    let mut views = catch_up(&ledger, &archive, &root).await?;
+    let mut views = catch_up(&*ledger, &archive, &root).await?;
     archive.store_own(&mut views).await.map_err(RecoverError::from)?;
-    let digest = views.digest().map_err(RecoverError::from)?;
+    let databases = Databases::open(disk, blocking, dir, ledger.clone()).await?;
+    let digest = databases::digest(&views.digest().map_err(RecoverError::from)?, &databases);
     ledger.close().await?;
     Ok(Rebuilt { digest, entries: views.position, snapshots_removed })
 }

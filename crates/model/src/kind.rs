@@ -43,13 +43,15 @@ pub enum Kind {
     Void,
     /// A sender begins a new epoch.
     NewEpoch,
+    /// A bureau adds, changes, restricts or withdraws records of a database.
+    Records,
     /// A bureau lets one of its posts reach the network, or ends that.
     Grant,
 }
 
 impl Kind {
     /// All kinds, in the order of the wire.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::NoticeRequest,
         Self::ReviewDecision,
         Self::Notice,
@@ -68,6 +70,7 @@ impl Kind {
         Self::Restriction,
         Self::Void,
         Self::NewEpoch,
+        Self::Records,
         Self::Grant,
     ];
 
@@ -92,6 +95,7 @@ impl Kind {
             Self::Restriction => "restriction",
             Self::Void => "void",
             Self::NewEpoch => "new epoch",
+            Self::Records => "records",
             Self::Grant => "grant",
         }
     }
@@ -111,6 +115,7 @@ impl Kind {
             | Self::Escalation
             | Self::Void
             | Self::NewEpoch
+            | Self::Records
             | Self::Grant => true,
             Self::Request
             | Self::Reply

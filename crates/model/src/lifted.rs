@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Colour, CountryCode, Hash, Leave, NoticeId};
+use crate::{Colour, CountryCode, Hash, Leave, NoticeId, Refusal};
 
 /// Facts of a clear body that a decision depends on. They stand in the entry; the body may be erased.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -23,6 +23,8 @@ pub struct Lifted {
     pub missing: Vec<String>,
     /// The epoch that begins (new epochs only), from 1.
     pub epoch: Option<u64>,
+    /// What it is void for, where only whoever opens the body can tell (records only).
+    pub refused: Option<Refusal>,
     /// Grants: which post is granted what.
     pub leave: Option<Leave>,
 }

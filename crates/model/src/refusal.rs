@@ -109,6 +109,10 @@ reasons! {
     WrongField = "WRONG_FIELD", No, "set the fields that the kind asks for, and only those";
     /// The notice was published, decided or cancelled already, or by another request.
     NoticeConflict = "NOTICE_CONFLICT", No, "read the notice's present state and decide again";
+    /// A record of this name is there already, or says so already.
+    Duplicate = "DUPLICATE", No, "nothing was lost; change the record if it should say something else";
+    /// There is no record of this name.
+    UnknownRecord = "UNKNOWN_RECORD", No, "add the record first, or name it as it was added";
     /// Its bureau has not granted this to the post, or not for now.
     NotGranted = "NOT_GRANTED", NotAttributable, "ask your bureau for leave: `i247 post list` shows what is granted";
 }

@@ -10,6 +10,7 @@
 //!                                                                         ▼ none, possible, match
 //! ```
 
+pub mod batch;
 pub mod database;
 mod date;
 pub mod document;

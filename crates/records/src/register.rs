@@ -10,6 +10,7 @@
 //! keeps are the days on which records expire (8 bytes a record), the ranges of blanks, and one digest over all that is there.
 
 mod ranges;
+mod refusal;
 
 use std::collections::BTreeMap;
 
@@ -68,6 +69,16 @@ impl Effect {
     /// What the index has to do, in this order.
     pub fn index(&self) -> &[IndexChange] {
         &self.index
+    }
+
+    /// Where the record lies that comes.
+    pub fn comes(&self) -> Option<Locator> {
+        self.comes.map(|place| place.at)
+    }
+
+    /// Where the record lies that goes.
+    pub fn goes(&self) -> Option<Locator> {
+        self.goes.map(|place| place.at)
     }
 }
 

@@ -287,9 +287,12 @@ impl<'a> Call<'a> {
         })?;
         let owner = self.referred.map(|message| message.owner);
         let right = match self.question.kind {
-            Kind::NoticeRequest | Kind::Restriction | Kind::Void | Kind::NewEpoch | Kind::Grant => {
-                *audience == Audience::secretariat()
-            }
+            Kind::NoticeRequest
+            | Kind::Restriction
+            | Kind::Void
+            | Kind::NewEpoch
+            | Kind::Records
+            | Kind::Grant => *audience == Audience::secretariat(),
             Kind::ReviewDecision => *audience == Audience::countries(owner.and_then(Party::country)),
             Kind::Notice => *audience == Audience::all().except(audience.except.iter().copied()),
             Kind::Addendum => *audience == Audience::as_referred().except(audience.except.iter().copied()),

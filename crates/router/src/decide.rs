@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use i247_model::{Header, Kind, Party, Reason, Refusal};
+use i247_model::{Header, Kind, Lane, Party, Reason, Refusal};
 
 use crate::audience::{Call, Changes};
 use crate::number::{Turn, turn};
@@ -75,6 +75,9 @@ fn accept(state: &State, stamp: Stamp, submission: &Submission) -> Result<Accept
         return Err(Refusal::of(Reason::Expired, "expires_at_ms"));
     }
     check_fields(stamp, submission, new_epoch)?;
+    if let Some(refusal) = &lifted.refused {
+        return Err(refusal.clone());
+    }
     if !lifted.missing.is_empty() {
         return Err(Refusal::of_fields(Reason::MissingData, lifted.missing.clone()));
     }
@@ -125,6 +128,9 @@ fn check_fields(stamp: Stamp, submission: &Submission, new_epoch: bool) -> Resul
         ("review_decision.verdict", lacks_verdict(header, submission)),
         ("explained_at", !explained_fits),
         ("new_epoch.epoch", header.kind == Kind::NewEpoch && !new_epoch),
+        // A million records must not stand before a person who is wanted.
+        ("lane", header.kind == Kind::Records && header.id.lane != Lane::Bulk),
+        ("attachments", header.kind == Kind::Records && !header.attachments.is_empty()),
     ];
     let fields: Vec<String> =
         faults.into_iter().filter(|(_, fault)| *fault).map(|(field, _)| field.to_owned()).collect();

@@ -18,6 +18,7 @@ pub(crate) fn check_kind(sender: &Sender, kind: Kind) -> Result<(), Refusal> {
         | Kind::ArrestReport
         | Kind::NationalDecision
         | Kind::Restriction
+        | Kind::Records
         | Kind::Grant => matches!(sender, Sender::Bureau(_)),
         // Made by decisions, never submitted.
         Kind::Reminder | Kind::Escalation => false,
@@ -51,7 +52,7 @@ pub(crate) fn find<'a>(state: &'a State, question: &Question<'a>) -> Result<Opti
         let missing = kind.needs_reference();
         return if missing { Err(Refusal::of(Reason::WrongField, "refers_to")) } else { Ok(None) };
     };
-    if matches!(kind, Kind::Restriction | Kind::Void | Kind::NewEpoch | Kind::Grant) {
+    if matches!(kind, Kind::Restriction | Kind::Void | Kind::NewEpoch | Kind::Records | Kind::Grant) {
         return Err(Refusal::of(Reason::WrongField, "refers_to"));
     }
     let party = question.sender.party();
@@ -78,6 +79,7 @@ pub(crate) fn find<'a>(state: &'a State, question: &Question<'a>) -> Result<Opti
         | Kind::Restriction
         | Kind::Void
         | Kind::NewEpoch
+        | Kind::Records
         | Kind::Grant => true,
     };
     // The owner is asked first: a stranger to the data has nothing to learn of its state.

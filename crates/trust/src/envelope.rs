@@ -15,7 +15,7 @@ use i247_wire::{decode_canonical_header, decode_header, pb};
 use crate::body::MAX_CARRIED_BYTES;
 use crate::burst::claimed;
 use crate::key::{Claim, verify_batch};
-use crate::{Signer, header_hash, sha256};
+use crate::{Signer, batch, header_hash, sha256};
 
 /// How far a header may be dated ahead of the hub's clock.
 pub const MAX_AHEAD: Duration = Duration::from_secs(5 * 60);
@@ -172,8 +172,11 @@ fn check(
         return Err(Refusal::of(Reason::FutureDated, "signed_at_ms").retry_after(ahead - MAX_AHEAD));
     }
     let erased = door == Door::Delivery && envelope.body.is_empty();
-    if !erased && sha256(&[&envelope.body]) != header.body_hash {
-        return Err(Refusal::of(Reason::BodyMismatch, "body"));
+    match header.kind {
+        _ if erased => {}
+        Kind::Records => batch::check(&envelope.body, &header, door)?,
+        _ if sha256(&[&envelope.body]) == header.body_hash => {}
+        _ => return Err(Refusal::of(Reason::BodyMismatch, "body")),
     }
     let header_hash = header_hash(&envelope.header);
     let (message, bytes) = claimed(signature, header_hash)?;

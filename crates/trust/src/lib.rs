@@ -13,6 +13,7 @@
 //! asked through [`Admission`]. Nothing here stores messages, decides about them, or reads a clock.
 
 mod authority;
+mod batch;
 mod body;
 mod burst;
 mod certificate;
@@ -28,6 +29,7 @@ mod tls;
 mod tree;
 
 pub use authority::{Authority, AuthorityError, Issued};
+pub use batch::{MAX_ITEMS, carry_batch, decode_batch};
 pub use body::{CarriedBody, carry, open_carried};
 pub use burst::{header_hash, sign_headers};
 pub use certificate::{

@@ -19,6 +19,20 @@ impl Tree {
         sha256(&[self.0, &[0], content])
     }
 
+    /// The leaf whose content is these parts, with nothing between them.
+    pub(crate) fn leaf_of(self, parts: [&[u8]; 2]) -> Hash {
+        sha256(&[self.0, &[0], parts[0], parts[1]])
+    }
+
+    /// The root over some leaves, at least one.
+    pub(crate) fn root(self, leaves: &[Hash]) -> Hash {
+        if let [leaf] = leaves {
+            return *leaf;
+        }
+        let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+        self.node(&self.root(left), &self.root(right))
+    }
+
     /// The root over some leaves, at least one, and for each its siblings from the leaf upwards.
     pub(crate) fn grow(self, leaves: &[Hash]) -> (Hash, Vec<Vec<Bytes>>) {
         let mut paths = vec![Vec::new(); leaves.len()];
@@ -102,6 +116,7 @@ mod tests {
         for count in 1..=MAX_BURST {
             let leaves = leaves(count);
             let (root, paths) = TREE.grow(&leaves);
+            assert_eq!(TREE.root(&leaves), root);
             for (at, path) in paths.iter().enumerate() {
                 for index in 0..count {
                     let found = TREE.root_of_path(leaves[at], index as u32, count as u32, path);

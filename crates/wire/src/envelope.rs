@@ -36,6 +36,7 @@ same_variants!(
     Restriction,
     Void,
     NewEpoch,
+    Records,
     Grant,
 );
 

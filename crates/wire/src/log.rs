@@ -19,6 +19,7 @@ impl TryFrom<pb::Lifted> for Lifted {
             request_header_hash: hash_option(&wire.request_header_hash, "lifted.request_header_hash")?,
             missing: wire.missing,
             epoch: (wire.epoch > 0).then_some(wire.epoch),
+            refused: wire.refused.map(Refusal::try_from).transpose()?,
             leave: wire.grant.as_ref().map(Leave::try_from).transpose()?,
         })
     }
@@ -38,6 +39,7 @@ impl From<&Lifted> for pb::Lifted {
                 .unwrap_or_default(),
             missing: lifted.missing.clone(),
             epoch: lifted.epoch.unwrap_or_default(),
+            refused: lifted.refused.as_ref().map(pb::Refusal::from),
             grant: lifted.leave.as_ref().map(pb::Grant::from),
         }
     }
@@ -61,6 +63,7 @@ mod tests {
                 request_header_hash: Some(Hash([7; 32])),
                 missing: vec!["form.red.facts".into()],
                 epoch: Some(3),
+                refused: Some(Refusal::of(i247_model::Reason::NotOwner, "items[17].change.add.owner")),
                 leave: Some(Leave { post: "cdg".parse().unwrap(), grant: None }),
             };
             assert_eq!(Lifted::try_from(pb::Lifted::from(&lifted)).unwrap(), lifted);

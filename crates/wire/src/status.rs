@@ -52,8 +52,8 @@ pub fn code(reason: Reason) -> Code {
         | Reason::WrongReference => Code::FailedPrecondition,
         Reason::Busy => Code::ResourceExhausted,
         Reason::ReadOnly => Code::Unavailable,
-        Reason::NumberReused => Code::AlreadyExists,
-        Reason::UnknownReference => Code::NotFound,
+        Reason::NumberReused | Reason::Duplicate => Code::AlreadyExists,
+        Reason::UnknownReference | Reason::UnknownRecord => Code::NotFound,
         Reason::NoticeConflict => Code::Aborted,
     }
 }

@@ -1,12 +1,12 @@
 //! Changes: what an owner does to a record, and the bytes that stand for it in a batch.
 
-use i247_model::{Reason, Refusal};
+use i247_model::{Party, Reason, Refusal};
 use i247_wire::pb;
 use i247_wire::pb::record_change::Action;
 use prost::Message as _;
 
 use super::{MAX_RECORD_BYTES, Record, RecordName};
-use crate::database::Database;
+use crate::database::{Database, Writers};
 
 /// Most bytes of an encoded change: a record, and what frames it.
 pub const MAX_CHANGE_BYTES: usize = MAX_RECORD_BYTES + 16;
@@ -41,6 +41,48 @@ impl Change {
         }
     }
 
+    /// The word for what is done, as on the wire.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::Add(_) => "add",
+            Self::Change(_) => "change",
+            Self::Restrict(_) => "restrict",
+            Self::Withdraw(_) => "withdraw",
+        }
+    }
+
+    /// Whether this sender may do it, as far as the change itself tells; what is there already, the register asks.
+    ///
+    /// # Errors
+    /// `NOT_OWNER` with the field that says so, and who may do it.
+    pub fn check_owner(&self, database: Database, sender: Party) -> Result<(), Refusal> {
+        let refused = |field: &str, who: String| {
+            let next_step = format!("only {who} may do this");
+            Err(Refusal {
+                next_step,
+                ..Refusal::of(Reason::NotOwner, format!("change.{}{field}", self.action()))
+            })
+        };
+        if database.writers() == Writers::FromNotices {
+            return refused("", "the secretariat, by publishing a notice that names the document,".into());
+        }
+        match self {
+            Self::Add(record) | Self::Change(record) | Self::Restrict(record) => {
+                if let Some(owner) = record.sole_writer().filter(|owner| *owner != sender) {
+                    return refused(".issuing_country", owner.to_string());
+                }
+                if record.owner() != sender {
+                    return refused(".owner", record.owner().to_string());
+                }
+                Ok(())
+            }
+            Self::Withdraw(name) => match name.owner(database).filter(|owner| *owner != sender) {
+                Some(owner) => refused("", owner.to_string()),
+                None => Ok(()),
+            },
+        }
+    }
+
     /// Its only bytes.
     pub fn encode(&self) -> Vec<u8> {
         let action = match self {
@@ -56,7 +98,7 @@ impl Change {
     ///
     /// # Errors
     /// `TOO_LARGE`; `MALFORMED` when the bytes are no change; `MISSING_DATA` or `WRONG_FIELD` with each field that is
-    /// missing or wrong and why; `NOT_CANONICAL`.
+    /// missing or wrong and why, by its path such as `change.add.number`; `NOT_CANONICAL`.
     pub fn decode(database: Database, bytes: &[u8]) -> Result<Self, Refusal> {
         if bytes.len() > MAX_CHANGE_BYTES {
             return Err(Refusal::of(Reason::TooLarge, "change"));
@@ -64,12 +106,12 @@ impl Change {
         let wire = pb::RecordChange::decode(bytes).map_err(|_| Refusal::of(Reason::Malformed, "change"))?;
         let change = match wire.action {
             None => return Err(Refusal::of(Reason::Malformed, "change.action")),
-            Some(Action::Add(record)) => Self::Add(read(database, record)?),
-            Some(Action::Change(record)) => Self::Change(read(database, record)?),
-            Some(Action::Restrict(record)) => Self::Restrict(read(database, record)?),
+            Some(Action::Add(record)) => Self::Add(read(database, record, "add")?),
+            Some(Action::Change(record)) => Self::Change(read(database, record, "change")?),
+            Some(Action::Restrict(record)) => Self::Restrict(read(database, record, "restrict")?),
             Some(Action::Withdraw(name)) => {
                 let name = RecordName::parse(database, &name)
-                    .map_err(|error| Refusal::of(Reason::WrongField, format!("withdraw {error}")))?;
+                    .map_err(|error| Refusal::of(Reason::WrongField, format!("change.withdraw {error}")))?;
                 Self::Withdraw(name)
             }
         };
@@ -77,14 +119,20 @@ impl Change {
     }
 }
 
-fn read(database: Database, wire: pb::Record) -> Result<Record, Refusal> {
+fn read(database: Database, wire: pb::Record, action: &str) -> Result<Record, Refusal> {
     let record = Record::from_wire(wire).map_err(|faults| {
         let missing = faults.list().iter().all(|fault| fault.problem == super::Problem::Missing);
         let reason = if missing { Reason::MissingData } else { Reason::WrongField };
-        Refusal::of_fields(reason, faults.list().iter().map(ToString::to_string).collect())
+        Refusal::of_fields(
+            reason,
+            faults.list().iter().map(|fault| format!("change.{action}.{fault}")).collect(),
+        )
     })?;
     if record.database() != database {
-        return Err(Refusal::of(Reason::WrongField, "database is not that of the batch"));
+        return Err(Refusal::of(
+            Reason::WrongField,
+            format!("change.{action}.database is not that of the batch"),
+        ));
     }
     Ok(record)
 }

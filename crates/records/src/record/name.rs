@@ -6,7 +6,7 @@ use i247_model::{NoticeId, Party};
 
 use super::key::Key;
 use super::line::Reference;
-use crate::database::Database;
+use crate::database::{Database, Writers};
 use crate::document::{AdministrativeType, DocumentNumber, DocumentType, Issuer};
 use crate::text::TextError;
 
@@ -43,6 +43,17 @@ impl RecordName {
                 let (owner, reference) = text.split_once('/').ok_or_else(wrong)?;
                 Ok(Self::Reference(owner.parse().map_err(|_| wrong())?, reference.parse()?))
             }
+        }
+    }
+
+    /// Whose the record is, where its name says so.
+    pub fn owner(&self, database: Database) -> Option<Party> {
+        match (self, database.writers()) {
+            (Self::Reference(owner, _), _) => Some(*owner),
+            (Self::TravelDocument(issuer, ..) | Self::Range(issuer, ..), Writers::IssuingCountry) => {
+                Some(issuer.owner())
+            }
+            _ => None,
         }
     }
 

@@ -247,7 +247,7 @@ fn a_change_has_one_form_of_bytes() {
     assert_eq!(refused(&bytes[..bytes.len() - 1]).reason, Reason::Malformed);
     assert_eq!(refused(&vec![0; MAX_CHANGE_BYTES + 1]).reason, Reason::TooLarge);
     let other = Change::decode(Database::Sad, &bytes).unwrap_err();
-    assert_eq!(other.fields, ["database is not that of the batch"]);
+    assert_eq!(other.fields, ["change.add.database is not that of the batch"]);
 
     let mut small_letters = passport().to_wire();
     let Some(pb::record::Content::TravelDocument(of)) = &mut small_letters.content else { panic!() };
@@ -261,7 +261,7 @@ fn a_change_has_one_form_of_bytes() {
     let change = pb::RecordChange { action: Some(pb::record_change::Action::Add(nobody)) };
     let refusal = refused(&change.encode_to_vec());
     assert_eq!(refusal.reason, Reason::MissingData);
-    assert_eq!(refusal.fields, ["owner is missing", "content is missing"]);
+    assert_eq!(refusal.fields, ["change.add.owner is missing", "change.add.content is missing"]);
 }
 
 #[test]

@@ -1,0 +1,298 @@
+//! The databases: the view of the log in which records are found. It must not decide what enters the log.
+//!
+//! ```text
+//!   log ──follow──► shelves: registers, index, verdicts ◄──look_up── searches
+//!    └───────────── bodies ──────────────────────────────────┘ the records themselves
+//! ```
+//!
+//! It follows the log behind the sequencer, with a position of its own, and decides about each change of a batch in the
+//! order of the log: whoever rebuilds it comes to the same records and the same verdicts. Records lie in the log alone;
+//! here is only where.
+
+mod batches;
+mod shelves;
+mod verdicts;
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use i247_ledger::disk::Disk;
+use i247_ledger::{Blocking, Ledger, Position, ReadError, outcome};
+use i247_model::{Class, Header, Lifted, MessageId, Party, Refusal};
+use i247_node::Clock;
+use i247_records::index::{Index, IndexError, Locator};
+use i247_records::record::{Key, Record};
+use i247_records::{Database, Date, batch};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use batches::{Batch, Batches};
+use shelves::{Progress, Shelves};
+pub(crate) use verdicts::Verdicts;
+
+/// The directory of the index, below that of the log.
+pub(crate) const DIR: &str = "databases";
+
+/// Entries that are read at once.
+const READ_RECORDS: usize = 256;
+
+/// Bytes that are read at once.
+const READ_BYTES: usize = 8 * 1024 * 1024;
+
+/// Most records that are looked at for one key.
+const MAX_CANDIDATES: usize = 64;
+
+/// How long is waited after a failure before the log is followed again.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+
+/// The databases of a hub.
+pub(crate) struct Databases {
+    ledger: Arc<dyn Ledger>,
+    blocking: Arc<dyn Blocking>,
+    shelves: Arc<RwLock<Shelves>>,
+    batches: Arc<Batches>,
+    position: watch::Sender<u64>,
+}
+
+/// A record that was found by a key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Found {
+    pub(crate) database: Database,
+    /// The record's name.
+    pub(crate) reference: String,
+    /// Whose it is.
+    pub(crate) owner: Party,
+    /// Where the message lies that brought it.
+    pub(crate) position: u64,
+    /// Which item of that message it is, from 0.
+    pub(crate) item: u16,
+    /// The message that brought it.
+    pub(crate) message: MessageId,
+    pub(crate) record: Record,
+}
+
+/// Why the databases cannot answer, or cannot follow the log. It is never the same as finding nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabasesError {
+    /// The log cannot be read.
+    #[error("the log cannot be read")]
+    Read(#[from] ReadError),
+    /// The index cannot be used.
+    #[error("the index of the databases cannot be used")]
+    Index(#[from] IndexError),
+    /// An entry holds what this program cannot understand.
+    #[error("entry {position} holds no records that can be understood: {refusal}")]
+    Entry {
+        /// Where it lies.
+        position: u64,
+        /// What is wrong with it.
+        #[source]
+        refusal: Refusal,
+    },
+    /// The work was given up by a runtime that shuts down.
+    #[error("the work was given up")]
+    GivenUp,
+}
+
+/// What the router needs of a batch of records.
+///
+/// # Errors
+/// What nobody can be held to. What breaks a rule of the databases is lifted: its message is void.
+pub(crate) fn lift(body: &Bytes, header: &Header) -> Result<Lifted, Refusal> {
+    let batch = i247_trust::decode_batch(body)?;
+    match batch::check(&batch, header.id.sender.party()) {
+        Ok(()) => Ok(Lifted::default()),
+        Err(refusal) if refusal.reason.class() == Class::No => {
+            Ok(Lifted { refused: Some(refusal), ..Lifted::default() })
+        }
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// A digest over the views and the databases.
+pub(crate) fn digest(views: &str, databases: &Databases) -> String {
+    i247_trust::sha256(&[views.as_bytes(), databases.digest().as_bytes()]).to_string()
+}
+
+impl Databases {
+    /// The databases as they follow from all of the log, which is read from its first entry.
+    ///
+    /// # Errors
+    /// [`DatabasesError`].
+    pub(crate) async fn open(
+        disk: Arc<dyn Disk>,
+        blocking: Arc<dyn Blocking>,
+        log: &Path,
+        ledger: Arc<dyn Ledger>,
+    ) -> Result<Self, DatabasesError> {
+        let dir = log.join(DIR);
+        Index::clear(&*disk, &dir)?;
+        let shelves = Shelves::new(Index::open(disk, dir)?);
+        let databases = Self {
+            ledger,
+            blocking,
+            shelves: Arc::new(RwLock::new(shelves)),
+            batches: Arc::default(),
+            position: watch::Sender::new(0),
+        };
+        databases.catch_up().await?;
+        Ok(databases)
+    }
+
+    /// Position of the log that it has followed to.
+    pub(crate) fn position(&self) -> u64 {
+        *self.position.borrow()
+    }
+
+    /// Follows the position.
+    pub(crate) fn watch_position(&self) -> watch::Receiver<u64> {
+        self.position.subscribe()
+    }
+
+    /// How many records there are of a database.
+    pub(crate) fn count(&self, database: Database) -> u64 {
+        self.shelves().count(database)
+    }
+
+    /// What became of the changes in the message at this position; none where no changes were accepted.
+    pub(crate) fn verdicts(&self, position: u64) -> Option<Verdicts> {
+        self.shelves().verdicts(position).cloned()
+    }
+
+    /// 32 bytes in hexadecimal digits that are the same for equal logs.
+    pub(crate) fn digest(&self) -> String {
+        self.shelves().digest().to_string()
+    }
+
+    /// Looks keys up for an asker; what the asker may not see is not found. One list a key, in the order of the keys,
+    /// each with at most 64 records. A key leads to look-alikes too: whether a record is the one that was meant, whoever
+    /// asks decides on the record.
+    ///
+    /// # Errors
+    /// [`DatabasesError`] when the log cannot be read.
+    pub(crate) async fn look_up(
+        &self,
+        asker: Party,
+        database: Database,
+        keys: &[Key],
+        today: Date,
+    ) -> Result<Vec<Vec<Found>>, DatabasesError> {
+        let candidates = self.shelves().candidates(asker, database, keys, MAX_CANDIDATES);
+        let mut found: Vec<Vec<Found>> = keys.iter().map(|_| Vec::new()).collect();
+        for (query, at) in candidates {
+            let batch = self.batch(at.position().0).await?;
+            let Some(record) = record_of(&batch, at, database)? else { continue };
+            // The index leads to records of the same fingerprint, and the record may be past its last day.
+            let right = record.is_visible_to(asker)
+                && (record.keys().contains(&keys[query]) || shelves::covers(&record, &keys[query]))
+                && self.shelves().counts(database, at, &record, today);
+            if right {
+                found[query].push(Found {
+                    database,
+                    reference: record.name().to_string(),
+                    owner: record.owner(),
+                    position: at.position().0,
+                    item: at.item(),
+                    message: batch.id.clone(),
+                    record,
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Goes with the log until `stop`.
+    pub(crate) async fn follow(self: Arc<Self>, clock: Arc<dyn Clock>, stop: CancellationToken) {
+        let mut end = self.ledger.watch_end();
+        loop {
+            if let Err(error) = self.catch_up().await {
+                if matches!(error, DatabasesError::GivenUp | DatabasesError::Read(ReadError::Cancelled)) {
+                    return;
+                }
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    position = self.position(),
+                    "the databases do not follow the log; they answer as of this position"
+                );
+                // Dropping the wait loses nothing.
+                tokio::select! {
+                    () = i247_node::sleep_on(&*clock, TRY_AGAIN) => continue,
+                    () = stop.cancelled() => return,
+                }
+            }
+            // A step that came meanwhile is remembered.
+            tokio::select! {
+                changed = end.changed() => if changed.is_err() { return },
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Takes in everything up to the end of the log.
+    async fn catch_up(&self) -> Result<(), DatabasesError> {
+        while self.position() < self.ledger.end().0 {
+            let from = Position(self.position()).next();
+            let records = Arc::new(self.ledger.read(from, READ_RECORDS, READ_BYTES).await?);
+            let mut progress = Progress::default();
+            loop {
+                let (shelves, batches, records) =
+                    (self.shelves.clone(), self.batches.clone(), records.clone());
+                let job = move || shelves::take_in(&shelves, &batches, &records, progress);
+                let taken = outcome(&*self.blocking, job).await.ok_or(DatabasesError::GivenUp)??;
+                self.position.send_replace(taken.position);
+                let Some(missing) = taken.missing else { break };
+                self.batch(missing).await?;
+                progress = taken.progress;
+            }
+            self.store().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a run of what has gathered, if that is much, and few runs of many. Searches wait only for the first step.
+    async fn store(&self) -> Result<(), DatabasesError> {
+        let shelves = self.shelves.clone();
+        let job = move || -> Result<(), DatabasesError> {
+            let sealed = shelves.write().unwrap_or_else(PoisonError::into_inner).seal()?;
+            let Some(sealed) = sealed else { return Ok(()) };
+            sealed.store()?;
+            loop {
+                let due = shelves.read().unwrap_or_else(PoisonError::into_inner).merge_due();
+                let Some(merge) = due else { return Ok(()) };
+                let merged = merge.carry_out()?;
+                shelves.write().unwrap_or_else(PoisonError::into_inner).adopt(merged)?;
+            }
+        };
+        outcome(&*self.blocking, job).await.ok_or(DatabasesError::GivenUp)?
+    }
+
+    /// The batch that lies there, from memory or from the log.
+    async fn batch(&self, position: u64) -> Result<Arc<Batch>, DatabasesError> {
+        if let Some(batch) = self.batches.find(position) {
+            return Ok(batch);
+        }
+        let records = self.ledger.read(Position(position), 1, usize::MAX).await?;
+        let record = records.first().filter(|record| record.position.0 == position);
+        let read = record.map(Batch::of).transpose();
+        let batch = read.map_err(|refusal| DatabasesError::Entry { position, refusal })?.flatten();
+        let missing = || DatabasesError::Entry {
+            position,
+            refusal: Refusal::of(i247_model::Reason::Malformed, "entry"),
+        };
+        let batch = Arc::new(batch.ok_or_else(missing)?);
+        self.batches.keep(position, batch.clone());
+        Ok(batch)
+    }
+
+    fn shelves(&self) -> RwLockReadGuard<'_, Shelves> {
+        self.shelves.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The record that lies there; none when it was erased.
+fn record_of(batch: &Batch, at: Locator, database: Database) -> Result<Option<Record>, DatabasesError> {
+    let read = batch.record(at.item(), database);
+    read.map_err(|refusal| DatabasesError::Entry { position: at.position().0, refusal })
+}

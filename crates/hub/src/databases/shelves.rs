@@ -1,0 +1,419 @@
+//! What follows from the log: a register for each database, and one index over all of them. It reads no log and no disk
+//! but that of the index: a record that it needs and does not have, it names.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
+
+use i247_ledger::{Position, Record as LogRecord};
+use i247_model::{CountryCode, Hash, Party, Refusal};
+use i247_records::database::KeyKind;
+use i247_records::document::{DocumentNumber, Issuer};
+use i247_records::index::{Fingerprint, Index, IndexError, KeySpace, Locator, Merge, MergedRun, Sealed};
+use i247_records::record::{Change, Content, Key, Record};
+use i247_records::register::{Effect, IndexChange, Lookup, Register, Rejected, Request};
+use i247_records::{Database, Date};
+
+use super::batches::{Batch, Batches, Taken};
+use super::{DatabasesError, Verdicts};
+
+/// So many changes gather in memory before they become a run: while that is made, searches wait.
+const SEAL_CHANGES: usize = 64 * 1024;
+
+/// Searches wait while so many changes are decided.
+const CHUNK: usize = 64;
+
+/// So many records go at once when their day is past.
+const EXPIRE_AT_ONCE: usize = 256;
+
+/// The databases up to a position.
+#[derive(Debug)]
+pub(crate) struct Shelves {
+    position: u64,
+    /// The latest day of any entry.
+    today: Option<Date>,
+    registers: BTreeMap<Database, Register>,
+    spaces: Spaces,
+    index: Index,
+    /// Who must not see which record: a search applies it without reading the record.
+    restricted: BTreeMap<Locator, Restricted>,
+    verdicts: BTreeMap<u64, Verdicts>,
+}
+
+#[derive(Debug)]
+struct Restricted {
+    owner: Party,
+    except: Box<[CountryCode]>,
+}
+
+/// How keys become fingerprints.
+#[derive(Debug)]
+struct Spaces(BTreeMap<(Database, KeyKind), KeySpace>);
+
+/// How far a group of entries was taken in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    records: usize,
+    items: usize,
+}
+
+/// What came of it.
+pub(crate) struct TakenIn {
+    pub(crate) position: u64,
+    /// The batch without which it does not go on; none when all was taken in.
+    pub(crate) missing: Option<u64>,
+    pub(crate) progress: Progress,
+}
+
+/// Takes in entries that follow each other, from where it stopped the last time.
+///
+/// # Errors
+/// When an entry cannot be understood. Those before it were taken in.
+pub(crate) fn take_in(
+    shelves: &RwLock<Shelves>,
+    batches: &Batches,
+    records: &[LogRecord],
+    mut progress: Progress,
+) -> Result<TakenIn, DatabasesError> {
+    while let Some(record) = records.get(progress.records) {
+        let position = record.position.0;
+        let broken = |refusal| DatabasesError::Entry { position, refusal };
+        let taken = Taken::of(record).map_err(broken)?;
+        let changes = match &taken.batch {
+            Some(batch) => batch.changes().map_err(broken)?,
+            None => None,
+        };
+        let missing = match (&taken.batch, changes) {
+            (Some(batch), Some((database, changes))) => {
+                let entry = Entry { position, day: taken.day, database, batch, changes: &changes };
+                entry.take_in(shelves, batches, &mut progress.items).map_err(broken)?
+            }
+            _ => write(shelves).begin(taken.day, batches).map_err(broken)?,
+        };
+        let mut shelves = write(shelves);
+        if missing.is_some() {
+            return Ok(TakenIn { position: shelves.position, missing, progress });
+        }
+        shelves.position = position;
+        progress = Progress { records: progress.records + 1, items: 0 };
+    }
+    Ok(TakenIn { position: write(shelves).position, missing: None, progress })
+}
+
+/// An entry that changes records.
+struct Entry<'a> {
+    position: u64,
+    day: Date,
+    database: Database,
+    batch: &'a Batch,
+    changes: &'a [Option<Change>],
+}
+
+impl Entry<'_> {
+    /// Takes in its changes from one on. Returns the batch that is missing, if one is.
+    fn take_in(
+        &self,
+        shelves: &RwLock<Shelves>,
+        batches: &Batches,
+        done: &mut usize,
+    ) -> Result<Option<u64>, Refusal> {
+        if let Some(missing) = write(shelves).begin(self.day, batches)? {
+            return Ok(Some(missing));
+        }
+        while *done < self.changes.len() {
+            let mut shelves = write(shelves);
+            let chunk: Range<usize> = *done..self.changes.len().min(*done + CHUNK);
+            for (item, change) in chunk.clone().zip(&self.changes[chunk]) {
+                if let Some(change) = change
+                    && let Some(missing) = shelves.change(self, item as u16, change, batches)?
+                {
+                    return Ok(Some(missing));
+                }
+                *done = item + 1;
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Why a record is not at hand.
+#[derive(Debug, thiserror::Error)]
+enum NotAtHand {
+    /// The batch at this position has to be read.
+    #[error("the batch at {0} is not in memory")]
+    Missing(u64),
+    /// Something else has written it.
+    #[error("a record cannot be understood")]
+    Broken(#[source] Refusal),
+}
+
+impl NotAtHand {
+    fn missing(self) -> Result<Option<u64>, Refusal> {
+        match self {
+            Self::Missing(position) => Ok(Some(position)),
+            Self::Broken(refusal) => Err(refusal),
+        }
+    }
+}
+
+/// Finds records for the register.
+struct Reader<'a> {
+    database: Database,
+    index: &'a Index,
+    spaces: &'a Spaces,
+    batches: &'a Batches,
+    /// The batch that is being taken in.
+    present: Option<(u64, &'a Batch)>,
+}
+
+impl Lookup for Reader<'_> {
+    type Error = NotAtHand;
+
+    fn candidates(&self, key: &Key) -> Result<Vec<Locator>, NotAtHand> {
+        let found = self.index.look_up(self.spaces.fingerprint(key), usize::MAX, |_| true);
+        Ok(found.into_iter().map(|candidate| candidate.locator).collect())
+    }
+
+    fn fetch(&self, at: Locator) -> Result<Option<Record>, NotAtHand> {
+        let position = at.position().0;
+        let read = match self.present {
+            Some((here, batch)) if here == position => batch.record(at.item(), self.database),
+            _ => match self.batches.find(position) {
+                Some(batch) => batch.record(at.item(), self.database),
+                None => return Err(NotAtHand::Missing(position)),
+            },
+        };
+        read.map_err(NotAtHand::Broken)
+    }
+}
+
+impl Shelves {
+    /// Empty ones, over an empty index.
+    pub(crate) fn new(index: Index) -> Self {
+        Self {
+            position: 0,
+            today: None,
+            registers: Database::ALL.iter().map(|database| (*database, Register::new(*database))).collect(),
+            spaces: Spaces::new(),
+            index,
+            restricted: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+        }
+    }
+
+    /// How many records there are of a database.
+    pub(crate) fn count(&self, database: Database) -> u64 {
+        self.registers.get(&database).map_or(0, Register::len)
+    }
+
+    /// What became of the changes of the message at a position.
+    pub(crate) fn verdicts(&self, position: u64) -> Option<&Verdicts> {
+        self.verdicts.get(&position)
+    }
+
+    /// 32 bytes that are the same for equal logs.
+    pub(crate) fn digest(&self) -> Hash {
+        let mut digest = self.index.digest();
+        let mut add = |part: &[u8]| digest = i247_trust::sha256(&[digest.as_bytes(), part]);
+        add(&self.position.to_be_bytes());
+        for register in self.registers.values() {
+            add(&register.len().to_be_bytes());
+            add(register.digest().as_bytes());
+        }
+        for (at, restricted) in &self.restricted {
+            add(format!("{at:?} {restricted:?}").as_bytes());
+        }
+        for (position, verdicts) in &self.verdicts {
+            add(format!("{position} {verdicts:?}").as_bytes());
+        }
+        digest
+    }
+
+    /// Where records may lie that have one of the keys and that the asker may see: by the order of the keys, at most
+    /// `limit` for each.
+    pub(crate) fn candidates(
+        &self,
+        asker: Party,
+        database: Database,
+        keys: &[Key],
+        limit: usize,
+    ) -> Vec<(usize, Locator)> {
+        let sees = |at: Locator| {
+            let barred = |restricted: &Restricted| {
+                restricted.owner != asker
+                    && asker.country().is_some_and(|one| restricted.except.contains(&one))
+            };
+            !self.restricted.get(&at).is_some_and(barred)
+        };
+        let fingerprints: Vec<Fingerprint> = keys.iter().map(|key| self.spaces.fingerprint(key)).collect();
+        let mut found = Vec::new();
+        self.index.look_up_many(&fingerprints, limit, sees, &mut found);
+        let mut places: Vec<(usize, Locator)> =
+            found.into_iter().map(|candidate| (candidate.query, candidate.locator)).collect();
+        let Some(register) = self.registers.get(&database).filter(|register| !register.ranges().is_empty())
+        else {
+            return places;
+        };
+        for (query, key) in keys.iter().enumerate() {
+            let Some((issuer, number)) = document_of(key) else { continue };
+            let covering = register.ranges().covering(issuer, &number).into_iter().filter(|at| sees(*at));
+            places.extend(covering.take(limit).map(|at| (query, at)));
+        }
+        places.sort_unstable();
+        places
+    }
+
+    /// Whether the record there still counts today.
+    pub(crate) fn counts(&self, database: Database, at: Locator, record: &Record, today: Date) -> bool {
+        let last = self.registers.get(&database).and_then(|register| register.expires_on(at, record));
+        last.is_none_or(|last| last >= today)
+    }
+
+    /// What should be stored now: a run of what has gathered, if that is much.
+    ///
+    /// # Errors
+    /// Never for an index that was filled here.
+    pub(crate) fn seal(&mut self) -> Result<Option<Sealed>, IndexError> {
+        if self.index.changes() < SEAL_CHANGES { Ok(None) } else { self.index.seal(Position(self.position)) }
+    }
+
+    /// What should be merged now.
+    pub(crate) fn merge_due(&self) -> Option<Merge> {
+        self.index.merge_due()
+    }
+
+    /// Takes a merged run.
+    ///
+    /// # Errors
+    /// When the disk refuses to remove its parts.
+    pub(crate) fn adopt(&mut self, merged: MergedRun) -> Result<(), IndexError> {
+        self.index.adopt(merged)
+    }
+
+    /// A day begins: what is past its last one goes first. Returns the batch that is missing, if one is.
+    fn begin(&mut self, day: Date, batches: &Batches) -> Result<Option<u64>, Refusal> {
+        if self.today.is_some_and(|today| today >= day) {
+            return Ok(None);
+        }
+        for database in Database::ALL {
+            loop {
+                let Some(register) = self.registers.get(database) else { break };
+                let due = register.due(day, EXPIRE_AT_ONCE);
+                if due.is_empty() {
+                    break;
+                }
+                for at in due {
+                    let reader = self.reader(*database, batches, None);
+                    let Some(register) = self.registers.get(database) else { break };
+                    match register.decide_expiry(at, day, &reader) {
+                        Ok(effect) => self.apply(*database, &effect, None),
+                        Err(error) => return error.missing(),
+                    }
+                }
+            }
+        }
+        self.today = Some(day);
+        Ok(None)
+    }
+
+    /// Decides about one change. Returns the batch that is missing, if one is.
+    fn change(
+        &mut self,
+        entry: &Entry<'_>,
+        item: u16,
+        change: &Change,
+        batches: &Batches,
+    ) -> Result<Option<u64>, Refusal> {
+        let Some(at) = Locator::new(Position(entry.position), item) else { return Ok(None) };
+        let request =
+            Request { change, sender: entry.batch.sender, from_notice: false, at, today: entry.day };
+        let reader = self.reader(entry.database, batches, Some((entry.position, entry.batch)));
+        let Some(register) = self.registers.get(&entry.database) else { return Ok(None) };
+        match register.decide(&request, &reader) {
+            Ok(effect) => {
+                self.apply(entry.database, &effect, change.record());
+                self.verdicts.entry(entry.position).or_default().accepted += 1;
+            }
+            Err(Rejected::Unreadable(error)) => return error.missing(),
+            Err(rejected) => {
+                self.verdicts.entry(entry.position).or_default().refuse(item, rejected.refusal());
+            }
+        }
+        Ok(None)
+    }
+
+    fn reader<'a>(
+        &'a self,
+        database: Database,
+        batches: &'a Batches,
+        present: Option<(u64, &'a Batch)>,
+    ) -> Reader<'a> {
+        Reader { database, index: &self.index, spaces: &self.spaces, batches, present }
+    }
+
+    /// Makes it so; `record` is the one that comes.
+    fn apply(&mut self, database: Database, effect: &Effect, record: Option<&Record>) {
+        if let Some(register) = self.registers.get_mut(&database) {
+            register.apply(effect);
+        }
+        if let Some(at) = effect.goes() {
+            self.restricted.remove(&at);
+        }
+        if let (Some(at), Some(record)) = (effect.comes(), record.filter(|record| record.is_restricted())) {
+            let except = record.about().except.clone().into_boxed_slice();
+            self.restricted.insert(at, Restricted { owner: record.owner(), except });
+        }
+        for change in effect.index() {
+            match change {
+                IndexChange::Insert { key, at, restricted } => {
+                    self.index.add(self.spaces.fingerprint(key), *at, *restricted);
+                }
+                IndexChange::Remove { key, at } => self.index.remove(self.spaces.fingerprint(key), *at),
+            }
+        }
+    }
+}
+
+impl Spaces {
+    fn new() -> Self {
+        let kinds = |database: &Database| {
+            let database = *database;
+            database.keys().iter().map(move |kind| (database, *kind))
+        };
+        let space = |(database, kind): (Database, KeyKind)| {
+            ((database, kind), KeySpace::new(database.as_str(), kind.as_str()))
+        };
+        Self(Database::ALL.iter().flat_map(kinds).map(space).collect())
+    }
+
+    fn fingerprint(&self, key: &Key) -> Fingerprint {
+        // A key of a kind that its database does not have leads nowhere.
+        let space = self.0.get(&(key.database(), key.kind()));
+        space.map_or(Fingerprint(0), |space| space.fingerprint(key.as_bytes()))
+    }
+}
+
+/// Whether a record of a range has the number of a key, or one that looks like it.
+pub(crate) fn covers(record: &Record, key: &Key) -> bool {
+    match (record.content(), document_of(key)) {
+        (Content::TravelDocument(range), Some((issuer, number))) => {
+            range.last_number.is_some()
+                && range.issuing_country == issuer
+                && range.likeness(&number).is_some()
+        }
+        _ => false,
+    }
+}
+
+/// The document that a key stands for, with its number folded.
+fn document_of(key: &Key) -> Option<(Issuer, DocumentNumber)> {
+    if key.kind() != KeyKind::TravelDocument {
+        return None;
+    }
+    let (issuer, number) = std::str::from_utf8(key.as_bytes()).ok()?.split_once('/')?;
+    Some((issuer.parse().ok()?, number.parse().ok()?))
+}
+
+fn write(shelves: &RwLock<Shelves>) -> RwLockWriteGuard<'_, Shelves> {
+    shelves.write().unwrap_or_else(PoisonError::into_inner)
+}
