@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use i247_model::{Identity, Reason};
-use i247_testkit::{World, WorldError, airport, country, name, pb};
+use i247_testkit::{World, WorldError, airport, country, name};
 use i247_trust::{Credentials, TlsKey, Validity};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::AlertDescription;
