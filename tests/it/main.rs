@@ -23,5 +23,6 @@ mod rebuild;
 mod recovery;
 mod refusals;
 mod review;
+mod search;
 mod tidy;
 mod urgency;

@@ -24,6 +24,8 @@ pub struct Config {
     pub window: u32,
     /// Envelopes and frames of receipts a second that one member may send; two seconds' worth at once, more waits.
     pub submissions_per_second: u32,
+    /// Keys a second that one member may ask the databases for; two seconds' worth at once, then it is refused.
+    pub searches_per_second: u32,
     /// Bytes of attachments that one member may have here, whole or begun, that no message names yet.
     pub attachment_bytes: u64,
     /// An attachment that no message names is removed when nothing has happened to it for so long, or for up to twice
@@ -56,6 +58,7 @@ impl Default for Config {
             site: "lyon".parse().expect("a name in the program text"),
             window: 64,
             submissions_per_second: 5000,
+            searches_per_second: 50_000,
             attachment_bytes: 1024 * 1024 * 1024,
             attachment_unnamed: Period(Duration::from_secs(24 * 60 * 60)),
             receipts_wait: Period(Duration::from_millis(20)),

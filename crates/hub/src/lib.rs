@@ -12,7 +12,8 @@
 //! * `views`: what follows from the log (`state` of the router, `history`, `signers`); `entry` is its stored form.
 //! * `databases`: the records that follow from the log, with a position of its own; searches look there.
 //! * `archive`: what of it lies on disk, a snapshot of what is open and `history` in runs; `past` looks things up.
-//! * `exchange`, `directory`, `review`, `monitor`, `attachments`: the services.
+//! * `exchange`, `directory`, `review`, `monitor`, `attachments`, `search`: the services.
+//! * `audit`: the journal of searches, beside the log.
 //! * `calls`, `frames`, `effects`, `links`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
 //! * `take_up`: goes on with a log that lost its end; `predecessors`: what comes back of it afterwards.
 //!
@@ -23,6 +24,7 @@ mod answer;
 mod app;
 mod archive;
 mod attachments;
+mod audit;
 mod calls;
 mod config;
 mod core;
@@ -47,6 +49,7 @@ mod recent;
 mod recover;
 mod review;
 mod rules;
+mod search;
 mod sequencer;
 mod signers;
 mod stamps;
@@ -57,6 +60,7 @@ mod views;
 
 pub use app::{BuildError, Hub, ServeError};
 pub use archive::StoreError;
+pub use audit::AuditError;
 pub use config::Config;
 pub use databases::DatabasesError;
 pub use history::HistoryError;

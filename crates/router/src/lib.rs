@@ -46,7 +46,8 @@ pub use decide::decide;
 pub use decision::{Accepted, Decision, Effect, Fired, FiredDeadline, Made, Outcome, Place, TakenBack};
 pub use directory::{Directory, Record, Standing};
 pub use input::{
-    DirectoryAction, DirectoryChange, Earlier, Input, Origin, Previous, Stamp, Submission, UnderWay,
+    DirectoryAction, DirectoryChange, Earlier, Input, Origin, Previous, SearchRoot, Stamp, Submission,
+    UnderWay,
 };
 pub use mailbox::{Cursor, Delivery, Gap, Mailbox, STARVATION_BOUND};
 pub use message::{Line, Message, MessageRef, Recipient};

@@ -23,6 +23,7 @@ pub(super) const STORIES: &[(Reason, Story)] = &[
     (Reason::CertificateNotInForce, || Box::pin(a_void_key())),
     (Reason::Behind, || Box::pin(an_older_copy())),
     (Reason::NoticeConflict, || Box::pin(a_second_decision())),
+    (Reason::WrongCheckDigit, || Box::pin(crate::search::a_misread_zone())),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
