@@ -24,5 +24,6 @@ mod rebuild;
 mod recovery;
 mod refusals;
 mod review;
+mod search;
 mod tidy;
 mod urgency;

@@ -4,8 +4,14 @@ use std::time::Duration;
 
 use i247_model::{Identity, Reason};
 use i247_testkit::{World, WorldError, airport, country, grant_draft, name, pb};
+use i247_wire::pb::search_service_client::SearchServiceClient;
+use tonic::Code;
+use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
+
+use crate::search::{frame, germany_reports, passport};
 
 const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Longer than the hub may take to cut somebody off, for machines that are busy with other stories.
@@ -136,6 +142,105 @@ async fn on_the_real_clock_a_post_is_cut_off_within_a_second() -> Result<(), Wor
     let withdrawn = clock.monotonic().saturating_sub(accepted);
     println!("cut off {} ms after the withdrawal was known to be accepted", withdrawn.as_millis());
     world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_post_asks_what_it_is_granted_and_nothing_else() -> Result<(), WorldError> {
+    let world = World::of(["FR"]).start().await?;
+    germany_reports(&world).await?;
+    let (france, cdg) = (world.bureau("FR"), world.post("FR", "cdg").await?);
+    let only_sltd = pb::Grant { databases: vec![pb::Database::Sltd.into()], ..airport(&name("cdg")) };
+    france.grants(only_sltd.clone()).await?;
+    let mut hub = SearchServiceClient::new(world.hub_channel(&cdg).await?);
+    let stolen = || asked(passport("X4719T06M", "D"));
+    let answer = hub.search(stolen()).await.unwrap().into_inner().answers.remove(0);
+    assert_eq!((answer.result(), answer.found[0].owner.as_str()), (pb::SearchResult::Match, "DE"));
+    let named = |databases: &[pb::Database]| pb::SearchRequest {
+        databases: databases.iter().map(|database| (*database).into()).collect(),
+        ..stolen()
+    };
+    assert!(hub.search(named(&[pb::Database::Sltd])).await.is_ok());
+    let status = hub.search(named(&[pb::Database::Sltd, pb::Database::Tdawn])).await.unwrap_err();
+    assert_eq!(reason(&status), (Reason::NotGranted, "databases".into()));
+    let elsewhere = pb::SearchRequest { station: "orly".into(), ..stolen() };
+    assert_eq!(reason(&hub.search(elsewhere).await.unwrap_err()), (Reason::WrongField, "station".into()));
+
+    // Narrower, and only to check: the connection stays, the next answer is another.
+    let partner = pb::Grant { verb: pb::PostVerb::CheckOnly.into(), ..only_sltd };
+    france.grants(partner).await?;
+    let answer = hub.search(stolen()).await.unwrap().into_inner().answers.remove(0);
+    assert_eq!((answer.result(), answer.found.len()), (pb::SearchResult::Refer, 0));
+    let nothing = hub.search(asked(passport("X9999999X", "D"))).await.unwrap().into_inner().answers.remove(0);
+    assert_eq!(nothing, pb::KeyAnswer { result: pb::SearchResult::NoRecord.into(), ..Default::default() });
+
+    // An open stream of searches ends with the grant, and no other begins.
+    let (frames, sending) = tokio::sync::mpsc::channel(4);
+    let frame = pb::SearchStreamRequest { search: Some(stolen()) };
+    frames.send(frame.clone()).await.unwrap();
+    let mut answers = hub.search_stream(ReceiverStream::new(sending)).await.unwrap().into_inner();
+    assert!(answers.message().await.unwrap().is_some());
+    france.withdraws("cdg").await?;
+    let ended = tokio::time::timeout(PATIENCE, answers.message()).await.expect("the stream ends");
+    assert!(!matches!(ended, Ok(Some(_))), "{ended:?}");
+    drop(frames);
+    assert!(hub.search(stolen()).await.is_err());
+    assert_eq!(world.knocks(&cdg).await?.unwrap_err(), Reason::NotGranted);
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn budget_of_a_day_is_held_across_a_restart_and_begins_anew_at_midnight() -> Result<(), WorldError> {
+    let world = World::of(["FR"]).start().await?;
+    // Noon, so that the story does not run into midnight by itself.
+    let day = 24 * HOUR;
+    let since_midnight = world.seams().clock.now().as_millis() % 86_400_000;
+    world.advance(day + day / 2 - Duration::from_millis(since_midnight));
+    let (france, cdg) = (world.bureau("FR"), world.post("FR", "cdg").await?);
+    france.grants(pb::Grant { keys_per_minute: 4, keys_per_day: 6, ..airport(&name("cdg")) }).await?;
+    let three = pb::SearchRequest { keys: vec![passport("X4719T06M", "D"); 3], ..asked(passport("X", "D")) };
+    let mut hub = SearchServiceClient::new(world.hub_channel(&cdg).await?);
+    world.until("posts to be served", async || Ok(hub.search(three.clone()).await.ok())).await?;
+    // One is left of this minute.
+    let refused = hub.search(three.clone()).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), reason(&refused)),
+        (Code::ResourceExhausted, (Reason::Busy, "quota.post".into()))
+    );
+    let wait = i247_wire::refusal(&refused).unwrap().retry_after.unwrap();
+    assert!(wait > 10 * SECOND && wait <= 30 * SECOND, "{wait:?}");
+    world.advance(MINUTE);
+    hub.search(three.clone()).await.unwrap();
+    world.advance(MINUTE);
+    let over = |status: tonic::Status| i247_wire::refusal(&status).and_then(|refusal| refusal.retry_after);
+    let until_midnight = over(hub.search(three.clone()).await.unwrap_err()).unwrap();
+    assert!(until_midnight > MINUTE, "{until_midnight:?}");
+
+    world.stop_hub().await?;
+    world.start_hub().await?;
+    let mut hub = SearchServiceClient::new(world.hub_channel(&cdg).await?);
+    let one = asked(passport("X4719T06M", "D"));
+    let wait = world
+        .until("the hub to have counted", async || {
+            let wait = over(hub.search(one.clone()).await.expect_err("nothing is left of the day"));
+            Ok(wait.filter(|wait| *wait > SECOND))
+        })
+        .await?;
+    assert!(wait > SECOND && wait <= until_midnight, "{wait:?}");
+    assert_eq!(france.desk().await?.posts().await?.posts[0].keys_today, 6);
+    world.advance(wait);
+    hub.search(one).await.unwrap();
+    assert_eq!(france.desk().await?.posts().await?.posts[0].keys_today, 1);
+    world.finish().await
+}
+
+/// A frame with one key, as a gate sends it: the station is the post.
+fn asked(key: pb::SearchKey) -> pb::SearchRequest {
+    pb::SearchRequest { station: String::new(), ..frame(vec![key]) }
+}
+
+fn reason(status: &tonic::Status) -> (Reason, String) {
+    let refusal = i247_wire::refusal(status).unwrap();
+    (refusal.reason, refusal.fields[0].clone())
 }
 
 fn withdrawn(post: &str) -> pb::Grant {

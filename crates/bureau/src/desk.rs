@@ -27,7 +27,7 @@ pub const DESK_SERVICE: &str = "i247.v1.DeskService";
 /// Who may call at a bureau: the desk its officers and the bureau itself, the directory of its people the country's
 /// authority.
 pub fn rules(country: CountryCode) -> Vec<(&'static str, Rule)> {
-    const CALLS: [&str; 14] = [
+    const CALLS: [&str; 15] = [
         "/i247.v1.DeskService/Send",
         "/i247.v1.DeskService/Explain",
         "/i247.v1.DeskService/ListInbox",
@@ -42,6 +42,7 @@ pub fn rules(country: CountryCode) -> Vec<(&'static str, Rule)> {
         "/i247.v1.DeskService/Report",
         "/i247.v1.DeskService/Recover",
         "/i247.v1.DeskService/ListPosts",
+        "/i247.v1.DeskService/Check",
     ];
     let desk = CALLS.map(|call| (call, Rule::OfCountry(country, &[Role::Officer, Role::Bureau])));
     desk.into_iter().chain(directory::rules(country)).collect()
@@ -196,6 +197,20 @@ impl pb::desk_service_server::DeskService for Desk {
         self.officer("ListPosts", &request)?;
         let posts = Some(self.link.posts().await?);
         Ok(Response::new(pb::DeskServiceListPostsResponse { posts }))
+    }
+
+    async fn check(&self, request: Request<pb::CheckRequest>) -> Result<Response<pb::CheckResponse>, Status> {
+        let officer = self.officer("Check", &request)?;
+        let mut search = request.into_inner().search.ok_or_else(|| malformed("search"))?;
+        // Whoever has a seat asks under it, whatever the request says.
+        if let Identity::Officer(_, seat) = officer {
+            search.officer = seat.to_string();
+        }
+        if search.station.is_empty() {
+            search.station = "desk".into();
+        }
+        let found = Some(self.link.search(search).await?);
+        Ok(Response::new(pb::CheckResponse { found }))
     }
 }
 

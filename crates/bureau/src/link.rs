@@ -7,6 +7,7 @@ use std::time::Duration;
 use i247_model::{Hash, Reason, Refusal};
 use i247_wire::pb;
 use i247_wire::pb::exchange_service_client::ExchangeServiceClient;
+use i247_wire::pb::search_service_client::SearchServiceClient;
 use tokio::sync::watch;
 use tonic::transport::Channel;
 
@@ -20,6 +21,9 @@ pub(crate) const MAX_FRAME_BYTES: usize = 1024 * 1024;
 
 /// Client of the hub's exchange service.
 pub(crate) type Exchange = ExchangeServiceClient<Channel>;
+
+/// Client of the hub's search service.
+pub(crate) type Search = SearchServiceClient<Channel>;
 
 /// How the link stands.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +43,7 @@ pub(crate) struct State {
 pub(crate) struct Link {
     pub(crate) state: watch::Receiver<State>,
     pub(crate) exchange: Exchange,
+    pub(crate) search: Search,
 }
 
 impl Link {
@@ -57,6 +62,16 @@ impl Link {
         let mut exchange = self.exchange.clone();
         let listed = within(CALL_WITHIN, exchange.list_posts(pb::ListPostsRequest {})).await;
         listed.map(tonic::Response::into_inner).map_err(away)
+    }
+
+    /// Asks the databases.
+    pub(crate) async fn search(
+        &self,
+        request: pb::SearchRequest,
+    ) -> Result<pb::SearchResponse, tonic::Status> {
+        let mut search = self.search.clone();
+        let found = within(CALL_WITHIN, search.search(request)).await;
+        found.map(tonic::Response::into_inner).map_err(away)
     }
 
     /// An attachment of a message, chunk by chunk verified.

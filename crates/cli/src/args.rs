@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use i247_model::CountryCode;
 
 use crate::authority::AuthorityCommand;
+use crate::check::CheckArgs;
 use crate::context::ContextCommand;
 use crate::demo::DemoArgs;
 use crate::fail::Fail;
@@ -125,6 +126,8 @@ pub(crate) enum Command {
         #[arg(long)]
         operation: String,
     },
+    /// Ask the databases about a document, a thing, or a list of travellers
+    Check(CheckArgs),
     /// What reviewers of the secretariat decide
     #[command(subcommand)]
     Review(ReviewCommand),
@@ -268,6 +271,11 @@ mod tests {
             "i247 attachment FR-1-U-1 --out photo.png",
             "i247 cases --operation infra-red-2010",
             "i247 review refuse FR-1-U-1 --ground article3 --remark political",
+            "i247 check P1234567 --country UTO --purpose border",
+            "i247 check P1234567 --country UTO --type id-card --purpose visa --station cdg --as fr",
+            "i247 check --mrz P<UTO --purpose police-check --databases sltd,tdawn",
+            "i247 check --manifest passengers.csv --purpose border --csv",
+            "i247 check --thing vin 1HGBH41JXMN109186 --purpose investigation --json",
             "i247 operation report infra-red-2010 --json",
             "i247 ledger check dir",
             "i247 ledger rebuild dir --credentials keys",
@@ -296,6 +304,12 @@ mod tests {
             "i247 notice red",
             "i247 reply FR-1-U-1",
             "i247 reply FR-1-U-1 --positive --negative",
+            "i247 check P1234567",
+            "i247 check --purpose border",
+            "i247 check P1234567 --mrz P<UTO --purpose border",
+            "i247 check P1234567 --purpose tourism",
+            "i247 check P1234567 --type ticket --purpose border",
+            "i247 check --thing vin --purpose border",
             "i247 inbox --from France",
             "i247 inbox --from XX",
             "i247 inbox --as FR --context fr",

@@ -12,6 +12,7 @@
 
 mod args;
 mod authority;
+mod check;
 mod compose;
 mod context;
 mod demo;
@@ -68,6 +69,7 @@ async fn perform(cli: Cli) -> Result<ExitCode, Fail> {
         Command::Status { id } => officer::status(id.as_deref(), &session).await?,
         Command::Attachment(args) => officer::attachment(&args, &session).await?,
         Command::Cases { operation } => officer::cases(&operation, &session).await?,
+        Command::Check(args) => return check::check(&args, &session).await,
         Command::Review(command) => review::run(command, &session).await?,
         Command::Operation(command) => return operator::operation(command, &session).await,
         Command::Trace { id } => operator::trace(&id, &session).await?,

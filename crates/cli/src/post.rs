@@ -10,9 +10,11 @@ use clap::{Args, Subcommand};
 use i247_client::{Desk, pb};
 use i247_model::{Identity, MessageId, Name, Timestamp, Unit};
 use i247_node::config::Period;
+use i247_records::Database;
 use serde_json::json;
 
 use crate::authority::{Own, enrol_here, short};
+use crate::check::database;
 use crate::fail::Fail;
 use crate::officer::hand_in;
 use crate::out;
@@ -95,7 +97,7 @@ pub(crate) struct GrantArgs {
     unit: Unit,
     /// Which databases it may ask
     #[arg(long, required = true, value_delimiter = ',', value_name = "DATABASE", value_parser = database)]
-    databases: Vec<pb::Database>,
+    databases: Vec<Database>,
     /// It may only check: it is told no more than NO MATCH or REFER
     #[arg(long)]
     check_only: bool,
@@ -153,7 +155,7 @@ fn issue(args: &IssueArgs, session: &Session) -> Result<(), Fail> {
 
 /// The form of a grant. What contradicts itself the desk refuses.
 fn compose(args: &GrantArgs, now: Timestamp) -> pb::Grant {
-    let mut databases: Vec<i32> = args.databases.iter().map(|database| (*database).into()).collect();
+    let mut databases: Vec<i32> = args.databases.iter().map(|database| database.number().into()).collect();
     databases.sort_unstable();
     databases.dedup();
     let lasting = args.lasting.map(|lasting| args.from.unwrap_or(now).plus(lasting.0));
@@ -254,18 +256,6 @@ fn unit(text: &str) -> Result<Unit, String> {
     })
 }
 
-/// `sltd`, `dial-doc`.
-fn database(text: &str) -> Result<pb::Database, String> {
-    const PREFIX: &str = "DATABASE_";
-    let wire = format!("{PREFIX}{}", text.to_uppercase().replace('-', "_"));
-    let known = pb::Database::from_str_name(&wire).filter(|known| *known != pb::Database::Unspecified);
-    known.ok_or_else(|| {
-        let all = (1..).map_while(|number| pb::Database::try_from(number).ok());
-        let all = all.map(render::database);
-        format!("there is: {}", all.collect::<Vec<_>>().join(", "))
-    })
-}
-
 /// With an offset, or in UTC.
 fn time(text: &str) -> Result<Timestamp, String> {
     let zoned = text.parse::<jiff::Timestamp>().ok();
@@ -325,10 +315,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_unit_database_or_time_is_answered_with_what_there_is() {
+    fn what_is_no_unit_or_time_is_answered_with_what_there_is() {
         assert!(unit("harbour").unwrap_err().contains("sea-port"));
-        assert!(database("passports").unwrap_err().ends_with("cards, piracy"));
-        assert!(database("unspecified").is_err());
         assert!(time("tomorrow").is_err());
         assert_eq!(time("1970-01-02").unwrap().as_millis(), 86_400_000);
     }

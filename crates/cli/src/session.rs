@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use i247_client::{Context, Contexts, Desk, Monitor, Reviewer, ReviewerParts};
-use i247_model::Identity;
+use i247_client::{ClientError, Context, Contexts, Desk, Monitor, Reviewer, ReviewerParts, Searches, pb};
+use i247_model::{Identity, Name};
 use i247_node::{ChannelLimits, Seams, TlsClock, connect};
 use i247_trust::{Credentials, Presented};
 use tonic::transport::Channel;
@@ -45,12 +45,31 @@ impl Session {
         self.open_desk(context)
     }
 
-    fn chosen_desk<'a>(&self, contexts: &'a Contexts) -> Result<&'a Context, Fail> {
-        let context = match (&self.global.context, self.global.country) {
+    /// Where the databases are asked: at the desk that is meant, or, as a post, at the hub.
+    pub(crate) fn checks(&self) -> Result<Checks, Fail> {
+        let contexts = Self::contexts()?;
+        let context = self.chosen(&contexts)?;
+        if let Identity::Hub(_) = context.server {
+            let own = credentials(&context.credentials)?;
+            if let Identity::Post(_, name) = &own.identity {
+                let server = context.server.clone();
+                let channel = self.channel(&context.address, &own, move |found| *found == server)?;
+                return Ok(Checks::Post(Searches::new(channel), name.clone()));
+            }
+        }
+        self.desk().map(Checks::Desk)
+    }
+
+    fn chosen<'a>(&self, contexts: &'a Contexts) -> Result<&'a Context, Fail> {
+        Ok(match (&self.global.context, self.global.country) {
             (Some(name), _) => contexts.named(name)?,
             (None, Some(country)) => contexts.as_country(country)?,
             (None, None) => contexts.current()?,
-        };
+        })
+    }
+
+    fn chosen_desk<'a>(&self, contexts: &'a Contexts) -> Result<&'a Context, Fail> {
+        let context = self.chosen(contexts)?;
         if context.country().is_none() {
             let what = format!("the context leads to {}, which has no desk", context.server);
             return Err(Fail::usage(
@@ -137,6 +156,29 @@ impl Session {
             i247_trust::client_config(presented, &credentials.root, time, expected).map_err(unusable)?;
         connect(self.seams.network.clone(), address, tls, &ChannelLimits::default())
             .map_err(|error| Fail::usage(error.to_string(), "give the address as HOST:PORT"))
+    }
+}
+
+/// Whoever is asked about a document or a thing.
+pub(crate) enum Checks {
+    /// The desk, under the officer's seat.
+    Desk(Desk),
+    /// The hub, by a post of this name.
+    Post(Searches, Name),
+}
+
+impl Checks {
+    pub(crate) async fn check(
+        &self,
+        mut search: pb::SearchRequest,
+    ) -> Result<pb::SearchResponse, ClientError> {
+        match self {
+            Self::Desk(desk) => desk.check(search).await,
+            Self::Post(searches, name) => {
+                search.station = name.to_string();
+                searches.check(search).await
+            }
+        }
     }
 }
 

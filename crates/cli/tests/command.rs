@@ -340,7 +340,11 @@ fn let_a_post_in(desk: &Desk, hub: &str) {
     assert!(desk.json("post list --as BR")["posts"].as_array().unwrap().is_empty());
     let (code, said) = desk.refused("post grant stade --unit event-team --databases sltd --as FR");
     assert!(code == 1 && said.contains("say when the event is over"), "{said}");
+    let check = "check P1234567 --country UTO --purpose border --context cdg";
+    assert_eq!(desk.done(check), "No record.");
     desk.done("post withdraw cdg --as FR");
+    let (code, said) = desk.refused(check);
+    assert!(code == 2 && said.contains("NOT_GRANTED") && said.contains("ask your bureau"), "{said}");
     let (code, said) = desk.refused("post withdraw cdg --as FR");
     assert!(code == 1 && said.contains("cdg is granted nothing"), "{said}");
 }

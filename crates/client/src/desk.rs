@@ -216,6 +216,16 @@ impl Desk {
         answer(self.within, self.service.clone().status(asked)).await
     }
 
+    /// Asks the databases, under the seat of whoever has this desk.
+    ///
+    /// # Errors
+    /// Refused whole for what the frame lacks; a key that is none is refused in its own place among the answers.
+    pub async fn check(&self, search: pb::SearchRequest) -> Result<pb::SearchResponse, ClientError> {
+        let asked = request(pb::CheckRequest { search: Some(search) }, self.within);
+        let checked = answer(self.within, self.service.clone().check(asked)).await?;
+        checked.found.ok_or_else(|| ClientError::unexpected("no answers"))
+    }
+
     /// The bureau's own state.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //!  Contexts ── current, as_country ──► Context ── connect ──► Channel ─┬─ Desk       officers
 //!                                                                      ├─ Reviewer   decides and publishes
 //!                                                                      ├─ Monitor    operators
+//!                                                                      ├─ Searches   posts
 //!                                                                      └─ Directory  the authority
 //! ```
 //!
@@ -21,6 +22,7 @@ mod error;
 mod monitor;
 mod publication;
 mod review;
+mod searches;
 
 pub use connection::{Connection, ConnectionError, channel};
 pub use contexts::{Context, Contexts, ContextsError};
@@ -30,3 +32,4 @@ pub use error::ClientError;
 pub use i247_wire::pb;
 pub use monitor::Monitor;
 pub use review::{Examined, Published, Reviewer, ReviewerParts};
+pub use searches::Searches;

@@ -18,6 +18,7 @@ use i247_wire::pb::directory_service_server::DirectoryServiceServer;
 use i247_wire::pb::exchange_service_server::ExchangeServiceServer;
 use i247_wire::pb::monitor_service_server::MonitorServiceServer;
 use i247_wire::pb::review_service_server::ReviewServiceServer;
+use i247_wire::pb::search_service_server::SearchServiceServer;
 use opentelemetry::metrics::Meter;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,7 @@ use crate::admission::ByDirectory;
 use crate::answer::Answers;
 use crate::archive::{Archive, Limits as StoreLimits, keep_merged, keep_stored, store};
 use crate::attachments::sweep;
+use crate::audit::{self, Audit, AuditError};
 use crate::calls::Calls;
 use crate::config::Config;
 use crate::core::Core;
@@ -45,6 +47,7 @@ use crate::recent::Recent;
 use crate::recover::{RecoverError, Recovered, begin, recover};
 use crate::review::Review;
 use crate::rules::{SERVICES, rules};
+use crate::search::{SEARCH_BYTES_MAX, Search};
 use crate::sequencer::{Held, Sequencer, SequencerError};
 use crate::stamps::Stamps;
 use crate::together::Together;
@@ -72,6 +75,9 @@ pub enum BuildError {
     /// The attachments cannot be used.
     #[error("the attachments cannot be used")]
     Attachments(#[from] AttachmentError),
+    /// The journal of searches cannot be used.
+    #[error("the journal of searches cannot be used")]
+    Audit(#[from] AuditError),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
@@ -119,6 +125,7 @@ pub struct Hub {
     health: Health,
     core: Arc<Core>,
     sequencer: Sequencer,
+    audit: audit::Writer,
     ledger: Arc<Segments>,
     archive: Arc<Archive>,
     shutdown: Shutdown,
@@ -142,9 +149,10 @@ impl Hub {
         if views.position == 0 {
             begin(&*ledger, &mut views, &*seams.dice, &credentials, seams.clock.now()).await?;
         }
+        let (disk, blocking) = (seams.disk.clone(), seams.blocking.clone());
         let log = config.data.join("log");
-        let databases =
-            Databases::open(seams.disk.clone(), seams.blocking.clone(), &log, ledger.clone()).await?;
+        let databases = Databases::open(disk, blocking, &log, ledger.clone()).await?;
+        let (audit, audit_writer) = open_audit(&config, &seams, &views).await?;
         let mut shutdown = Shutdown::new();
         // The streams end first: a connection lasts as long as its stream, and the door waits for connections.
         let streams = shutdown.stage("streams", config.grace.0);
@@ -156,14 +164,8 @@ impl Hub {
         let renewal = Renewal::new(Arc::clone(&presented), credentials.clone(), dir, &seams);
         let own = renewal.credentials();
         let parts = Parts { config: &config, credentials: &credentials, seams: &seams, own };
-        let (core, sequencer) = parts.pipeline(
-            ledger.clone(),
-            Arc::new(databases),
-            views,
-            streams,
-            live.clone(),
-            &telemetry.meter(),
-        )?;
+        let kept = Kept { ledger: ledger.clone(), databases: Arc::new(databases), audit: Arc::new(audit) };
+        let (core, sequencer) = parts.pipeline(kept, views, streams, live.clone(), &telemetry.meter())?;
         let views = core.views.clone();
         let meter = telemetry.meter();
         let root = &credentials.root;
@@ -183,6 +185,7 @@ impl Hub {
             health,
             core,
             sequencer,
+            audit: audit_writer,
             ledger,
             archive,
             shutdown,
@@ -220,6 +223,7 @@ impl Hub {
             health,
             core,
             sequencer,
+            audit,
             ledger,
             archive,
             shutdown,
@@ -245,6 +249,8 @@ impl Hub {
                 });
             }
         });
+        let log = core.work.clone();
+        pipeline.spawn(core.audit.clone().keep(audit, log, pipeline.stop()));
         pipeline.spawn(keep_stored(core.clone(), archive.clone(), pipeline.stop()));
         pipeline.spawn(core.databases.clone().follow(core.clock.clone(), pipeline.stop()));
         pipeline.spawn(keep_merged(core.clone(), archive.clone(), pipeline.stop()));
@@ -252,7 +258,7 @@ impl Hub {
         let (writable, behind) = (core.writable.clone(), core.behind.subscribe());
         let unreadable = core.recent.unreadable();
         pipeline.spawn(tell_health(writable, behind, unreadable, health, pipeline.stop()));
-        door.spawn(core.grants.clone().keep_cut(door.stop()));
+        door.spawn(core.grants.clone().keep(core.audit.clone(), door.stop()));
         door.spawn(renewal.run(door.stop()));
         let door_stop = door.stop();
         door.spawn_vital("server", server.serve(listener, door_stop));
@@ -267,6 +273,9 @@ impl Hub {
             (None, true) => Err(ServeError::Part),
             (None, false) => Ok(()),
         };
+        if let Err(error) = core.audit.close().await {
+            tracing::warn!(%error, "the journal of searches was not closed");
+        }
         // After a fault the next start reads the log, and trusts nothing else.
         if ended.is_ok() {
             store(&core, &archive).await;
@@ -288,12 +297,18 @@ struct Parts<'a> {
     own: watch::Receiver<Arc<Credentials>>,
 }
 
+/// What lies on the disk: the log, what follows from it, and what lies beside it.
+struct Kept {
+    ledger: Arc<Segments>,
+    databases: Arc<Databases>,
+    audit: Arc<Audit>,
+}
+
 impl Parts<'_> {
     /// What the services share, and the one task that changes it.
     fn pipeline(
         &self,
-        ledger: Arc<Segments>,
-        databases: Arc<Databases>,
+        Kept { ledger, databases, audit }: Kept,
         views: Views,
         streams: Stage,
         live: Live,
@@ -309,7 +324,7 @@ impl Parts<'_> {
         let log_id: Bytes = views.state.log_id().map(Bytes::copy_from_slice).unwrap_or_default();
         let (dir, recovered) = (config.data.join("attachments"), views.state.generation() > 0);
         let views = Arc::new(RwLock::new(views));
-        let grants = Grants::new(views.clone(), seams.clock.clone(), live.clone());
+        let grants = Grants::new(views.clone(), seams.clock.clone(), live.clone(), config.country_limit());
         let core = Arc::new(Core {
             views,
             ledger: ledger.clone(),
@@ -325,6 +340,8 @@ impl Parts<'_> {
             recent: Arc::new(Recent::new(counters.clone())),
             quotas: Quotas::new(config.submissions_per_second),
             grants: Arc::new(grants),
+            searches: Quotas::new(config.searches_per_second),
+            audit,
             work,
             clock: seams.clock.clone(),
             blocking: seams.blocking.clone(),
@@ -373,6 +390,17 @@ impl Parts<'_> {
     }
 }
 
+/// Opens the journal of searches, which lies beside the log.
+async fn open_audit(
+    config: &Config,
+    seams: &Seams,
+    views: &Views,
+) -> Result<(Audit, audit::Writer), AuditError> {
+    let (dir, known) = (config.data.join(audit::DIR), views.state.search_root());
+    let chance = (seams.clock.clone(), &*seams.dice);
+    Audit::open(seams.disk.clone(), seams.blocking.clone(), &dir, chance, known).await
+}
+
 /// Opens the data directory of a hub, which nobody else may use meanwhile.
 pub(crate) async fn open(
     config: &Config,
@@ -419,6 +447,9 @@ async fn server(
         )
         .add_service(
             MonitorServiceServer::new(Monitor(core.clone())).max_decoding_message_size(FRAME_BYTES_MAX),
+        )
+        .add_service(
+            SearchServiceServer::new(Search(core.clone())).max_decoding_message_size(SEARCH_BYTES_MAX),
         )
         .add_service(health_service)
         .add_service(reflection);

@@ -8,6 +8,8 @@ use i247_node::TelemetryConfig;
 use i247_node::config::Period;
 use serde::{Deserialize, Serialize};
 
+use crate::budgets::Limit;
+
 /// Configuration of a hub: file < environment (`I247_HUB_…`) < flags.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,6 +26,12 @@ pub struct Config {
     pub window: u32,
     /// Envelopes and frames of receipts a second that one member may send; two seconds' worth at once, more waits.
     pub submissions_per_second: u32,
+    /// Keys a second that one member may ask the databases for; two seconds' worth at once, then it is refused.
+    pub searches_per_second: u32,
+    /// Keys a minute that all of a country may ask the databases for, its bureau and its posts together.
+    pub country_keys_per_minute: u32,
+    /// The same for a day (UTC).
+    pub country_keys_per_day: u64,
     /// Bytes of attachments that one member may have here, whole or begun, that no message names yet.
     pub attachment_bytes: u64,
     /// An attachment that no message names is removed when nothing has happened to it for so long, or for up to twice
@@ -47,6 +55,13 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
 }
 
+impl Config {
+    /// What all of a country may ask about together.
+    pub(crate) fn country_limit(&self) -> Limit {
+        Limit { per_minute: self.country_keys_per_minute, per_day: self.country_keys_per_day }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -56,6 +71,9 @@ impl Default for Config {
             site: "lyon".parse().expect("a name in the program text"),
             window: 64,
             submissions_per_second: 5000,
+            searches_per_second: 50_000,
+            country_keys_per_minute: 600_000_000,
+            country_keys_per_day: 100_000_000_000,
             attachment_bytes: 1024 * 1024 * 1024,
             attachment_unnamed: Period(Duration::from_secs(24 * 60 * 60)),
             receipts_wait: Period(Duration::from_millis(20)),

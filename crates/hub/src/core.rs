@@ -14,6 +14,7 @@ use i247_wire::{payload, pb};
 use prost::Message as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::audit::Audit;
 use crate::calls::Calls;
 use crate::databases::{self, Databases};
 use crate::gauges::Counters;
@@ -37,6 +38,9 @@ pub(crate) struct Core {
     pub(crate) recent: Arc<Recent>,
     pub(crate) quotas: Quotas,
     pub(crate) grants: Arc<Grants>,
+    /// Keys that members ask the databases for.
+    pub(crate) searches: Quotas,
+    pub(crate) audit: Arc<Audit>,
     pub(crate) counters: Counters,
     pub(crate) work: mpsc::Sender<Work>,
     pub(crate) clock: Arc<dyn Clock>,

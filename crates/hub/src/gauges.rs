@@ -47,6 +47,7 @@ pub(crate) struct Counters {
     refused: Counter<u64>,
     receipts: Counter<u64>,
     unreadable: Counter<u64>,
+    enumerated: Counter<u64>,
     group: Histogram<u64>,
 }
 
@@ -67,6 +68,10 @@ impl Counters {
                 .with_description(
                     "entries and bodies that were found damaged or unreadable while they were served",
                 )
+                .build(),
+            enumerated: meter
+                .u64_counter("i247.searches.enumerated")
+                .with_description("how often somebody asked about one number after the other")
                 .build(),
             group: meter
                 .u64_histogram("i247.log.group")
@@ -90,6 +95,10 @@ impl Counters {
 
     pub(crate) fn unreadable(&self, part: &'static str) {
         self.unreadable.add(1, &[KeyValue::new("part", part)]);
+    }
+
+    pub(crate) fn enumerated(&self) {
+        self.enumerated.add(1, &[]);
     }
 
     pub(crate) fn group(&self, entries: usize) {

@@ -1,30 +1,124 @@
-//! Posts at the door: whether the grant of their bureau lets them in, and for how long.
+//! Posts, at the door and at every search: whether the grant of their bureau lets them, and how much of it is left.
 //!
-//! What is granted follows from the log; here it is held against the time. It must not decide what is granted.
+//! What is granted follows from the log; here it is held against the time. It must not look anything up for them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use i247_model::{CountryCode, Identity, Reason, Refusal, Term, Timestamp};
+use i247_model::{CountryCode, Identity, Reason, Refusal, Term, Timestamp, Verb};
 use i247_node::{Clock, Live};
+use i247_records::Database;
 use i247_router::{Directory, Granted, Standing};
 use i247_wire::pb;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Audit;
+use crate::budgets::{self, Budgets, Limit, Moment};
+use crate::enumeration::Enumeration;
 use crate::views::Views;
 
-/// What posts are granted.
+/// When posts should come again while the hub counts.
+const COUNTING: Duration = Duration::from_secs(1);
+
+/// What posts are granted, and what they have used of it.
 pub(crate) struct Grants {
     views: Arc<RwLock<Views>>,
     clock: Arc<dyn Clock>,
     live: Live,
+    budgets: Budgets,
+    /// What all of a country may ask about together.
+    of_country: Limit,
+    enumeration: Enumeration,
+    /// What was asked today, before the start, is counted.
+    recalled: AtomicBool,
     /// Rung when somebody is granted something, or nothing any more.
     changed: Notify,
 }
 
+/// What somebody may ask now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Allowance {
+    /// Whether what is found is shown.
+    pub(crate) verb: Verb,
+    /// Which databases; empty for all that know the key.
+    pub(crate) databases: Vec<Database>,
+    /// A post's own quota.
+    limit: Option<Limit>,
+}
+
 impl Grants {
-    pub(crate) fn new(views: Arc<RwLock<Views>>, clock: Arc<dyn Clock>, live: Live) -> Self {
-        Self { views, clock, live, changed: Notify::new() }
+    pub(crate) fn new(
+        views: Arc<RwLock<Views>>,
+        clock: Arc<dyn Clock>,
+        live: Live,
+        of_country: Limit,
+    ) -> Self {
+        Self {
+            views,
+            clock,
+            live,
+            budgets: Budgets::default(),
+            of_country,
+            enumeration: Enumeration::default(),
+            recalled: AtomicBool::new(false),
+            changed: Notify::new(),
+        }
+    }
+
+    /// What an asker may do at this moment with the databases that it names, or with all that it may ask when it names
+    /// none. A bureau may ask them all.
+    ///
+    /// # Errors
+    /// For posts: `NOT_GRANTED` with what is lacking; `SUSPENDED` or `REVOKED` when itself or its bureau is.
+    pub(crate) fn allows(
+        &self,
+        asker: &Identity,
+        named: &[Database],
+        at: Timestamp,
+    ) -> Result<Allowance, Refusal> {
+        let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
+        let directory = views.state.directory();
+        match directory.standing(asker) {
+            Some(Standing::Active) => {}
+            Some(Standing::Suspended) => return Err(Refusal::of(Reason::Suspended, "identity")),
+            Some(Standing::Revoked) => return Err(Refusal::of(Reason::Revoked, "identity")),
+            None => return Err(Refusal::of(Reason::NotAuthorised, "identity")),
+        }
+        let Some(Granted { grant, .. }) = in_force(directory, asker, at)? else {
+            return Ok(Allowance { verb: Verb::Search, databases: named.to_vec(), limit: None });
+        };
+        if let Some(lacking) = named.iter().find(|named| !grant.databases.contains(&named.number())) {
+            let next_step = format!("ask your bureau for leave to ask {lacking} too");
+            return Err(Refusal { next_step, ..Refusal::of(Reason::NotGranted, "databases") });
+        }
+        let granted = || grant.databases.iter().filter_map(|number| Database::from_number(*number)).collect();
+        let databases = if named.is_empty() { granted() } else { named.to_vec() };
+        let limit = Limit { per_minute: grant.keys_per_minute, per_day: grant.keys_per_day.into() };
+        Ok(Allowance { verb: grant.verb, databases, limit: Some(limit) })
+    }
+
+    /// Takes so many keys from the quotas of a post and of its country; of a bureau's country alone.
+    ///
+    /// # Errors
+    /// `BUSY`, with the time after which as many may come. After a start posts wait until what they asked today is
+    /// counted.
+    pub(crate) fn charge(&self, asker: &Identity, allowance: &Allowance, keys: usize) -> Result<(), Refusal> {
+        let Some(country) = country(asker) else { return Ok(()) };
+        let now = Moment { at: self.clock.now(), monotonic: self.clock.monotonic() };
+        let post = allowance.limit.map(|limit| (asker, limit));
+        if post.is_some() && !self.recalled.load(Ordering::Acquire) {
+            let next_step = "the hub counts what was asked today: ask again after the time given".into();
+            let refusal = Refusal { next_step, ..Refusal::of(Reason::Busy, "quota.post") };
+            return Err(refusal.retry_after(COUNTING));
+        }
+        self.budgets.take(post, (country, self.of_country), keys as u64, now)
+    }
+
+    /// Looks at a normalised key; true when people should know of one number asked about after the other.
+    pub(crate) fn enumerates(&self, asker: &Identity, key: &[u8]) -> bool {
+        self.enumeration.notice(asker, key)
     }
 
     /// What the posts of a country are granted, and how they stand now.
@@ -41,6 +135,7 @@ impl Grants {
                 position: granted.position,
                 since_ms: granted.since.as_millis(),
                 connections: u32::try_from(self.live.connections_of(&post)).unwrap_or(u32::MAX),
+                keys_today: self.budgets.today(&post, now),
             }
         });
         pb::ListPostsResponse { directory_position: views.position, posts: posts.collect() }
@@ -51,9 +146,31 @@ impl Grants {
         self.changed.notify_one();
     }
 
+    /// Counts what was asked today before the start, and cuts off whose grant ends, until `stop`.
+    pub(crate) async fn keep(self: Arc<Self>, audit: Arc<Audit>, stop: CancellationToken) {
+        let counting = stop.run_until_cancelled(self.recall(&audit));
+        tokio::join!(counting, self.keep_cut(&stop));
+    }
+
+    /// The journal of searches is what a day's budget is counted from: it is durable, and knows who asked and how much.
+    async fn recall(&self, audit: &Audit) {
+        let now = self.clock.now();
+        match audit.asked_since(budgets::midnight_before(now)).await {
+            Ok(asked) => {
+                for (asker, keys) in asked {
+                    let Some(country) = country(&asker) else { continue };
+                    let post = matches!(asker, Identity::Post(..)).then_some(&asker);
+                    self.budgets.recall(post, country, keys, now);
+                }
+            }
+            Err(error) => tracing::error!(%error, "what was asked today cannot be counted: it begins anew"),
+        }
+        self.recalled.store(true, Ordering::Release);
+    }
+
     /// Cuts posts off as soon as their grant has ended or was withdrawn, until `stop`. New connections the admission
     /// refuses already.
-    pub(crate) async fn keep_cut(self: Arc<Self>, stop: CancellationToken) {
+    async fn keep_cut(&self, stop: &CancellationToken) {
         loop {
             let now = self.clock.now();
             let end = self.cut(now);
@@ -119,5 +236,12 @@ fn state(standing: Option<Standing>, term: Term) -> pb::PostState {
         (Some(Standing::Active), Term::NotYet(_)) => pb::PostState::NotYet,
         (_, Term::Ended(_)) => pb::PostState::Ended,
         _ => pb::PostState::CutOff,
+    }
+}
+
+fn country(asker: &Identity) -> Option<CountryCode> {
+    match asker {
+        Identity::Bureau(country) | Identity::Post(country, _) => Some(*country),
+        _ => None,
     }
 }

@@ -12,9 +12,10 @@
 //! * `views`: what follows from the log (`state` of the router, `history`, `signers`); `entry` is its stored form.
 //! * `databases`: the records that follow from the log, with a position of its own; searches look there.
 //! * `archive`: what of it lies on disk, a snapshot of what is open and `history` in runs; `past` looks things up.
-//! * `exchange`, `directory`, `review`, `monitor`, `attachments`: the services.
+//! * `exchange`, `directory`, `review`, `monitor`, `attachments`, `search`: the services.
+//! * `audit`: the journal of searches, beside the log.
 //! * `calls`, `frames`, `effects`, `links`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
-//! * `grants`: whether posts may come.
+//! * `grants`, `budgets`, `enumeration`: whether posts may come, what they may ask, how much, and what is odd about it.
 //! * `take_up`: goes on with a log that lost its end; `predecessors`: what comes back of it afterwards.
 //!
 //! It never opens what bureaus say to each other, and decides nothing itself: `i247_router` does.
@@ -24,6 +25,8 @@ mod answer;
 mod app;
 mod archive;
 mod attachments;
+mod audit;
+mod budgets;
 mod calls;
 mod config;
 mod core;
@@ -31,6 +34,7 @@ mod databases;
 mod directory;
 mod effects;
 mod entry;
+mod enumeration;
 mod exchange;
 mod frames;
 mod gauges;
@@ -49,6 +53,7 @@ mod recent;
 mod recover;
 mod review;
 mod rules;
+mod search;
 mod sequencer;
 mod signers;
 mod stamps;
@@ -59,6 +64,7 @@ mod views;
 
 pub use app::{BuildError, Hub, ServeError};
 pub use archive::StoreError;
+pub use audit::AuditError;
 pub use config::Config;
 pub use databases::DatabasesError;
 pub use history::HistoryError;

@@ -3,14 +3,17 @@
 use i247_node::{DescriptorError, Role, Rule, Rules};
 
 /// The services of a hub, by their full names.
-pub const SERVICES: [&str; 4] = [
+pub const SERVICES: [&str; 5] = [
     "i247.v1.ExchangeService",
     "i247.v1.DirectoryService",
     "i247.v1.ReviewService",
     "i247.v1.MonitorService",
+    "i247.v1.SearchService",
 ];
 
 const BUREAUS: Rule = Rule::Roles(&[Role::Bureau]);
+/// Who asks the databases. A post besides needs a grant.
+const ASKERS: Rule = Rule::Roles(&[Role::Bureau, Role::Post]);
 const REVIEWERS: Rule = Rule::Roles(&[Role::Reviewer]);
 const OPERATORS: Rule = Rule::Roles(&[Role::Operator]);
 const AUTHORITY: Rule = Rule::Roles(&[Role::Authority]);
@@ -42,6 +45,8 @@ pub fn rules() -> Result<Rules, DescriptorError> {
             ("/i247.v1.MonitorService/Summary", OPERATORS),
             ("/i247.v1.MonitorService/OperationTally", OPERATORS),
             ("/i247.v1.MonitorService/Trace", OPERATORS),
+            ("/i247.v1.SearchService/Search", ASKERS),
+            ("/i247.v1.SearchService/SearchStream", ASKERS),
         ],
     )
 }

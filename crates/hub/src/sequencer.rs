@@ -10,6 +10,7 @@
 mod before;
 mod keys;
 mod shut;
+mod work;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,10 +18,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use i247_ledger::{AppendError, Draft, Ledger, MAX_ENTRY_BYTES, Position};
-use i247_model::{Kind, Lifted, MessageId, Reason, Receipts, Refusal, Timestamp};
+use i247_model::{Kind, MessageId, Reason, Refusal, Timestamp};
 use i247_node::Clock;
-use i247_router::{Decision, DirectoryChange, Effect, Input, Message, Stamp, State, Submission, decide};
-use i247_trust::{Attested, Credentials};
+use i247_router::{Decision, Effect, Input, Message, Stamp, State, Submission, decide};
+use i247_trust::Credentials;
 use i247_wire::pb;
 use prost::Message as _;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -33,41 +34,18 @@ use crate::entry::encode_decision;
 use crate::gauges::Counters;
 use crate::history::HistoryError;
 use crate::made::Maker;
-use crate::predecessors::Way;
 use crate::stamps::Stamps;
 use crate::views::{Taken, Views};
 use shut::{LOOK_AGAIN, no_room};
 
 pub(crate) use shut::Held;
+pub(crate) use work::{Answer, Work};
 
 /// At most so many inputs in a group.
 const GROUP_MAX: usize = 512;
 
 /// A group ends before its entries and bodies pass this, in bytes.
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
-
-/// What the sequencer is asked.
-#[derive(Debug)]
-pub(crate) enum Work {
-    /// A message that is attributable and whose body fits its kind.
-    Submission { attested: Box<Attested>, lifted: Box<Lifted>, way: Way, answer: Answer },
-    /// Receipts that their party signed.
-    Receipts { signed: pb::Signed, receipts: Receipts },
-    /// A change that the authority signed, with the signing certificates of an admission.
-    Change {
-        signed: pb::Signed,
-        change: Box<DirectoryChange>,
-        chain: Vec<Bytes>,
-        answer: oneshot::Sender<Result<u64, Refusal>>,
-    },
-}
-
-/// Where the result of a submission goes. On a stream its place was taken before it was submitted.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    Stream(mpsc::OwnedPermit<pb::SubmitResult>),
-    Once(oneshot::Sender<pb::SubmitResult>),
-}
 
 /// Why the sequencer stopped.
 #[derive(Debug, thiserror::Error)]
@@ -123,10 +101,26 @@ struct Group {
     #[expect(clippy::vec_box, reason = "an entry is large, and a group grows")]
     entries: Vec<Box<Pending>>,
     answers: Vec<(Answer, Outcome)>,
-    changes: Vec<(oneshot::Sender<Result<u64, Refusal>>, u64)>,
+    noted: Vec<(oneshot::Sender<Result<u64, Refusal>>, u64)>,
     /// Messages that the group closes: not yet in the history that others see.
     closed: BTreeMap<MessageId, Box<Message>>,
     bytes: usize,
+}
+
+impl Group {
+    /// Keeps an answer until its entry is durable; a refusal goes out at once.
+    fn note(
+        &mut self,
+        entered: Result<(), Refusal>,
+        stamp: Stamp,
+        answer: oneshot::Sender<Result<u64, Refusal>>,
+    ) {
+        match entered {
+            Ok(()) => self.noted.push((answer, stamp.position)),
+            // The caller may be gone; then nobody needs the answer.
+            Err(refusal) => drop(answer.send(Err(refusal))),
+        }
+    }
 }
 
 impl Sequencer {
@@ -223,7 +217,7 @@ impl Sequencer {
             Work::Submission { attested, .. } => {
                 matches!(attested.header().kind, Kind::Withdrawal | Kind::Cancellation)
             }
-            Work::Receipts { .. } | Work::Change { .. } => false,
+            Work::Receipts { .. } | Work::Change { .. } | Work::SearchRoot { .. } => false,
         };
         let handing_out = self.handing_out.clone();
         let still = due || gathered.iter().any(takes_back);
@@ -289,11 +283,17 @@ impl Sequencer {
                     let wire = pb::entry::Input::DirectoryChange(signed);
                     self.enter(group, Taken { stamp, input, decision, chain }, wire, None)
                 });
-                match entered {
-                    Ok(()) => group.changes.push((answer, stamp.position)),
-                    // The caller may be gone; then nobody needs the answer.
-                    Err(refusal) => drop(answer.send(Err(refusal))),
-                }
+                group.note(entered, stamp, answer);
+            }
+            Work::SearchRoot { root, answer } => {
+                let input = Input::SearchRoot(root);
+                let entered = decide(&self.ahead, stamp, &input).and_then(|decision| {
+                    let bytes = crate::entry::hash_bytes(&root.root);
+                    let wire = pb::SearchRoot { position: root.position, root: bytes };
+                    let wire = pb::entry::Input::SearchRoot(wire);
+                    self.enter(group, Taken { stamp, input, decision, chain: Vec::new() }, wire, None)
+                });
+                group.note(entered, stamp, answer);
             }
         }
         Ok(())
@@ -447,7 +447,7 @@ impl Sequencer {
             self.actor.keep(taken.stamp, &taken.input, message, made);
         }
         self.answers.send(group.answers);
-        for (answer, position) in group.changes {
+        for (answer, position) in group.noted {
             drop(answer.send(Ok(position)));
         }
         self.actor.act(effects);
@@ -476,7 +476,7 @@ impl Sequencer {
             (answer, Outcome::refused(outcome.id().clone(), no_room()))
         };
         self.answers.send(group.answers.into_iter().map(refused).collect());
-        for (answer, _) in group.changes {
+        for (answer, _) in group.noted {
             drop(answer.send(Err(no_room())));
         }
         for pending in group.entries {

@@ -9,8 +9,8 @@ use i247_ledger::runs::Runs;
 use i247_ledger::{Body, Record};
 use i247_model::{Header, Kind, Lane, MessageId, Name, Party, Reason, Refusal, Timestamp};
 use i247_router::{
-    Decision, DirectoryAction, DirectoryChange, Effect, Input, Made, Message, MessageRef, Place, Stamp,
-    State, Submission,
+    Decision, DirectoryAction, DirectoryChange, Effect, Input, Made, Message, MessageRef, Place, SearchRoot,
+    Stamp, State, Submission,
 };
 use i247_trust::{Root, header_hash, sha256};
 use i247_wire::{decode_header, pb};
@@ -38,7 +38,7 @@ pub(crate) struct Views {
 }
 
 /// The version of [`Kept`] and of the rows in history's runs; snapshots of other versions are passed over.
-pub(crate) const SNAPSHOT_VERSION: u32 = 9;
+pub(crate) const SNAPSHOT_VERSION: u32 = 10;
 
 /// The views as a snapshot keeps them: what is open. What is closed is in runs.
 #[derive(Debug, Deserialize)]
@@ -124,7 +124,8 @@ impl Views {
                 self.receipts += 1;
                 by = Some(receipts.party);
             }
-            Input::Genesis { .. } | Input::DirectoryChange(_) | Input::Tick { .. } => {}
+            Input::Genesis { .. } | Input::DirectoryChange(_) | Input::Tick { .. } | Input::SearchRoot(_) => {
+            }
         }
         // Checked before it was entered; a chain that is not good any more signs nothing.
         if !chain.is_empty()
@@ -232,6 +233,10 @@ impl Views {
                 };
                 Input::DirectoryChange(directory_change(&change, signer.as_ref())?)
             }
+            pb::entry::Input::SearchRoot(root) => Input::SearchRoot(SearchRoot {
+                position: root.position,
+                root: i247_wire::hash(&root.root, "search_root.root")?,
+            }),
             pb::entry::Input::Tick(tick) => {
                 chain = tick.certificates;
                 Input::Tick { under_way: Default::default() }

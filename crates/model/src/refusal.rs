@@ -113,6 +113,8 @@ reasons! {
     Duplicate = "DUPLICATE", No, "nothing was lost; change the record if it should say something else";
     /// There is no record of this name.
     UnknownRecord = "UNKNOWN_RECORD", No, "add the record first, or name it as it was added";
+    /// A check digit does not fit what it covers.
+    WrongCheckDigit = "WRONG_CHECK_DIGIT", NotAttributable, "read the document again: a character was misread, or the document is forged";
     /// Its bureau has not granted this to the post, or not for now.
     NotGranted = "NOT_GRANTED", NotAttributable, "ask your bureau for leave: `i247 post list` shows what is granted";
 }

@@ -50,6 +50,7 @@
 mod cells;
 mod export;
 mod lines;
+mod manifest;
 
 use std::io::{self, BufRead};
 
@@ -62,6 +63,7 @@ use cells::Header;
 pub use cells::HeaderError;
 pub use export::{csv_header, csv_row, json_row};
 use lines::{Line, Lines};
+pub use manifest::{Manifest, Traveller, TravellerError, guarded_row};
 
 /// Most bytes of a line, and of a row that goes over several lines.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;

@@ -19,6 +19,7 @@ pub mod index;
 pub mod mrz;
 pub mod nominal;
 pub mod offline;
+pub mod question;
 pub mod record;
 pub mod register;
 pub mod template;

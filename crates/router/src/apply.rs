@@ -43,6 +43,7 @@ impl State {
             (Input::DirectoryChange(change), Decision::Noted) => {
                 self.change_directory(stamp, change, &mut changes)
             }
+            (Input::SearchRoot(root), Decision::Noted) => self.search_root = Some(*root),
             (Input::Submission(submission), Decision::Accepted(accepted)) => {
                 self.accept(stamp, submission, accepted, &mut changes);
             }

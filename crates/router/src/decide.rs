@@ -27,6 +27,13 @@ pub fn decide(state: &State, stamp: Stamp, input: &Input) -> Result<Decision, Re
         Input::Submission(submission) => decide_submission(state, stamp, submission),
         Input::Receipts(receipts) => receipt::check(state, receipts).map(|()| Decision::Noted),
         Input::DirectoryChange(change) => state.directory.check(change).map(|()| Decision::Noted),
+        // An older copy of the journal has grown differently, or not so far.
+        Input::SearchRoot(root)
+            if state.search_root().is_some_and(|known| known.position >= root.position) =>
+        {
+            Err(Refusal::of(Reason::Behind, "search_root.position"))
+        }
+        Input::SearchRoot(_) => Ok(Decision::Noted),
         Input::Tick { under_way } => Ok(Decision::Fired(request::fire(state, stamp, under_way))),
     }
 }

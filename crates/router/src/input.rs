@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use i247_model::{Hash, Header, Identity, Lane, Lifted, NoticeId, Party, Receipts, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::Message;
 
@@ -43,6 +44,17 @@ pub enum Input {
         /// What cannot expire any more.
         under_way: UnderWay,
     },
+    /// How far the journal of searches has come.
+    SearchRoot(SearchRoot),
+}
+
+/// The journal of searches up to an entry. The journal lies beside the log, which vouches for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SearchRoot {
+    /// How many entries it has.
+    pub position: u64,
+    /// What stands for all of them.
+    pub root: Hash,
 }
 
 /// The log before a recovery.

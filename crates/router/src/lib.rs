@@ -48,7 +48,8 @@ pub use decision::{Accepted, Decision, Effect, Fired, FiredDeadline, Made, Outco
 pub use directory::{Directory, Record, Standing};
 pub use grant::{GRANTS_MAX, Granted, REMEMBERED};
 pub use input::{
-    DirectoryAction, DirectoryChange, Earlier, Input, Origin, Previous, Stamp, Submission, UnderWay,
+    DirectoryAction, DirectoryChange, Earlier, Input, Origin, Previous, SearchRoot, Stamp, Submission,
+    UnderWay,
 };
 pub use mailbox::{Cursor, Delivery, Gap, Mailbox, STARVATION_BOUND};
 pub use message::{Line, Message, MessageRef, Recipient};

@@ -92,6 +92,8 @@ impl State {
         let before = self.log_id.replace(log_id.to_vec()).unwrap_or_default();
         self.predecessors.push(Predecessor { log_id: before, end, given });
         self.recovered_at = Some(stamp.at);
+        // Whoever restored the log may have restored the journal of searches as well.
+        self.search_root = None;
         self.hold_clocks(stamp.at.plus(CLOCKS_STAND));
         let year = year_of(stamp.at);
         let newest = self.newest_notice.filter(|newest| newest.year >= year);

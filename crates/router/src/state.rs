@@ -9,7 +9,7 @@ use crate::directory::Directory;
 use crate::mailbox::Mailbox;
 use crate::notice::{NoticeFile, Review};
 use crate::number::Numbering;
-use crate::{Message, MessageRef, Predecessor};
+use crate::{Message, MessageRef, Predecessor, SearchRoot};
 
 /// A deadline of an open message. Ordered by time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ pub struct State {
     pub(crate) predecessors: Vec<Predecessor>,
     /// When the log was taken up again for the last time.
     pub(crate) recovered_at: Option<Timestamp>,
+    /// How far the journal of searches had come when the log last heard of it.
+    pub(crate) search_root: Option<SearchRoot>,
 }
 
 impl State {
@@ -59,6 +61,11 @@ impl State {
     /// An open message: its status is its recipients. Closed ones are in history.
     pub fn message(&self, id: &MessageId) -> Option<&Message> {
         self.open.get(self.ids.get(id)?).map(Box::as_ref)
+    }
+
+    /// How far the journal of searches had come when the log last heard of it; none before, and after a recovery.
+    pub fn search_root(&self) -> Option<SearchRoot> {
+        self.search_root
     }
 
     /// Every open message, in the order of the log.

@@ -31,6 +31,7 @@ pub fn code(reason: Reason) -> Code {
         | Reason::UnknownCountry
         | Reason::BadAudience
         | Reason::MissingData
+        | Reason::WrongCheckDigit
         | Reason::WrongField => Code::InvalidArgument,
         Reason::BadSignature | Reason::UnknownKey | Reason::CertificateNotInForce => Code::Unauthenticated,
         Reason::WrongSender

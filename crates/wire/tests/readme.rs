@@ -77,6 +77,10 @@ fn the_table_of_limits_names_the_limits_that_are_kept() {
         MAX_HANDLING.to_string(),
         // Kept by trust.
         "64".into(),
+        // Kept by the hub: keys, keys without an issuer, records.
+        "256".into(),
+        "4".into(),
+        "20".into(),
         MAX_RANGES.to_string(),
         MAX_STATUS_FIELDS.to_string(),
         // Kept by the hub, and by trust.

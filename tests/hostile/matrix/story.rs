@@ -264,3 +264,30 @@ pub(super) fn file(_: &Story) -> Vec<Vec<u8>> {
     let frames = [Frame::Note(note), Frame::Data(Bytes::from_static(b"words"))];
     frames.map(|frame| pb::AddAttachmentRequest { frame: Some(frame) }.encode_to_vec()).to_vec()
 }
+
+fn asked() -> pb::SearchRequest {
+    let passport = pb::TravelDocumentKey {
+        number: "X4719T06M".into(),
+        issuing_country: "UTO".into(),
+        document_type: pb::TravelDocumentType::Passport.into(),
+    };
+    pb::SearchRequest {
+        purpose: pb::Purpose::BorderControl.into(),
+        officer: "duty".into(),
+        station: "airport".into(),
+        keys: vec![pb::SearchKey { key: Some(pb::search_key::Key::TravelDocument(passport)) }],
+        databases: Vec::new(),
+    }
+}
+
+pub(super) fn search(_: &Story) -> Vec<Vec<u8>> {
+    one(&asked())
+}
+
+pub(super) fn frame_of_keys(_: &Story) -> Vec<Vec<u8>> {
+    one(&pb::SearchStreamRequest { search: Some(asked()) })
+}
+
+pub(super) fn check(_: &Story) -> Vec<Vec<u8>> {
+    one(&pb::CheckRequest { search: Some(asked()) })
+}

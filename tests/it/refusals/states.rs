@@ -24,6 +24,7 @@ pub(super) const STORIES: &[(Reason, Story)] = &[
     (Reason::Behind, || Box::pin(an_older_copy())),
     (Reason::NoticeConflict, || Box::pin(a_second_decision())),
     (Reason::NotGranted, || Box::pin(a_post_without_a_grant())),
+    (Reason::WrongCheckDigit, || Box::pin(crate::search::a_misread_zone())),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

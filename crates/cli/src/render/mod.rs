@@ -2,6 +2,7 @@
 //!
 //! What others wrote is printed without its control characters, so that no message can paint the screen.
 
+mod check;
 mod files;
 mod message;
 mod network;
@@ -10,8 +11,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use check::{checked, database, manifest, word};
 pub(crate) use files::{check, check_json, contexts};
 pub(crate) use message::{cases, examined, explained, inbox, notices, outbox, pending, shown};
 pub(crate) use network::{directory, network, report, status, trace};
-pub(crate) use post::{database, posts};
+pub(crate) use post::posts;
 pub(crate) use table::line;

@@ -2,13 +2,14 @@
 
 use i247_client::pb;
 
+use super::check::database;
 use super::table::{moment, table, word};
 
 /// The country's posts: what each is granted, and how it stands.
 pub(crate) fn posts(posts: &pb::ListPostsResponse) -> String {
     let rows = posts.posts.iter().map(|post| {
         let grant = post.grant.clone().unwrap_or_default();
-        let databases: Vec<String> = grant.databases().map(database).collect();
+        let databases: Vec<&str> = grant.databases().map(database).collect();
         vec![
             grant.post.clone(),
             word(grant.unit().as_str_name(), "POST_UNIT_"),
@@ -18,6 +19,7 @@ pub(crate) fn posts(posts: &pb::ListPostsResponse) -> String {
             moment(grant.from_ms),
             moment(grant.until_ms),
             format!("{} / {}", grant.keys_per_minute, grant.keys_per_day),
+            post.keys_today.to_string(),
             post.connections.to_string(),
             post.position.to_string(),
         ]
@@ -31,15 +33,11 @@ pub(crate) fn posts(posts: &pb::ListPostsResponse) -> String {
         "FROM (UTC)",
         "UNTIL (UTC)",
         "KEYS MIN / DAY",
+        "TODAY",
         "OPEN",
         "ENTRY",
     ];
     format!("{}\n\nAs of entry {}.", table(&header, rows.collect()), posts.directory_position)
-}
-
-/// `sltd`, `dial-doc`.
-pub(crate) fn database(database: pb::Database) -> String {
-    database.as_str_name().trim_start_matches("DATABASE_").to_lowercase().replace('_', "-")
 }
 
 #[cfg(test)]
@@ -66,12 +64,13 @@ mod tests {
                 position: 8,
                 since_ms: 1,
                 connections: 2,
+                keys_today: 31,
             }],
         };
         assert_eq!(
             anstream::adapter::strip_str(&posts(&listed)).to_string(),
-            "POST  UNIT      STATE     MAY         DATABASES      FROM (UTC)  UNTIL (UTC)          KEYS MIN / DAY  OPEN  ENTRY
-cdg   sea port  in force  check only  sltd dial-doc  -           1970-01-02 00:00:00  120 / 20000     2     8
+            "POST  UNIT      STATE     MAY         DATABASES      FROM (UTC)  UNTIL (UTC)          KEYS MIN / DAY  TODAY  OPEN  ENTRY
+cdg   sea port  in force  check only  sltd dial-doc  -           1970-01-02 00:00:00  120 / 20000     31     2     8
 
 As of entry 9."
         );

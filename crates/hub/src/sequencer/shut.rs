@@ -56,7 +56,9 @@ impl Sequencer {
                     let id = attested.header().id.clone();
                     self.answers.send(vec![(answer, Outcome::refused(id, refusal.clone()))]);
                 }
-                Work::Change { answer, .. } => drop(answer.send(Err(refusal.clone()))),
+                Work::Change { answer, .. } | Work::SearchRoot { answer, .. } => {
+                    drop(answer.send(Err(refusal.clone())))
+                }
                 // Whoever signed them has a newer log to go by than this copy.
                 Work::Receipts { .. } if refusal.reason == Reason::Behind => {}
                 Work::Receipts { signed, receipts } => self.hold(signed, receipts),

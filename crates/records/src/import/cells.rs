@@ -38,6 +38,9 @@ pub enum HeaderError {
         /// The columns that there are.
         known: Vec<&'static str>,
     },
+    /// Nothing to ask for in a list of travellers.
+    #[error("the first line names neither mrz nor number")]
+    NoKey,
     /// The same column twice.
     #[error("the column {name} comes twice")]
     Twice {
@@ -92,7 +95,7 @@ fn place(database: Database, columns: &[&'static str], name: &str) -> Result<usi
 }
 
 /// The texts of a CSV row. At most as many as a file may have columns, and one more.
-fn split(reader: &mut Reader, row: &[u8]) -> Result<Vec<String>, RowError> {
+pub(super) fn split(reader: &mut Reader, row: &[u8]) -> Result<Vec<String>, RowError> {
     reader.reset();
     // What comes out is never longer than what goes in.
     let mut output = vec![0; row.len()];

@@ -46,7 +46,7 @@ pub fn json_row(record: &Record) -> String {
     Value::Object(object).to_string() + "\n"
 }
 
-fn push_quoted(row: &mut String, text: &str) {
+pub(super) fn push_quoted(row: &mut String, text: &str) {
     if !text.contains(['"', ',', '\n', '\r', '\'', ';', '\t']) && text.trim() == text {
         row.push_str(text);
         return;
@@ -62,7 +62,7 @@ fn begins_formula(text: &str) -> bool {
 }
 
 /// The text with a `'` in front where a spreadsheet would compute it.
-fn guard(text: String) -> String {
+pub(super) fn guard(text: String) -> String {
     if begins_formula(&text) { format!("'{text}") } else { text }
 }
 

@@ -1,0 +1,346 @@
+//! `i247 check`: asks the databases about a document, a thing, or a whole list of travellers. What was found is told by
+//! the exit code too.
+
+use std::fs::File;
+use std::io::{BufReader, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{ArgGroup, Args, ValueEnum};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use i247_client::pb;
+use i247_model::{Name, Reason, Refusal};
+use i247_records::Database;
+use i247_records::document::DocumentType;
+use i247_records::import::{Manifest, Traveller, guarded_row};
+use serde_json::{Value as Json, json};
+
+use crate::fail::{Exit, Fail};
+use crate::out;
+use crate::reflect::to_json;
+use crate::render;
+use crate::session::{Checks, Session};
+
+/// Keys of a frame.
+const FRAME: usize = 256;
+
+/// Frames that are under way at once.
+const FRAMES_UNDER_WAY: usize = 4;
+
+/// Most rows of a list of travellers.
+const ROWS_MAX: usize = 100_000;
+
+const AFTER_HELP: &str = "\
+A hit is a lead, not a ground for action: its owner must confirm it first.
+
+Exit codes:
+  0  no record
+  1  something was found, surely or possibly
+  2  the question is none (a wrong check digit, an unknown country), or the bureau refused it
+  3  the network cannot be reached
+  4  something on this machine is at fault
+
+Examples:
+  i247 check P1234567 --country UTO --purpose border
+  i247 check --mrz 'P<UTO… X4719…' --purpose border
+  i247 check --manifest passengers.csv --purpose border --station cdg
+  i247 check --thing vin 1HGBH41JXMN109186 --purpose police-check
+  i247 check P1234567 --country UTO --purpose border --context cdg   (a post, at the hub itself)
+
+A manifest is a CSV file whose first line names its columns: mrz, or number with issuing_country and document_type; and \
+name, which is repeated in the answer.";
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP, arg_required_else_help = true)]
+#[command(group = ArgGroup::new("asked").required(true).args(["number", "mrz", "manifest"]))]
+pub(crate) struct CheckArgs {
+    /// The number of a document, or of what --thing says
+    #[arg(value_name = "NUMBER")]
+    number: Option<String>,
+    /// Who issued it: an ICAO code such as FRA, D or UTO. Without it an answer is never more than possible
+    #[arg(long = "country", value_name = "ICAO", requires = "number")]
+    issuing_country: Option<String>,
+    /// What the document is: passport, id-card, visa …
+    #[arg(long = "type", value_name = "TYPE", value_parser = document_type, default_value = "passport")]
+    document_type: DocumentType,
+    /// The number is that of a thing, not of a travel document
+    #[arg(long, value_name = "KIND", requires = "number", conflicts_with = "document_type")]
+    thing: Option<Thing>,
+    /// The machine readable zone of a document: its lines, apart by a space or a line break
+    #[arg(long, value_name = "LINES")]
+    mrz: Option<String>,
+    /// A CSV file with a list of travellers
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// Print the answers to a manifest as CSV, safe to open in a spreadsheet
+    #[arg(long, requires = "manifest", conflicts_with = "json")]
+    csv: bool,
+    /// What the search is for
+    #[arg(long)]
+    purpose: Purpose,
+    /// Where it is asked, such as cdg; a post's is its own name
+    #[arg(long, default_value = "desk")]
+    station: Name,
+    /// Only in these databases: sltd, tdawn, vehicles …
+    #[arg(long, value_name = "DATABASES", value_delimiter = ',', value_parser = database)]
+    databases: Vec<Database>,
+    /// The seat that asks, where the context is not an officer's own
+    #[arg(long, value_name = "SEAT", default_value = "duty")]
+    officer: Name,
+}
+
+/// What a search is for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Purpose {
+    /// Somebody or something crosses a border
+    Border,
+    /// Somebody or something is checked inland
+    PoliceCheck,
+    /// An investigation
+    Investigation,
+    /// A visa or another leave to travel is decided on
+    Visa,
+    /// The safety of a gathering of many
+    Event,
+    /// A partner screens what it is shown
+    Screening,
+}
+
+/// By what a thing is asked for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Thing {
+    /// A vehicle's registration, a customs paper, a driving licence
+    AdministrativeDocument,
+    /// Vehicle identification number
+    Vin,
+    /// Number of an engine
+    Engine,
+    /// Registration plate
+    Plate,
+    /// Number of an identifiable part
+    Part,
+    /// Hull or IMO number of a vessel
+    Hull,
+    /// Name of a vessel
+    VesselName,
+    /// Serial number of a firearm
+    Serial,
+    /// Title of a work of art
+    Title,
+    /// A class, hash, model, name or telephone number
+    Code,
+}
+
+/// Asks, and says with the exit code whether anything was found.
+pub(crate) async fn check(args: &CheckArgs, session: &Session) -> Result<ExitCode, Fail> {
+    let checks = session.checks()?;
+    if let Some(path) = &args.manifest {
+        return manifest(args, path, &checks, session).await;
+    }
+    let found = checks.check(request(args, vec![key(args)])).await.map_err(refused)?;
+    let answer = found.answers.first().cloned().unwrap_or_default();
+    if let Some(refusal) = &answer.refusal {
+        return Err(no_question(refusal));
+    }
+    if session.global.json {
+        out::json(&to_json("KeyAnswer", &answer));
+    } else {
+        out::data(&render::checked(&answer));
+    }
+    Ok(code(std::slice::from_ref(&answer)))
+}
+
+/// A whole list, in frames of which several are under way at once.
+async fn manifest(
+    args: &CheckArgs,
+    path: &Path,
+    checks: &Checks,
+    session: &Session,
+) -> Result<ExitCode, Fail> {
+    let travellers = read(path)?;
+    let keyed: Vec<(usize, pb::SearchKey)> = travellers
+        .iter()
+        .enumerate()
+        .filter_map(|(at, traveller)| traveller.key.as_ref().ok().map(|key| (at, key.clone())))
+        .collect();
+    let frames: Vec<(Vec<usize>, pb::SearchRequest)> = keyed
+        .chunks(FRAME)
+        .map(|frame| {
+            let (places, keys) = frame.iter().cloned().unzip();
+            (places, request(args, keys))
+        })
+        .collect();
+    let mut answers: Vec<Option<pb::KeyAnswer>> = vec![None; travellers.len()];
+    let mut done = 0;
+    let asking = frames.into_iter().map(|(places, frame)| async move {
+        let found = checks.check(frame).await.map_err(refused)?;
+        Ok::<_, Fail>((places, found.answers))
+    });
+    let mut answered = stream::iter(asking).buffered(FRAMES_UNDER_WAY);
+    while let Some((places, found)) = answered.try_next().await? {
+        done += places.len();
+        for (at, answer) in places.into_iter().zip(found) {
+            answers[at] = Some(answer);
+        }
+        if std::io::stderr().is_terminal() {
+            out::talk(&format!("{done} of {} asked", keyed.len()));
+        }
+    }
+    let rows: Vec<(&Traveller, Result<pb::KeyAnswer, String>)> = travellers
+        .iter()
+        .zip(answers)
+        .map(|(traveller, answer)| (traveller, outcome(traveller, answer)))
+        .collect();
+    if session.global.json {
+        out::json(&rows.iter().map(|(traveller, row)| row_json(traveller, row)).collect());
+    } else if args.csv {
+        out::data(&csv(&rows));
+    } else {
+        out::data(&render::manifest(&rows));
+    }
+    let told: Vec<pb::KeyAnswer> = rows.iter().filter_map(|(_, row)| row.as_ref().ok().cloned()).collect();
+    if told.len() < rows.len() {
+        let what = format!("{} of {} rows could not be asked", rows.len() - told.len(), rows.len());
+        return Err(Fail::usage(what, "mend the rows that are named and ask for them again"));
+    }
+    Ok(code(&told))
+}
+
+fn read(path: &Path) -> Result<Vec<Traveller>, Fail> {
+    let next = "name a CSV file whose first line names mrz, or number and issuing_country";
+    let unreadable = |error: &dyn std::error::Error| Fail::because(path.display().to_string(), error, next);
+    let file = File::open(path).map_err(|error| unreadable(&error))?;
+    let rows = Manifest::new(BufReader::new(file)).map_err(|error| unreadable(&error))?;
+    let mut travellers = Vec::new();
+    for row in rows {
+        if travellers.len() == ROWS_MAX {
+            let what = format!("{}: more than {ROWS_MAX} rows", path.display());
+            return Err(Fail::usage(what, "ask for a part of them at a time"));
+        }
+        travellers.push(row.map_err(|error| unreadable(&error))?);
+    }
+    Ok(travellers)
+}
+
+/// What came of a row: its answer, or why there is none.
+fn outcome(traveller: &Traveller, answer: Option<pb::KeyAnswer>) -> Result<pb::KeyAnswer, String> {
+    if let Err(error) = &traveller.key {
+        return Err(error.to_string());
+    }
+    let answer = answer.ok_or("no answer came")?;
+    match &answer.refusal {
+        Some(refusal) => Err(format!("{}: {}", refusal.reason, refusal.fields.join("; "))),
+        None => Ok(answer),
+    }
+}
+
+fn row_json(traveller: &Traveller, row: &Result<pb::KeyAnswer, String>) -> Json {
+    let answer = match row {
+        Ok(answer) => to_json("KeyAnswer", answer),
+        Err(wrong) => json!({ "wrong": wrong }),
+    };
+    json!({ "line": traveller.line, "name": traveller.name, "answer": answer })
+}
+
+fn csv(rows: &[(&Traveller, Result<pb::KeyAnswer, String>)]) -> String {
+    let mut text = guarded_row(["line", "name", "result", "database", "record", "owner", "remark"]);
+    for (traveller, row) in rows {
+        let line = traveller.line.to_string();
+        let (result, found, remark) = match row {
+            Ok(answer) => (render::word(answer.result()), answer.found.as_slice(), answer.next_step.as_str()),
+            Err(wrong) => ("not asked", [].as_slice(), wrong.as_str()),
+        };
+        let first = [line.as_str(), traveller.name.as_str(), result];
+        if found.is_empty() {
+            text.push_str(&guarded_row(first.into_iter().chain(["", "", "", remark])));
+        }
+        for one in found {
+            let database = render::database(one.database());
+            let rest = [database, one.name.as_str(), one.owner.as_str(), remark];
+            text.push_str(&guarded_row(first.into_iter().chain(rest)));
+        }
+    }
+    text
+}
+
+fn request(args: &CheckArgs, keys: Vec<pb::SearchKey>) -> pb::SearchRequest {
+    pb::SearchRequest {
+        purpose: args.purpose.wire().into(),
+        officer: args.officer.to_string(),
+        station: args.station.to_string(),
+        keys,
+        databases: args.databases.iter().map(|database| i32::from(database.number())).collect(),
+    }
+}
+
+fn key(args: &CheckArgs) -> pb::SearchKey {
+    use pb::search_key::Key;
+    let (number, country) =
+        (args.number.clone().unwrap_or_default(), args.issuing_country.clone().unwrap_or_default());
+    let key = match (&args.mrz, args.thing) {
+        (Some(mrz), _) => Key::Mrz(mrz.clone()),
+        (None, Some(thing)) => Key::Thing(pb::ThingKey { kind: thing.wire().into(), value: number, country }),
+        (None, None) => Key::TravelDocument(pb::TravelDocumentKey {
+            number,
+            issuing_country: country,
+            document_type: args.document_type as i32 + 1,
+        }),
+    };
+    pb::SearchKey { key: Some(key) }
+}
+
+/// 1 when anything was found.
+fn code(answers: &[pb::KeyAnswer]) -> ExitCode {
+    let found = answers.iter().any(|answer| answer.result() != pb::SearchResult::NoRecord);
+    if found { ExitCode::from(Exit::Refused as u8) } else { ExitCode::SUCCESS }
+}
+
+/// 1 is for what was found: a question that nobody answers ends with another code.
+fn refused(error: i247_client::ClientError) -> Fail {
+    let fail = Fail::from(error);
+    if fail.exit == Exit::Refused { Fail { exit: Exit::Usage, ..fail } } else { fail }
+}
+
+fn no_question(refusal: &pb::Refusal) -> Fail {
+    let known = Refusal::try_from(refusal.clone());
+    let refusal = known.unwrap_or_else(|_| Refusal::of(Reason::Malformed, "refusal"));
+    Fail { exit: Exit::Usage, ..Fail::from(&refusal) }
+}
+
+fn document_type(text: &str) -> Result<DocumentType, String> {
+    text.parse().map_err(|error: i247_records::TextError| error.to_string())
+}
+
+pub(crate) fn database(text: &str) -> Result<Database, String> {
+    text.parse().map_err(|error: i247_records::TextError| error.to_string())
+}
+
+impl Purpose {
+    fn wire(self) -> pb::Purpose {
+        match self {
+            Self::Border => pb::Purpose::BorderControl,
+            Self::PoliceCheck => pb::Purpose::PoliceCheck,
+            Self::Investigation => pb::Purpose::Investigation,
+            Self::Visa => pb::Purpose::Visa,
+            Self::Event => pb::Purpose::MajorEvent,
+            Self::Screening => pb::Purpose::Screening,
+        }
+    }
+}
+
+impl Thing {
+    fn wire(self) -> pb::ThingKeyKind {
+        match self {
+            Self::AdministrativeDocument => pb::ThingKeyKind::AdministrativeDocument,
+            Self::Vin => pb::ThingKeyKind::Vin,
+            Self::Engine => pb::ThingKeyKind::Engine,
+            Self::Plate => pb::ThingKeyKind::Plate,
+            Self::Part => pb::ThingKeyKind::Part,
+            Self::Hull => pb::ThingKeyKind::Hull,
+            Self::VesselName => pb::ThingKeyKind::VesselName,
+            Self::Serial => pb::ThingKeyKind::Serial,
+            Self::Title => pb::ThingKeyKind::Title,
+            Self::Code => pb::ThingKeyKind::Code,
+        }
+    }
+}

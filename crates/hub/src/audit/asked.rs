@@ -1,0 +1,54 @@
+//! How much was asked, counted from the journal.
+
+use std::collections::BTreeMap;
+
+use i247_ledger::{Ledger as _, Position, ReadError};
+use i247_model::{Identity, Timestamp};
+use i247_wire::pb;
+use prost::Message as _;
+
+use super::Audit;
+
+/// Entries that are read at once, and their bytes.
+const ENTRIES: usize = 64;
+const BYTES: usize = 4 * 1024 * 1024;
+
+impl Audit {
+    /// For how many keys each has asked since a moment, up to the end that the journal had when it was opened.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(crate) async fn asked_since(&self, from: Timestamp) -> Result<BTreeMap<Identity, u64>, ReadError> {
+        let (mut first, mut behind) = (1, self.opened_at.0 + 1);
+        while first < behind {
+            let middle = first + (behind - first) / 2;
+            let before =
+                self.read(middle, 1).await?.iter().flatten().all(|record| record.at_ms < from.as_millis());
+            if before {
+                first = middle + 1;
+            } else {
+                behind = middle;
+            }
+        }
+        let mut asked: BTreeMap<Identity, u64> = BTreeMap::new();
+        while first <= self.opened_at.0 {
+            let groups = self.read(first, ENTRIES).await?;
+            first += groups.len().max(1) as u64;
+            for record in groups.into_iter().flatten().filter(|record| record.at_ms >= from.as_millis()) {
+                if let Ok(asker) = record.asker.parse() {
+                    *asked.entry(asker).or_default() += u64::from(record.keys);
+                }
+            }
+        }
+        Ok(asked)
+    }
+
+    /// The records of so many entries, not behind the end.
+    async fn read(&self, at: u64, entries: usize) -> Result<Vec<Vec<pb::AuditRecord>>, ReadError> {
+        let left = usize::try_from(self.opened_at.0.saturating_sub(at) + 1).unwrap_or(usize::MAX);
+        let read = self.journal.read(Position(at), entries.min(left), BYTES).await?;
+        // What is no group was written by something else, and says nothing.
+        let group = |entry| pb::AuditGroup::decode(entry).map(|group| group.records).unwrap_or_default();
+        Ok(read.into_iter().map(|record| group(record.entry)).collect())
+    }
+}

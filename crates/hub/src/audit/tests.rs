@@ -1,0 +1,170 @@
+//! Stories of the journal: what is noted is there, what cannot be noted is refused, and an older copy is found out.
+
+use i247_ledger::Inline;
+use i247_ledger::faults::BreakableDisk;
+use i247_node::{SeededDice, SystemClock};
+use prost::Message as _;
+
+use super::*;
+
+const DIRECTORY: &str = "/audit";
+
+async fn open(disk: &BreakableDisk, known: Option<SearchRoot>) -> (Arc<Audit>, Writer) {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let dice = SeededDice::new(7);
+    let chance: (_, &dyn Dice) = (clock, &dice);
+    let opened =
+        Audit::open(Arc::new(disk.clone()), Arc::new(Inline), Path::new(DIRECTORY), chance, known).await;
+    let (audit, writer) = opened.unwrap();
+    (Arc::new(audit), writer)
+}
+
+fn search(officer: &str, keys: u32) -> pb::AuditRecord {
+    pb::AuditRecord { officer: officer.into(), keys, ..pb::AuditRecord::default() }
+}
+
+/// The groups of the journal, and the root of each.
+async fn groups(audit: &Audit) -> Vec<(pb::AuditGroup, Hash)> {
+    let records = audit.journal.read(Position(1), 1000, usize::MAX).await.unwrap();
+    let group = |entry: &Bytes| pb::AuditGroup::decode(entry.clone()).unwrap();
+    records.iter().map(|record| (group(&record.entry), root_of(&record.entry))).collect()
+}
+
+/// Answers the next question of the journal to the log.
+async fn told(log: &mut mpsc::Receiver<Work>) -> SearchRoot {
+    let Some(Work::SearchRoot { root, answer }) = log.recv().await else { panic!("no root came") };
+    answer.send(Ok(1)).unwrap();
+    root
+}
+
+#[tokio::test]
+async fn what_is_noted_is_durable_in_order_and_the_log_hears_of_its_root() {
+    let disk = BreakableDisk::new(1);
+    let (audit, writer) = open(&disk, None).await;
+    let (work, mut log) = mpsc::channel(8);
+    let stop = CancellationToken::new();
+    let keeper = tokio::spawn(audit.clone().keep(writer, work, stop.clone()));
+    audit.note(&search("duty", 3)).unwrap();
+    audit.note(&search("night", 1)).unwrap();
+    let root = told(&mut log).await;
+    let first = groups(&audit).await;
+    assert_eq!((root.position, Some(root.root)), (1, first.last().map(|(_, root)| *root)));
+    audit.note(&search("dawn", 2)).unwrap();
+    let next = told(&mut log).await;
+    assert_eq!(next.position, 2);
+    let all = groups(&audit).await;
+    let seats: Vec<&str> =
+        all.iter().flat_map(|(group, _)| &group.records).map(|record| record.officer.as_str()).collect();
+    assert_eq!(seats, ["duty", "night", "dawn"]);
+    // Each names the one before, so that the last root vouches for all of them.
+    assert!(all[0].0.previous.is_empty());
+    assert_eq!(all[1].0.previous, root.root.as_bytes().as_slice());
+    // Written without a stop in order: the power goes off, and what was told to the log is there.
+    let rebooted = disk.power_off();
+    let (audit, _) = open(&rebooted, Some(next)).await;
+    assert_eq!(audit.check_open(), Ok(()));
+    assert_eq!(groups(&audit).await.len(), 2);
+    stop.cancel();
+    keeper.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_noted_when_it_is_asked_to_stop_is_written() {
+    let disk = BreakableDisk::new(2);
+    let (audit, writer) = open(&disk, None).await;
+    let (work, log) = mpsc::channel(8);
+    drop(log);
+    let stop = CancellationToken::new();
+    audit.note(&search("duty", 3)).unwrap();
+    stop.cancel();
+    audit.clone().keep(writer, work, stop).await;
+    audit.close().await.unwrap();
+    let (audit, _) = open(&disk.power_off(), None).await;
+    assert_eq!(groups(&audit).await.len(), 1);
+}
+
+#[tokio::test]
+async fn searches_are_refused_while_there_is_no_room_and_go_on_when_there_is() {
+    let disk = BreakableDisk::new(3);
+    let (audit, mut writer) = open(&disk, None).await;
+    let stop = CancellationToken::new();
+    disk.set_capacity(Some(disk.used()));
+    audit.note(&search("duty", 3)).unwrap();
+    // It waits for room until it is asked to stop.
+    let full = audit.clone();
+    let (asked, writing) = (stop.clone(), async { full.write(&mut writer, &stop).await });
+    let room = async {
+        while audit.check_open().is_ok() {
+            tokio::task::yield_now().await;
+        }
+        let refusal = audit.note(&search("duty", 1)).unwrap_err();
+        assert_eq!((refusal.reason, refusal.retry_after), (Reason::ReadOnly, Some(COME_AGAIN)));
+        disk.set_capacity(None);
+    };
+    tokio::join!(writing, room);
+    assert!(!asked.is_cancelled());
+    assert_eq!(audit.check_open(), Ok(()));
+    assert_eq!(groups(&audit).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_written_any_more_refuses_searches() {
+    let disk = BreakableDisk::new(4);
+    let (audit, mut writer) = open(&disk, None).await;
+    audit.note(&search("duty", 3)).unwrap();
+    disk.fail_next_sync();
+    audit.write(&mut writer, &CancellationToken::new()).await;
+    let refusal = audit.check_open().unwrap_err();
+    assert_eq!(refusal.reason, Reason::ReadOnly);
+    assert!(refusal.next_step.contains("has stopped"), "{refusal}");
+}
+
+#[tokio::test]
+async fn what_waits_is_bounded() {
+    let (audit, _writer) = open(&BreakableDisk::new(5), None).await;
+    let large = pb::AuditRecord { digests: vec![1; 2048].into(), ..search("duty", 256) };
+    let noted = (0..10_000).take_while(|_| audit.note(&large).is_ok()).count();
+    // 4 MiB of 2,060 bytes each and 3 that frame them.
+    assert_eq!((noted, large.encoded_len()), (2033, 2060));
+    let refusal = audit.note(&large).unwrap_err();
+    assert_eq!((refusal.reason, refusal.retry_after), (Reason::ReadOnly, Some(COME_AGAIN)));
+}
+
+#[tokio::test]
+async fn a_journal_older_than_the_log_knows_or_another_one_refuses_searches() {
+    let disk = BreakableDisk::new(6);
+    let (audit, mut writer) = open(&disk, None).await;
+    audit.note(&search("duty", 3)).unwrap();
+    audit.write(&mut writer, &CancellationToken::new()).await;
+    let known = writer.roots.now;
+    audit.close().await.unwrap();
+    let later = SearchRoot { position: 2, ..known };
+    let other = SearchRoot { root: Hash([9; 32]), ..known };
+    for (root, open_then) in [(known, true), (later, false), (other, false)] {
+        let (audit, _) = open(&disk.power_off(), Some(root)).await;
+        let shut = audit.check_open().err().map(|refusal| refusal.reason);
+        assert_eq!(shut, (!open_then).then_some(Reason::Behind), "{root:?}");
+    }
+}
+
+#[tokio::test]
+async fn digests_depend_on_the_secret_which_stays_and_tell_nothing_of_the_key() {
+    let disk = BreakableDisk::new(7);
+    let digest = |audit: &Audit, key: &[u8]| {
+        let mut bytes = Vec::new();
+        audit.digest(key, &mut bytes);
+        bytes
+    };
+    let (audit, _) = open(&disk, None).await;
+    let first = digest(&audit, b"travel-document\0UTO/X4719T06M");
+    assert_eq!(first.len(), 8);
+    assert_ne!(first, digest(&audit, b"travel-document\0UTO/X4719T06N"));
+    audit.close().await.unwrap();
+    drop(audit);
+    let (again, _) = open(&disk.power_off(), None).await;
+    assert_eq!(digest(&again, b"travel-document\0UTO/X4719T06M"), first);
+    let path = Path::new(DIRECTORY).join(SECRET);
+    disk.put(&path, &[5; 32]);
+    let (other, _) = open(&disk.power_off(), None).await;
+    assert_ne!(digest(&other, b"travel-document\0UTO/X4719T06M"), first);
+}

@@ -1,0 +1,152 @@
+//! SearchService: reads a frame of keys, has them looked up, notes the search, and only then answers. What the asker may
+//! not see is not found by the look-up; nothing here knows of it.
+
+mod frame;
+
+use std::sync::Arc;
+
+use i247_model::{Identity, Party, Reason, Refusal, Verb};
+use i247_node::Peer;
+use i247_records::Date;
+use i247_wire::pb::search_service_server::SearchService;
+use i247_wire::pb::search_stream_response::Frame as Answered;
+use i247_wire::{pb, status};
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::core::Core;
+use frame::{Frame, answer, only_checked};
+
+/// Answers that wait in a stream for the network.
+const FRAMES_AHEAD: usize = 8;
+
+/// All answers to a frame, in bytes: what a client takes, and some room.
+const ANSWERS_BYTES: usize = 3 * 1024 * 1024;
+
+/// The largest frame of keys, in bytes: 256 of the longest.
+pub(crate) const SEARCH_BYTES_MAX: usize = 256 * 1024;
+
+/// The service.
+pub(crate) struct Search(pub(crate) Arc<Core>);
+
+#[tonic::async_trait]
+impl SearchService for Search {
+    type SearchStreamStream = ReceiverStream<Result<pb::SearchStreamResponse, Status>>;
+
+    async fn search(
+        &self,
+        request: Request<pb::SearchRequest>,
+    ) -> Result<Response<pb::SearchResponse>, Status> {
+        let asker = Asker::of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
+        let found = self.0.search(&asker, request.get_ref()).await;
+        found.map(Response::new).map_err(|refusal| status(&self.0.count(refusal)))
+    }
+
+    async fn search_stream(
+        &self,
+        request: Request<Streaming<pb::SearchStreamRequest>>,
+    ) -> Result<Response<Self::SearchStreamStream>, Status> {
+        let asker = Asker::of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
+        let (answers, stream) = mpsc::channel(FRAMES_AHEAD);
+        self.0.streams.spawn(serve(self.0.clone(), asker, request.into_inner(), answers));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    pub(crate) identity: Identity,
+    /// What it may see is what its country may see. A post may be granted less.
+    pub(crate) party: Party,
+}
+
+impl Asker {
+    /// # Errors
+    /// `NOT_AUTHORISED` for those who ask nothing.
+    fn of(identity: &Identity) -> Result<Self, Refusal> {
+        match identity {
+            Identity::Bureau(country) | Identity::Post(country, _) => {
+                Ok(Self { identity: identity.clone(), party: Party::Bureau(*country) })
+            }
+            _ => Err(Refusal::of(Reason::NotAuthorised, "identity")),
+        }
+    }
+}
+
+/// One stream to its end: a frame is read when the one before it is answered, and its answer has room.
+async fn serve(
+    core: Arc<Core>,
+    asker: Asker,
+    mut frames: Streaming<pb::SearchStreamRequest>,
+    answers: mpsc::Sender<Result<pb::SearchStreamResponse, Status>>,
+) {
+    let stop = core.streams.stop();
+    loop {
+        // What was not read is not answered: the client asks again elsewhere.
+        let next = tokio::select! {
+            next = frames.message() => next,
+            () = stop.cancelled() => return,
+        };
+        let Ok(Some(frame)) = next else { return };
+        let found = match &frame.search {
+            Some(search) => core.search(&asker, search).await,
+            None => Err(Refusal::of(Reason::Malformed, "search")),
+        };
+        let frame = match found {
+            Ok(found) => Answered::Answers(found),
+            Err(refusal) => Answered::Refusal((&core.count(refusal)).into()),
+        };
+        if answers.send(Ok(pb::SearchStreamResponse { frame: Some(frame) })).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Core {
+    /// Answers a frame of keys, once the search is noted.
+    ///
+    /// # Errors
+    /// The frame is refused whole: what it lacks, what is not granted, how much is too much, and `READ_ONLY`, `BEHIND` or `BUSY` when it may
+    /// come again. A key that is none is refused in its own place.
+    ///
+    /// # Cancel safety
+    /// Dropped, the search may be noted and nobody has its answer.
+    pub(crate) async fn search(
+        self: &Arc<Self>,
+        asker: &Asker,
+        request: &pb::SearchRequest,
+    ) -> Result<pb::SearchResponse, Refusal> {
+        self.check_open()?;
+        self.audit.check_open()?;
+        let now = self.clock.now();
+        let today = Date::of(now);
+        let allowance = self.grants.allows(&asker.identity, &frame::named(request)?, now);
+        let allowance = allowance.inspect_err(|refusal| {
+            tracing::info!(asker = %asker.identity, %refusal, "search refused");
+        })?;
+        let frame = Frame::read(asker, request, &allowance.databases, today)?;
+        self.grants.charge(&asker.identity, &allowance, request.keys.len())?;
+        let waited = self.searches.take(&asker.identity, request.keys.len(), self.clock.monotonic());
+        waited.map_err(|wait| Refusal::of(Reason::Busy, "quota").retry_after(wait))?;
+        let as_of_position = self.databases.position();
+        let found = frame.look_up(&self.databases, asker, today).await?;
+        let answers = answer(&frame, found);
+        let record = frame.record(&self.audit, asker, now, &answers);
+        let answers = if allowance.verb == Verb::CheckOnly { only_checked(answers) } else { answers };
+        let response = pb::SearchResponse { answers, as_of_position };
+        if response.encoded_len() > ANSWERS_BYTES {
+            let next_step = "ask for fewer keys at once".into();
+            return Err(Refusal { next_step, ..Refusal::of(Reason::TooLarge, "keys") });
+        }
+        self.audit.note(&record)?;
+        let is_post = matches!(asker.identity, Identity::Post(..));
+        if is_post && frame.normalised().any(|key| self.grants.enumerates(&asker.identity, &key)) {
+            self.counters.enumerated();
+            tracing::warn!(asker = %asker.identity, "one number after the other is asked about");
+        }
+        Ok(response)
+    }
+}

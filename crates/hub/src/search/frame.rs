@@ -1,0 +1,281 @@
+//! A frame of keys: what it must say, what is looked up for it, and how what was found is told. It must not keep
+//! anything, nor log what was asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use i247_model::{Identity, Name, Reason, Refusal, Timestamp};
+use i247_records::question::Question;
+use i247_records::record::{Key, Likeness, Record};
+use i247_records::{Database, Date};
+use i247_wire::pb;
+
+use super::Asker;
+use crate::audit::Audit;
+use crate::databases::{Databases, DatabasesError, Found};
+
+/// Most keys of a frame.
+pub(super) const KEYS_MAX: usize = 256;
+
+/// Most keys of a frame that have to be looked up under every issuer there is.
+const OPEN_KEYS_MAX: usize = 4;
+
+/// Most records in the answer to a key.
+const FOUND_MAX: usize = 20;
+
+/// What is said with every hit.
+const LEAD: &str = "a hit is a lead and no ground for action: have the owner confirm it first";
+
+/// What is said to who may only check.
+const REFER: &str = "refer whoever it is to the police; nothing has been established";
+
+/// What is said with what is only possible.
+const COMPARE: &str = "compare the record with what is before you; a hit is a lead and no ground for action: have the owner confirm it first";
+
+/// A frame that may be answered.
+pub(super) struct Frame {
+    purpose: pb::Purpose,
+    officer: Name,
+    station: Name,
+    /// For each key what is asked, or why nothing is.
+    questions: Vec<Result<Question, Refusal>>,
+    /// Where each database is asked for which of them.
+    databases: BTreeMap<Database, Vec<usize>>,
+}
+
+impl Frame {
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// `MISSING_DATA` with everything that is missing, `TOO_LARGE`, `MALFORMED`, `WRONG_FIELD`.
+    pub(super) fn read(
+        asker: &Asker,
+        request: &pb::SearchRequest,
+        databases: &[Database],
+        today: Date,
+    ) -> Result<Self, Refusal> {
+        let missing = [
+            ("purpose", request.purpose == 0),
+            ("officer", request.officer.is_empty()),
+            ("station", request.station.is_empty() && post(asker).is_none()),
+            ("keys", request.keys.is_empty()),
+        ];
+        let missing: Vec<String> =
+            missing.into_iter().filter(|(_, missing)| *missing).map(|(field, _)| field.to_owned()).collect();
+        if !missing.is_empty() {
+            let next_step = "say what the search is for, who asks and where".into();
+            return Err(Refusal { next_step, ..Refusal::of_fields(Reason::MissingData, missing) });
+        }
+        if request.keys.len() > KEYS_MAX {
+            return Err(too_many("keys"));
+        }
+        let purpose =
+            pb::Purpose::try_from(request.purpose).map_err(|_| Refusal::of(Reason::Malformed, "purpose"))?;
+        let officer = i247_wire::parsed(&request.officer, "officer")?;
+        let station = match post(asker) {
+            Some(own) if request.station.is_empty() || request.station == own.as_str() => own.clone(),
+            Some(_) => return Err(Refusal::of(Reason::WrongField, "station")),
+            None => i247_wire::parsed(&request.station, "station")?,
+        };
+        let questions: Vec<Result<Question, Refusal>> =
+            request.keys.iter().map(|key| Question::read(key, today)).collect();
+        if questions.iter().flatten().filter(|question| question.is_open()).count() > OPEN_KEYS_MAX {
+            return Err(too_many("keys without the country that issued"));
+        }
+        let mut frame = Self { purpose, officer, station, questions, databases: BTreeMap::new() };
+        frame.place(databases);
+        Ok(frame)
+    }
+
+    /// Says which database is asked for which key. A key that none of those named knows is refused.
+    fn place(&mut self, named: &[Database]) {
+        for (at, asked) in self.questions.iter_mut().enumerate() {
+            let Ok(question) = asked else { continue };
+            let databases = question.databases(named);
+            if databases.is_empty() {
+                *asked = Err(Refusal::of(Reason::WrongField, "databases"));
+            }
+            for database in databases {
+                self.databases.entry(database).or_default().push(at);
+            }
+        }
+    }
+
+    /// The keys that are some, each in its one form.
+    pub(super) fn normalised(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.questions.iter().flatten().map(|question| {
+            let mut bytes = Vec::new();
+            question.normalised(&mut bytes);
+            bytes
+        })
+    }
+
+    /// Looks all keys up, each database once. For each key what may be what is asked for.
+    ///
+    /// # Errors
+    /// `READ_ONLY` when a database cannot be read: nobody is told that there is no record then.
+    pub(super) async fn look_up(
+        &self,
+        databases: &Databases,
+        asker: &Asker,
+        today: Date,
+    ) -> Result<Vec<Vec<Found>>, Refusal> {
+        let mut found: Vec<Vec<Found>> = self.questions.iter().map(|_| Vec::new()).collect();
+        for (database, places) in &self.databases {
+            let (mut keys, mut whose) = (Vec::<Key>::new(), Vec::new());
+            for at in places {
+                let Ok(question) = &self.questions[*at] else { continue };
+                question.keys(*database, &mut keys);
+                whose.resize(keys.len(), *at);
+            }
+            let looked_up = databases.look_up(asker.party, *database, &keys, today).await;
+            let of_keys = looked_up.map_err(|error| unreadable(&error))?;
+            for (at, of_key) in whose.into_iter().zip(of_keys) {
+                found[at].extend(of_key);
+            }
+        }
+        Ok(found)
+    }
+
+    /// What the journal keeps of it.
+    pub(super) fn record(
+        &self,
+        audit: &Audit,
+        asker: &Asker,
+        at: Timestamp,
+        answers: &[pb::KeyAnswer],
+    ) -> pb::AuditRecord {
+        let mut digests = Vec::with_capacity(self.questions.len() * 8);
+        let mut normalised = Vec::new();
+        for question in self.questions.iter().flatten() {
+            normalised.clear();
+            question.normalised(&mut normalised);
+            audit.digest(&normalised, &mut digests);
+        }
+        let count = |result: pb::SearchResult| {
+            let of_result = answers.iter().filter(|answer| answer.result() == result).count();
+            u32::try_from(of_result).unwrap_or(u32::MAX)
+        };
+        pb::AuditRecord {
+            at_ms: at.as_millis(),
+            asker: asker.identity.to_string(),
+            officer: self.officer.to_string(),
+            station: self.station.to_string(),
+            purpose: self.purpose.into(),
+            databases: self.databases.keys().map(|database| i32::from(database.number())).collect(),
+            digests: Bytes::from(digests),
+            keys: u32::try_from(self.questions.len()).unwrap_or(u32::MAX),
+            refused: count(pb::SearchResult::Unspecified),
+            matches: count(pb::SearchResult::Match),
+            possible: count(pb::SearchResult::Possible),
+        }
+    }
+}
+
+/// The databases that a frame names.
+///
+/// # Errors
+/// `MALFORMED` when there is no such database.
+pub(super) fn named(request: &pb::SearchRequest) -> Result<Vec<Database>, Refusal> {
+    request.databases.iter().map(|number| database(*number)).collect()
+}
+
+/// What is told of the answers to who may only check: that there is nothing, or that somebody else should look.
+pub(super) fn only_checked(answers: Vec<pb::KeyAnswer>) -> Vec<pb::KeyAnswer> {
+    let mut told = Vec::with_capacity(answers.len());
+    for answer in answers {
+        told.push(match answer.result() {
+            pb::SearchResult::Unspecified | pb::SearchResult::NoRecord => answer,
+            pb::SearchResult::Possible | pb::SearchResult::Match | pb::SearchResult::Refer => pb::KeyAnswer {
+                result: pb::SearchResult::Refer.into(),
+                next_step: REFER.into(),
+                ..pb::KeyAnswer::default()
+            },
+        });
+    }
+    told
+}
+
+/// The answers, in the order of the keys.
+pub(super) fn answer(frame: &Frame, found: Vec<Vec<Found>>) -> Vec<pb::KeyAnswer> {
+    let mut answers = Vec::with_capacity(found.len());
+    for (asked, found) in frame.questions.iter().zip(found) {
+        answers.push(match asked {
+            Ok(question) => answer_one(question, found),
+            Err(refusal) => pb::KeyAnswer { refusal: Some(refusal.into()), ..pb::KeyAnswer::default() },
+        });
+    }
+    answers
+}
+
+/// What the records say that lie under the key: those that are something else are left out.
+fn answer_one(question: &Question, found: Vec<Found>) -> pb::KeyAnswer {
+    let mut told: Vec<(Likeness, Found)> = Vec::with_capacity(found.len());
+    let mut seen = BTreeSet::new();
+    for one in found {
+        // A record may lie under several of the keys of an open question.
+        if let Some(likeness) = question.likeness(&one.record)
+            && seen.insert((one.database, one.reference.clone()))
+        {
+            told.push((likeness, one));
+        }
+    }
+    told.sort_by(|(one, a), (other, b)| {
+        other.cmp(one).then_with(|| (a.database, &a.reference).cmp(&(b.database, &b.reference)))
+    });
+    told.truncate(FOUND_MAX);
+    let result = told.first().map_or(pb::SearchResult::NoRecord, |(likeness, _)| certainty(*likeness));
+    let next_step = match result {
+        pb::SearchResult::Match => LEAD,
+        pb::SearchResult::Possible => COMPARE,
+        pb::SearchResult::NoRecord | pb::SearchResult::Refer | pb::SearchResult::Unspecified => "",
+    };
+    let found = told.into_iter().map(|(likeness, one)| pb::FoundRecord {
+        database: i32::from(one.database.number()),
+        certainty: certainty(likeness).into(),
+        owner: one.owner.to_string(),
+        record: Some(shown(&one.record)),
+        name: one.reference,
+    });
+    pb::KeyAnswer {
+        result: result.into(),
+        found: found.collect(),
+        next_step: next_step.into(),
+        refusal: None,
+    }
+}
+
+/// The record as others see it: whom it is kept from is its owner's business.
+fn shown(record: &Record) -> pb::Record {
+    pb::Record { except: Vec::new(), ..record.to_wire() }
+}
+
+fn certainty(likeness: Likeness) -> pb::SearchResult {
+    match likeness {
+        Likeness::Same => pb::SearchResult::Match,
+        Likeness::Similar => pb::SearchResult::Possible,
+    }
+}
+
+fn post(asker: &Asker) -> Option<&Name> {
+    match &asker.identity {
+        Identity::Post(_, name) => Some(name),
+        _ => None,
+    }
+}
+
+fn database(number: i32) -> Result<Database, Refusal> {
+    let known = u8::try_from(number).ok().and_then(Database::from_number);
+    known.ok_or_else(|| Refusal::of(Reason::Malformed, "databases"))
+}
+
+fn too_many(field: &str) -> Refusal {
+    let next_step = "ask for fewer keys at once".into();
+    Refusal { next_step, ..Refusal::of(Reason::TooLarge, field) }
+}
+
+fn unreadable(error: &DatabasesError) -> Refusal {
+    tracing::error!(error = error as &dyn std::error::Error, "a database cannot be read");
+    let next_step = "the databases cannot be read at the moment: ask again, and tell whoever runs the hub";
+    Refusal { next_step: next_step.into(), ..Refusal::of(Reason::ReadOnly, "databases") }
+}

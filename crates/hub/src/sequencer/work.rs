@@ -1,0 +1,35 @@
+//! What the sequencer is asked, and where its answers go.
+
+use bytes::Bytes;
+use i247_model::{Lifted, Receipts, Refusal};
+use i247_router::{DirectoryChange, SearchRoot};
+use i247_trust::Attested;
+use i247_wire::pb;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::predecessors::Way;
+
+/// What the sequencer is asked.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// A message that is attributable and whose body fits its kind.
+    Submission { attested: Box<Attested>, lifted: Box<Lifted>, way: Way, answer: Answer },
+    /// Receipts that their party signed.
+    Receipts { signed: pb::Signed, receipts: Receipts },
+    /// A change that the authority signed, with the signing certificates of an admission.
+    Change {
+        signed: pb::Signed,
+        change: Box<DirectoryChange>,
+        chain: Vec<Bytes>,
+        answer: oneshot::Sender<Result<u64, Refusal>>,
+    },
+    /// How far the journal of searches has come.
+    SearchRoot { root: SearchRoot, answer: oneshot::Sender<Result<u64, Refusal>> },
+}
+
+/// Where the result of a submission goes. On a stream its place was taken before it was submitted.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Stream(mpsc::OwnedPermit<pb::SubmitResult>),
+    Once(oneshot::Sender<pb::SubmitResult>),
+}

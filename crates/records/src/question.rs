@@ -1,0 +1,337 @@
+//! Questions: what somebody asks the databases, read from the wire, and how sure it is that a record is what was meant.
+//!
+//! It looks nothing up: it names the keys to look under, and judges the records that were found there.
+//!
+//! ```text
+//!  pb::SearchKey ──read──► Question ──keys──► (index) ──► Record ──likeness──► none, possible, match
+//! ```
+
+use i247_model::{Reason, Refusal};
+use i247_wire::pb;
+
+use crate::Date;
+use crate::database::{Database, KeyKind};
+use crate::document::{DocumentNumber, DocumentType, Issuer};
+use crate::mrz::{Fault, MrzError, Zone};
+use crate::record::value::Field;
+use crate::record::{Content, Key, Likeness, NoticeDocument, Record, TravelDocument, Vehicle, Vessel};
+
+/// Most bytes of a machine readable zone with whatever stands between its lines.
+const MAX_ZONE_BYTES: usize = 256;
+/// Most bytes of a number, name or code that is asked for.
+const MAX_VALUE_BYTES: usize = 200;
+
+/// What somebody asks for. Its `Debug` shows the kind only: keys are data of persons.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Question(Asked);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Asked {
+    TravelDocument {
+        number: DocumentNumber,
+        issuer: Option<Issuer>,
+        bearing: Bearing,
+    },
+    AdministrativeDocument {
+        number: DocumentNumber,
+        country: Option<Issuer>,
+    },
+    Plate {
+        number: DocumentNumber,
+        country: Option<Issuer>,
+    },
+    /// A number that needs no country.
+    Number(KeyKind, DocumentNumber),
+    /// A name, title or code.
+    Words(KeyKind, Box<str>),
+}
+
+/// What is known of the type of a travel document.
+#[derive(Clone, PartialEq, Eq)]
+enum Bearing {
+    Type(DocumentType),
+    /// The letters of a machine readable zone, which may leave it open.
+    Letters(Box<str>),
+    Unknown,
+}
+
+impl std::fmt::Debug for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Question({})", self.kind())
+    }
+}
+
+impl Question {
+    /// Reads what is asked. `today` decides the centuries of a machine readable zone.
+    ///
+    /// # Errors
+    /// `MALFORMED` when nothing is asked, `MISSING_DATA` without a number, `WRONG_CHECK_DIGIT` with every digit found
+    /// and expected, `UNKNOWN_COUNTRY`, `WRONG_FIELD`, `TOO_LARGE`. The fields repeat what was asked: they are for who
+    /// asked, and for no log.
+    pub fn read(key: &pb::SearchKey, today: Date) -> Result<Self, Refusal> {
+        use pb::search_key::Key as Wire;
+        match &key.key {
+            None => Err(Refusal::of(Reason::Malformed, "key")),
+            Some(Wire::TravelDocument(asked)) => travel_document(asked),
+            Some(Wire::Mrz(text)) if text.len() > MAX_ZONE_BYTES => Err(Refusal::of(Reason::TooLarge, "mrz")),
+            Some(Wire::Mrz(text)) => {
+                let zone = Zone::read(text, today).map_err(|error| unreadable(&error))?;
+                Ok(Self(Asked::TravelDocument {
+                    number: zone.number,
+                    issuer: Some(zone.issuer),
+                    bearing: Bearing::Letters(zone.code.into()),
+                }))
+            }
+            Some(Wire::Thing(asked)) => thing(asked),
+        }
+    }
+
+    /// By what kind of key it is looked up.
+    pub fn kind(&self) -> KeyKind {
+        match &self.0 {
+            Asked::TravelDocument { .. } => KeyKind::TravelDocument,
+            Asked::AdministrativeDocument { .. } => KeyKind::AdministrativeDocument,
+            Asked::Plate { .. } => KeyKind::Plate,
+            Asked::Number(kind, _) | Asked::Words(kind, _) => *kind,
+        }
+    }
+
+    /// Whether it has to be looked up under every issuer there is.
+    pub fn is_open(&self) -> bool {
+        matches!(
+            self.0,
+            Asked::TravelDocument { issuer: None, .. }
+                | Asked::AdministrativeDocument { country: None, .. }
+                | Asked::Plate { country: None, .. }
+        )
+    }
+
+    /// Where it is looked up: of the databases that are named those that know such a key; of all, when none is named,
+    /// but for those that only their specialists ask, and persons.
+    pub fn databases(&self, named: &[Database]) -> Vec<Database> {
+        let (kind, none_named) = (self.kind(), named.is_empty());
+        let knows = |database: &Database| database.keys().contains(&kind) && *database != Database::Nominal;
+        let wanted = |database: &Database| {
+            if none_named { *database != Database::Icse } else { named.contains(database) }
+        };
+        Database::ALL.iter().copied().filter(|database| knows(database) && wanted(database)).collect()
+    }
+
+    /// Adds the keys under which it is looked up in one of its databases.
+    pub fn keys(&self, database: Database, keys: &mut Vec<Key>) {
+        match &self.0 {
+            Asked::TravelDocument { number, issuer, .. } => {
+                each(*issuer, |issuer| keys.push(Key::travel_document(database, issuer, number)));
+            }
+            Asked::AdministrativeDocument { number, country } => {
+                each(*country, |country| keys.push(Key::administrative_document(country, number)));
+            }
+            Asked::Plate { number, country } => {
+                each(*country, |country| keys.push(Key::plate(country, number)));
+            }
+            Asked::Number(kind, number) => keys.push(Key::number(database, *kind, number)),
+            Asked::Words(kind, text) => keys.push(Key::words(database, *kind, text)),
+        }
+    }
+
+    /// Adds the one form of what is asked, whichever way it was written: what a journal keeps a digest of.
+    pub fn normalised(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(self.kind().as_str().as_bytes());
+        bytes.push(0);
+        let (country, number) = match &self.0 {
+            Asked::TravelDocument { number, issuer: country, .. }
+            | Asked::AdministrativeDocument { number, country }
+            | Asked::Plate { number, country } => (*country, number),
+            Asked::Number(_, number) => (None, number),
+            Asked::Words(kind, text) => {
+                bytes.extend_from_slice(Key::words(Database::Art, *kind, text).as_bytes());
+                return;
+            }
+        };
+        bytes.extend_from_slice(country.as_ref().map_or("", Issuer::as_str).as_bytes());
+        bytes.push(b'/');
+        bytes.extend_from_slice(number.folded().as_str().as_bytes());
+    }
+
+    /// How sure it is that a record is what was asked for; none when it is something else. What is asked without its
+    /// country or type, and names and titles, are never more than similar.
+    pub fn likeness(&self, record: &Record) -> Option<Likeness> {
+        match (&self.0, record.content()) {
+            (Asked::TravelDocument { number, issuer, bearing }, Content::TravelDocument(of)) => {
+                let TravelDocument { issuing_country, document_type, .. } = of;
+                let likeness = of.likeness(number)?;
+                let sure = issued_by(*issuer, *issuing_country)? && bearing.is(*document_type);
+                Some(if sure { likeness } else { Likeness::Similar })
+            }
+            (Asked::TravelDocument { number, issuer, bearing }, Content::NoticeDocument(of)) => {
+                let NoticeDocument { issuing_country, document_type, .. } = of;
+                let likeness = alike(number, &of.number)?;
+                let sure = issued_by(*issuer, *issuing_country)? && bearing.is(*document_type);
+                Some(if sure { likeness } else { Likeness::Similar })
+            }
+            (Asked::AdministrativeDocument { number, country }, Content::AdministrativeDocument(of)) => {
+                let likeness = alike(number, &of.number)?;
+                Some(if issued_by(*country, of.country)? { likeness } else { Likeness::Similar })
+            }
+            (Asked::Plate { number, country }, Content::Vehicle(of)) => {
+                let (plate, plate_country) = of.plate.zip(of.plate_country)?;
+                let likeness = alike(number, &plate)?;
+                Some(if issued_by(*country, plate_country)? { likeness } else { Likeness::Similar })
+            }
+            (Asked::Number(kind, number), content) => {
+                numbers(*kind, content).iter().filter_map(|other| alike(number, other)).max()
+            }
+            (Asked::Words(kind, text), content) => {
+                let asked = Key::words(record.database(), *kind, text);
+                let same = |words: &str| Key::words(record.database(), *kind, words) == asked;
+                match content {
+                    Content::Vessel(of) => {
+                        of.name.as_ref().filter(|name| same(name.as_str())).map(|_| Likeness::Similar)
+                    }
+                    Content::Artwork(of) => same(of.title.as_str()).then_some(Likeness::Similar),
+                    Content::GenericRecord(of) => {
+                        let code = of.codes.iter().find(|code| same(code.as_str()))?;
+                        Some(if code.as_str() == &**text { Likeness::Same } else { Likeness::Similar })
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Bearing {
+    /// Whether a document of this type is certainly meant.
+    fn is(&self, document_type: DocumentType) -> bool {
+        match self {
+            Self::Type(asked) => *asked == document_type,
+            Self::Letters(letters) => document_type.may_bear(letters),
+            Self::Unknown => false,
+        }
+    }
+}
+
+/// The numbers of a record by which it is found under this kind of key.
+fn numbers(kind: KeyKind, content: &Content) -> Vec<DocumentNumber> {
+    match (kind, content) {
+        (KeyKind::Vin, Content::Vehicle(of)) => Vec::from_iter(of.vin),
+        (KeyKind::Engine, Content::Vehicle(of)) => Vec::from_iter(of.engine_number),
+        (KeyKind::Engine, Content::Vessel(Vessel { engine_numbers, .. })) => engine_numbers.clone(),
+        (KeyKind::Part, Content::Vehicle(Vehicle { part_number, .. })) => Vec::from_iter(*part_number),
+        (KeyKind::Hull, Content::Vessel(of)) => {
+            [of.hull_number, of.imo_number].into_iter().flatten().collect()
+        }
+        (KeyKind::Serial, Content::Firearm(of)) => vec![of.serial],
+        _ => Vec::new(),
+    }
+}
+
+fn alike(asked: &DocumentNumber, recorded: &DocumentNumber) -> Option<Likeness> {
+    if asked == recorded {
+        return Some(Likeness::Same);
+    }
+    asked.is_near_miss_of(recorded).then_some(Likeness::Similar)
+}
+
+/// Whether the issuer that was asked for is this one, for certain; none when it is another one.
+fn issued_by(asked: Option<Issuer>, recorded: Issuer) -> Option<bool> {
+    match asked {
+        Some(issuer) if issuer == recorded => Some(true),
+        Some(_) => None,
+        None => Some(false),
+    }
+}
+
+fn each(issuer: Option<Issuer>, mut push: impl FnMut(Issuer)) {
+    match issuer {
+        Some(issuer) => push(issuer),
+        None => Issuer::all().for_each(push),
+    }
+}
+
+fn travel_document(asked: &pb::TravelDocumentKey) -> Result<Question, Refusal> {
+    let number = number(&asked.number, "travel_document.number")?;
+    let issuer = country(&asked.issuing_country, "travel_document.issuing_country")?;
+    let document_type: Option<DocumentType> = Field::from_wire(asked.document_type)
+        .map_err(|_| Refusal::of(Reason::WrongField, "travel_document.document_type"))?;
+    let bearing = document_type.map_or(Bearing::Unknown, Bearing::Type);
+    Ok(Question(Asked::TravelDocument { number, issuer, bearing }))
+}
+
+fn thing(asked: &pb::ThingKey) -> Result<Question, Refusal> {
+    use pb::ThingKeyKind as Wire;
+    let kind = Wire::try_from(asked.kind).map_err(|_| Refusal::of(Reason::Malformed, "thing.kind"))?;
+    let has_country = matches!(kind, Wire::AdministrativeDocument | Wire::Plate);
+    if !has_country && !asked.country.is_empty() {
+        return Err(Refusal::of(Reason::WrongField, "thing.country"));
+    }
+    let country = country(&asked.country, "thing.country")?;
+    let numbered = |kind| Ok(Question(Asked::Number(kind, number(&asked.value, "thing.value")?)));
+    let named = |kind| Ok(Question(Asked::Words(kind, words(&asked.value)?)));
+    match kind {
+        Wire::Unspecified => Err(Refusal::of(Reason::Malformed, "thing.kind")),
+        Wire::AdministrativeDocument => {
+            let number = number(&asked.value, "thing.value")?;
+            Ok(Question(Asked::AdministrativeDocument { number, country }))
+        }
+        Wire::Plate => {
+            let number = number(&asked.value, "thing.value")?;
+            Ok(Question(Asked::Plate { number, country }))
+        }
+        Wire::Vin => numbered(KeyKind::Vin),
+        Wire::Engine => numbered(KeyKind::Engine),
+        Wire::Part => numbered(KeyKind::Part),
+        Wire::Hull => numbered(KeyKind::Hull),
+        Wire::Serial => numbered(KeyKind::Serial),
+        Wire::VesselName => named(KeyKind::VesselName),
+        Wire::Title => named(KeyKind::Title),
+        Wire::Code => named(KeyKind::Code),
+    }
+}
+
+fn number(text: &str, field: &str) -> Result<DocumentNumber, Refusal> {
+    if text.is_empty() {
+        return Err(Refusal::of(Reason::MissingData, field));
+    }
+    text.parse().map_err(|error| Refusal::of(Reason::WrongField, format!("{field}: {error}")))
+}
+
+fn words(text: &str) -> Result<Box<str>, Refusal> {
+    if text.len() > MAX_VALUE_BYTES {
+        return Err(Refusal::of(Reason::TooLarge, "thing.value"));
+    }
+    if !text.chars().any(char::is_alphanumeric) {
+        return Err(Refusal::of(Reason::MissingData, "thing.value"));
+    }
+    Ok(text.into())
+}
+
+fn country(text: &str, field: &str) -> Result<Option<Issuer>, Refusal> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|error| unknown_country(format!("{field}: {error}")))
+}
+
+fn unknown_country(field: String) -> Refusal {
+    let next_step = "give the ICAO code that documents of the issuer bear, such as FRA, D or UTO";
+    Refusal { next_step: next_step.into(), ..Refusal::of(Reason::UnknownCountry, field) }
+}
+
+/// Every fault of a zone. A wrong check digit is what it is refused for, whatever else is wrong.
+fn unreadable(error: &MrzError) -> Refusal {
+    let faults = error.faults();
+    let fields: Vec<String> = faults.iter().map(|fault| format!("mrz: {fault}")).collect();
+    if faults.iter().any(|fault| matches!(fault, Fault::CheckDigit { .. })) {
+        return Refusal::of_fields(Reason::WrongCheckDigit, fields);
+    }
+    let issuer = |fault: &Fault| matches!(fault, Fault::Content { field: crate::mrz::Field::Issuer, .. });
+    if faults.iter().any(issuer) {
+        return Refusal { fields, ..unknown_country(String::new()) };
+    }
+    Refusal::of_fields(Reason::WrongField, fields)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! The databases are asked: what is recorded is found, what the asker may not see is not there, what is no question is
+//! refused, and every search stands in the journal.
+
+use i247_ledger::{Ledger, Position, Segments};
+use i247_model::{Identity, Reason, Refusal};
+use i247_records::Database;
+use i247_records::record::{Cell, Change, Record};
+use i247_testkit::{World, WorldError, country, pb};
+use i247_wire::pb::search_service_client::SearchServiceClient;
+use prost::Message as _;
+use tonic::transport::Channel;
+
+const ZONE: &str =
+    "P<D<<MARLOWE<<TESSA<IRIS<<<<<<<<<<<<<<<<<<<<\nX4719T06M3D<<8703226F3106279<<<<<<<<<<<<<<<8";
+
+/// Germany records two passports as stolen; Japan must not see the second.
+pub(crate) async fn germany_reports(world: &World) -> Result<(), WorldError> {
+    let mut germany = world.pen("DE").await?;
+    let row = |except, number| {
+        let cells = ["", "", except, "", number, "D", "PASSPORT", "STOLEN_BEARER"];
+        let cells: Vec<Cell<'_>> = cells.iter().map(|text| Cell::Text((*text).into())).collect();
+        Record::from_row(Database::Sltd, country("DE").into(), &cells).unwrap()
+    };
+    let records = [row("", "X4719T06M"), row("JP", "L0000001K")];
+    let items = records.into_iter().enumerate().map(|(at, record)| pb::RecordItem {
+        salt: vec![u8::try_from(at).unwrap() + 1; 16].into(),
+        change: Change::Add(record).encode().into(),
+        leaf: Default::default(),
+    });
+    let batch = pb::RecordBatch { database: pb::Database::Sltd.into(), items: items.collect() };
+    let carried = i247_trust::carry_batch(&batch).unwrap();
+    let mut letter = germany.letter(pb::Draft {
+        kind: pb::Kind::Records.into(),
+        lane: pb::Lane::Bulk.into(),
+        audience: Some(pb::Audience { secretariat: true, ..pb::Audience::default() }),
+        body: Some(pb::Body::default()),
+        ..pb::Draft::default()
+    });
+    letter.header.body_hash = carried.body_hash.as_bytes().to_vec().into();
+    letter.header.commitment = carried.commitment.as_bytes().to_vec().into();
+    letter.body = carried.bytes;
+    let accepted = germany.submit(&germany.sign(&letter)).await?;
+    // The databases follow behind the log.
+    let mut searches = searches(world, "FR").await?;
+    world
+        .until("the databases to know the batch", async || {
+            let known = ask(&mut searches, vec![passport("X4719T06M", "D")]).await?;
+            Ok((known.as_of_position >= accepted.position).then_some(()))
+        })
+        .await
+}
+
+async fn searches(world: &World, code: &str) -> Result<SearchServiceClient<Channel>, WorldError> {
+    let credentials = world.credentials(&Identity::Bureau(country(code))).await?;
+    Ok(SearchServiceClient::new(world.hub_channel(&credentials).await?))
+}
+
+pub(crate) fn passport(number: &str, issuing_country: &str) -> pb::SearchKey {
+    let asked = pb::TravelDocumentKey {
+        number: number.into(),
+        issuing_country: issuing_country.into(),
+        document_type: pb::TravelDocumentType::Passport.into(),
+    };
+    pb::SearchKey { key: Some(pb::search_key::Key::TravelDocument(asked)) }
+}
+
+fn mrz(text: &str) -> pb::SearchKey {
+    pb::SearchKey { key: Some(pb::search_key::Key::Mrz(text.into())) }
+}
+
+pub(crate) fn frame(keys: Vec<pb::SearchKey>) -> pb::SearchRequest {
+    pb::SearchRequest {
+        purpose: pb::Purpose::BorderControl.into(),
+        officer: "duty".into(),
+        station: "airport".into(),
+        keys,
+        databases: Vec::new(),
+    }
+}
+
+async fn ask(
+    searches: &mut SearchServiceClient<Channel>,
+    keys: Vec<pb::SearchKey>,
+) -> Result<pb::SearchResponse, WorldError> {
+    searches.search(frame(keys)).await.map(tonic::Response::into_inner).map_err(connect)
+}
+
+pub(crate) fn connect(status: tonic::Status) -> WorldError {
+    WorldError::Connect(status.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_officer_finds_a_stolen_passport_and_every_search_is_in_the_journal() -> Result<(), WorldError> {
+    let world = World::of(["FR", "JP"]).start().await?;
+    germany_reports(&world).await?;
+    let desk = world.bureau("FR").desk().await?;
+    let keys = ["X4719T06M", "X4719TO6M", "X9999999X"].map(|number| passport(number, "D"));
+    let found = desk.check(frame([&keys[..], &[mrz(ZONE)]].concat())).await?;
+    let results: Vec<_> = found.answers.iter().map(pb::KeyAnswer::result).collect();
+    use pb::SearchResult::{Match, NoRecord, Possible};
+    assert_eq!(results, [Match, Possible, NoRecord, Match]);
+    let hit = &found.answers[0].found[0];
+    assert_eq!((hit.name.as_str(), hit.owner.as_str()), ("D/PASSPORT/X4719T06M", "DE"));
+    assert!(found.answers[0].next_step.contains("a lead and no ground for action"), "{found:?}");
+    assert!(found.answers[1].next_step.contains("compare the record"), "{found:?}");
+    // Without the country it is never more than possible.
+    let open = desk.check(frame(vec![passport("X4719T06M", "")])).await?;
+    assert_eq!(open.answers[0].result(), Possible);
+
+    world.stop_all().await?;
+    let records = journal(&world.dir().join("hub/data/audit")).await;
+    let last = &records[records.len() - 2..];
+    let told = |record: &pb::AuditRecord| {
+        let pb::AuditRecord { asker, officer, station, keys, refused, matches, possible, .. } = record;
+        format!("{asker} {officer} {station}: {keys} asked, {refused} none, {matches} {possible}")
+    };
+    assert_eq!(told(&last[0]), "spiffe://i247.test/ncb/fr duty airport: 4 asked, 0 none, 2 1");
+    assert_eq!(told(&last[1]), "spiffe://i247.test/ncb/fr duty airport: 1 asked, 0 none, 0 1");
+    assert_eq!(last[0].purpose(), pb::Purpose::BorderControl);
+    // One digest a key; a look-alike and the zone have the same as the number itself.
+    let digests: Vec<&[u8]> = last[0].digests.chunks(8).collect();
+    assert_eq!(digests.len(), 4);
+    assert!(digests[0] == digests[1] && digests[0] == digests[3] && digests[0] != digests[2]);
+    // Nothing of what was asked can be read, in the journal or in a log.
+    for file in files(world.dir()) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!bytes.windows(9).any(|part| part == b"X9999999X"), "{}", file.display());
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_must_not_see_a_record_gets_the_bytes_of_no_record() -> Result<(), WorldError> {
+    let world = World::of(["FR", "JP"]).start().await?;
+    germany_reports(&world).await?;
+    let (mut france, mut japan) = (searches(&world, "FR").await?, searches(&world, "JP").await?);
+    let hidden = vec![passport("L0000001K", "D")];
+    assert_eq!(ask(&mut france, hidden.clone()).await?.answers[0].result(), pb::SearchResult::Match);
+    let answer = ask(&mut japan, hidden).await?;
+    let nothing = ask(&mut japan, vec![passport("L9999999K", "D")]).await?;
+    assert_eq!(answer.encode_to_vec(), nothing.encode_to_vec());
+    assert_eq!(answer.answers[0].result(), pb::SearchResult::NoRecord);
+    // Nor is it found by a look-alike, or without its country.
+    for key in [passport("LOOOOOO1K", "D"), passport("L0000001K", "")] {
+        let answer = ask(&mut japan, vec![key]).await?;
+        assert_eq!(answer.encode_to_vec(), nothing.encode_to_vec());
+    }
+    world.finish().await
+}
+
+/// What is wrong with a frame, and why it is refused with which fields.
+type Case = (fn(&mut pb::SearchRequest), Reason, &'static [&'static str]);
+
+const FRAMES: &[Case] = &[
+    (|frame| frame.purpose = 0, Reason::MissingData, &["purpose"]),
+    (
+        |frame| *frame = pb::SearchRequest::default(),
+        Reason::MissingData,
+        &["purpose", "officer", "station", "keys"],
+    ),
+    (|frame| frame.purpose = 99, Reason::Malformed, &["purpose"]),
+    (|frame| frame.officer = "Duty Officer".into(), Reason::Malformed, &["officer"]),
+    (|frame| frame.databases = vec![0], Reason::Malformed, &["databases"]),
+    (|frame| frame.keys = vec![frame.keys[0].clone(); 257], Reason::TooLarge, &["keys"]),
+    (
+        |frame| frame.keys = vec![passport("X4719T06M", ""); 5],
+        Reason::TooLarge,
+        &["keys without the country that issued"],
+    ),
+];
+
+/// A key that is none is refused in its own place.
+const KEYS: &[(fn() -> pb::SearchKey, Reason, &str)] = &[
+    (|| mrz(&ZONE.replace("X4719T06M3", "X4719T06M4")), Reason::WrongCheckDigit, "found 4, expected 3"),
+    (|| mrz(&ZONE.replace("P<D<<", "P<ZZZ")), Reason::UnknownCountry, "mrz: issuing country"),
+    (|| passport("X4719T06M", "Utopia"), Reason::UnknownCountry, "travel_document.issuing_country"),
+    (|| passport("", "D"), Reason::MissingData, "travel_document.number"),
+    (|| pb::SearchKey { key: None }, Reason::Malformed, "key"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_question_is_refused_and_says_why() -> Result<(), WorldError> {
+    let world = World::of(["FR"]).start().await?;
+    let mut france = searches(&world, "FR").await?;
+    for (bend, reason, fields) in FRAMES {
+        let mut asked = frame(vec![passport("X4719T06M", "D")]);
+        bend(&mut asked);
+        let status = france.search(asked).await.unwrap_err();
+        let refusal = i247_wire::refusal(&status).unwrap();
+        assert_eq!(
+            (refusal.reason, refusal.fields),
+            (*reason, fields.iter().map(|f| (*f).to_owned()).collect())
+        );
+    }
+    let keys: Vec<pb::SearchKey> = KEYS.iter().map(|(key, ..)| key()).collect();
+    let sound = passport("X4719T06M", "D");
+    let answers = ask(&mut france, [&keys[..], &[sound]].concat()).await?.answers;
+    for ((_, reason, field), answer) in KEYS.iter().zip(&answers) {
+        let refusal = Refusal::try_from(answer.refusal.clone().unwrap()).unwrap();
+        assert_eq!((refusal.reason, answer.result()), (*reason, pb::SearchResult::Unspecified));
+        assert!(refusal.fields.iter().any(|found| found.contains(field)), "{refusal}");
+    }
+    // The others are answered all the same.
+    assert_eq!(answers[KEYS.len()].result(), pb::SearchResult::NoRecord);
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_answers_frame_by_frame_and_goes_on_after_a_refusal() -> Result<(), WorldError> {
+    use pb::search_stream_response::Frame;
+    let world = World::of(["FR"]).start().await?;
+    let mut france = searches(&world, "FR").await?;
+    let full = frame(vec![passport("X4719T06M", "D"); 256]);
+    let bent = pb::SearchRequest { purpose: 0, ..full.clone() };
+    let frames = [full.clone(), bent, full].map(|search| pb::SearchStreamRequest { search: Some(search) });
+    let mut answers =
+        france.search_stream(tonic::codegen::tokio_stream::iter(frames)).await.map_err(connect)?.into_inner();
+    let mut told = Vec::new();
+    while let Some(answer) = answers.message().await.map_err(connect)? {
+        told.push(match answer.frame.unwrap() {
+            Frame::Answers(found) => format!("{} answers", found.answers.len()),
+            Frame::Refusal(refusal) => refusal.reason,
+        });
+    }
+    assert_eq!(told, ["256 answers", "MISSING_DATA", "256 answers"]);
+    world.finish().await
+}
+
+/// The wrong check digit of the table of reasons.
+pub(crate) async fn a_misread_zone() -> Result<Refusal, WorldError> {
+    let world = World::of(["FR"]).start().await?;
+    let mut france = searches(&world, "FR").await?;
+    let answer = ask(&mut france, vec![KEYS[0].0()]).await?.answers.remove(0);
+    world.finish().await?;
+    Ok(Refusal::try_from(answer.refusal.unwrap()).unwrap())
+}
+
+/// All that a journal of searches holds.
+async fn journal(dir: &std::path::Path) -> Vec<pb::AuditRecord> {
+    let disk = std::sync::Arc::new(i247_ledger::disk::OsDisk);
+    let (journal, opened) = Segments::open(disk, dir, i247_ledger::Options::default()).unwrap();
+    assert!(opened.clean_stop);
+    let entries = journal.read(Position(1), 10_000, usize::MAX).await.unwrap();
+    let groups = entries.iter().map(|entry| pb::AuditGroup::decode(entry.entry.clone()).unwrap());
+    groups.flat_map(|group| group.records).collect()
+}
+
+/// Every file below a directory.
+fn files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap().flatten() {
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&entry.path()));
+        } else {
+            found.push(entry.path());
+        }
+    }
+    found
+}
