@@ -14,7 +14,7 @@ const ZONE: &str =
     "P<D<<MARLOWE<<TESSA<IRIS<<<<<<<<<<<<<<<<<<<<\nX4719T06M3D<<8703226F3106279<<<<<<<<<<<<<<<8";
 
 /// Germany records two passports as stolen; Japan must not see the second.
-async fn germany_reports(world: &World) -> Result<(), WorldError> {
+pub(crate) async fn germany_reports(world: &World) -> Result<(), WorldError> {
     let mut germany = world.pen("DE").await?;
     let row = |except, number| {
         let cells = ["", "", except, "", number, "D", "PASSPORT", "STOLEN_BEARER"];
@@ -55,7 +55,7 @@ async fn searches(world: &World, code: &str) -> Result<SearchServiceClient<Chann
     Ok(SearchServiceClient::new(world.hub_channel(&credentials).await?))
 }
 
-fn passport(number: &str, issuing_country: &str) -> pb::SearchKey {
+pub(crate) fn passport(number: &str, issuing_country: &str) -> pb::SearchKey {
     let asked = pb::TravelDocumentKey {
         number: number.into(),
         issuing_country: issuing_country.into(),
@@ -68,7 +68,7 @@ fn mrz(text: &str) -> pb::SearchKey {
     pb::SearchKey { key: Some(pb::search_key::Key::Mrz(text.into())) }
 }
 
-fn frame(keys: Vec<pb::SearchKey>) -> pb::SearchRequest {
+pub(crate) fn frame(keys: Vec<pb::SearchKey>) -> pb::SearchRequest {
     pb::SearchRequest {
         purpose: pb::Purpose::BorderControl.into(),
         officer: "duty".into(),

@@ -317,6 +317,7 @@ impl Parts<'_> {
         let entered = if views.signers.holds(own_chain) { own_chain.clone() } else { Vec::new() };
         let (work, queue) = mpsc::channel(QUEUE_MAX);
         let (writable, is_writable) = watch::channel(true);
+        let (hits, hits_changed) = watch::channel(views.hits.changed());
         let (links, counters) = (Links::after(&views.state), Counters::new(meter));
         let (ahead, stamps) = (views.state.clone(), Stamps::after(views.at));
         let log_id: Bytes = views.state.log_id().map(Bytes::copy_from_slice).unwrap_or_default();
@@ -337,6 +338,7 @@ impl Parts<'_> {
             quotas: Quotas::new(config.submissions_per_second),
             searches: Quotas::new(config.searches_per_second),
             audit,
+            hits: hits_changed,
             work,
             clock: seams.clock.clone(),
             blocking: seams.blocking.clone(),
@@ -375,6 +377,7 @@ impl Parts<'_> {
             behind: core.behind.subscribe(),
             receipts_wait: config.receipts_wait.0,
             counters,
+            hits,
         };
         Ok((core, sequencer))
     }

@@ -44,6 +44,7 @@ pub fn rules() -> Result<Rules, DescriptorError> {
             ("/i247.v1.MonitorService/Trace", OPERATORS),
             ("/i247.v1.SearchService/Search", BUREAUS),
             ("/i247.v1.SearchService/SearchStream", BUREAUS),
+            ("/i247.v1.SearchService/WatchHits", BUREAUS),
         ],
     )
 }

@@ -45,11 +45,17 @@ pub enum Kind {
     NewEpoch,
     /// A bureau adds, changes, restricts or withdraws records of a database.
     Records,
+    /// The hub tells the owner of a record, and whoever asked, that somebody found it.
+    Hit,
+    /// The owner of a record says whether it holds.
+    HitDecision,
+    /// Whoever found a record says what was done.
+    HitAction,
 }
 
 impl Kind {
     /// All kinds, in the order of the wire.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::NoticeRequest,
         Self::ReviewDecision,
         Self::Notice,
@@ -69,6 +75,9 @@ impl Kind {
         Self::Void,
         Self::NewEpoch,
         Self::Records,
+        Self::Hit,
+        Self::HitDecision,
+        Self::HitAction,
     ];
 
     /// The word for it, everywhere the same.
@@ -93,6 +102,9 @@ impl Kind {
             Self::Void => "void",
             Self::NewEpoch => "new epoch",
             Self::Records => "records",
+            Self::Hit => "hit",
+            Self::HitDecision => "hit decision",
+            Self::HitAction => "hit action",
         }
     }
 
@@ -111,7 +123,10 @@ impl Kind {
             | Self::Escalation
             | Self::Void
             | Self::NewEpoch
-            | Self::Records => true,
+            | Self::Records
+            | Self::Hit
+            | Self::HitDecision
+            | Self::HitAction => true,
             Self::Request
             | Self::Reply
             | Self::PersonLocated
@@ -136,6 +151,9 @@ impl Kind {
                 | Self::NationalDecision
                 | Self::Reminder
                 | Self::Escalation
+                | Self::Hit
+                | Self::HitDecision
+                | Self::HitAction
         )
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Colour, CountryCode, Hash, NoticeId, Refusal};
+use crate::{Colour, CountryCode, Hash, HitVerdict, NoticeId, Refusal};
 
 /// Facts of a clear body that a decision depends on. They stand in the entry; the body may be erased.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -25,4 +25,6 @@ pub struct Lifted {
     pub epoch: Option<u64>,
     /// What it is void for, where only whoever opens the body can tell (records only).
     pub refused: Option<Refusal>,
+    /// Hit decisions: what the owner says.
+    pub verdict: Option<HitVerdict>,
 }

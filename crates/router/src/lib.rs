@@ -30,6 +30,7 @@ mod audience;
 mod decide;
 mod decision;
 mod directory;
+mod hit;
 mod input;
 mod mailbox;
 mod message;

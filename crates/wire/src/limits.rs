@@ -74,6 +74,9 @@ fn kind_of(form: &Form) -> Kind {
         Form::Restriction(_) => Kind::Restriction,
         Form::Void(_) => Kind::Void,
         Form::NewEpoch(_) => Kind::NewEpoch,
+        Form::Hit(_) => Kind::Hit,
+        Form::HitDecision(_) => Kind::HitDecision,
+        Form::HitAction(_) => Kind::HitAction,
     }
 }
 
@@ -186,6 +189,15 @@ impl Limits {
             Form::Restriction(restriction) => self.list("restriction", "except", &restriction.except),
             Form::Void(void) => self.line("void", "reason", &void.reason),
             Form::NewEpoch(epoch) => self.line("new_epoch", "reason", &epoch.reason),
+            Form::Hit(hit) => {
+                self.line("hit", "name", &hit.name);
+                self.line("hit", "station", &hit.station);
+            }
+            Form::HitDecision(decision) => self.text("hit_decision", "remark", &decision.remark),
+            Form::HitAction(action) => {
+                self.line("hit_action", "place", &action.place);
+                self.text("hit_action", "remark", &action.remark);
+            }
         }
     }
 

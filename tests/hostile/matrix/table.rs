@@ -97,6 +97,7 @@ pub(super) const HUB: &[Row] = &[
     row("/i247.v1.MonitorService/Trace", Foreign, story::nobodys_id,                  "role         role role role role unknown_reference role role role door"),
 
     row("/i247.v1.SearchService/Search", Own, story::search,                          "ok           role role role role role role role role door"),
+    row("/i247.v1.SearchService/WatchHits", Own, story::nothing,                      "none         role role role role role role role role door"),
     row("/i247.v1.SearchService/SearchStream", Own, story::frame_of_keys,             "ok           role role role role role role role role door"),
 
     row("/grpc.health.v1.Health/Check", Own, story::nothing,                          "ok           ok   ok   ok   ok   ok   ok   ok   ok   door"),
@@ -129,6 +130,7 @@ pub(super) const DESK: &[Row] = &[
     row("/i247.v1.DeskService/Recover", Own, story::nothing,                 "wrong_reference role wrong_reference door door door door door door door"),
 
     row("/i247.v1.DeskService/Check", Own, story::check,                     "ok   role ok   door door door door door door door"),
+    row("/i247.v1.DeskService/WatchHits", Own, story::nothing,               "none role none door door door door door door door"),
 
     row("/i247.v1.DirectoryService/Change", Own, story::national_change,     "role ok   role door door door door door door door"),
     row("/i247.v1.DirectoryService/Change", Foreign, story::change,          "role malformed role door door door door door door door"),
