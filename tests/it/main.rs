@@ -12,6 +12,7 @@ mod deploy;
 mod disks;
 mod duplicates;
 mod explain;
+mod hits;
 mod hub_faults;
 mod identity;
 mod membership;

@@ -109,21 +109,22 @@ fn may_include(audience: &Audience, me: CountryCode) -> bool {
         || region.is_some_and(|region| audience.regions.contains(&region))
 }
 
-/// Who may send which kind to a bureau. That only hubs make reminders and escalations, `trust` has checked.
+/// Who may send which kind to a bureau. That only hubs make reminders, escalations and hits, `trust` has checked.
 fn check_signer(header: &Header, signer: &Identity) -> Result<(), Refusal> {
     let bureau = matches!(signer, Identity::Bureau(_) | Identity::Post(..));
     let reviewer = matches!(signer, Identity::Reviewer(_));
     let may = match header.kind {
         Kind::ReviewDecision | Kind::Notice | Kind::Addendum => reviewer,
-        Kind::Cancellation | Kind::FreeText => reviewer || bureau,
+        Kind::Cancellation | Kind::FreeText | Kind::HitDecision => reviewer || bureau,
         Kind::Diffusion
         | Kind::Withdrawal
         | Kind::Request
         | Kind::Reply
         | Kind::PersonLocated
         | Kind::ArrestReport
-        | Kind::NationalDecision => bureau,
-        Kind::Reminder | Kind::Escalation => matches!(signer, Identity::Hub(_)),
+        | Kind::NationalDecision
+        | Kind::HitAction => bureau,
+        Kind::Reminder | Kind::Escalation | Kind::Hit => matches!(signer, Identity::Hub(_)),
         // These go to the secretariat alone.
         Kind::NoticeRequest
         | Kind::Restriction

@@ -6,7 +6,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
 use i247_ledger::attachments::AttachmentError;
 use i247_model::{CountryCode, Identity, Reason, Refusal};
 use i247_node::{Clock, Dice, Peer, Role, Rule};
@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::attachments::Attachments;
 use crate::directory;
 use crate::journal::{Journal, JournalError};
-use crate::link::Link;
+use crate::link::{Link, away};
 use crate::policy::Measure;
 use crate::takeover;
 
@@ -43,6 +43,7 @@ pub fn rules(country: CountryCode) -> Vec<(&'static str, Rule)> {
         "/i247.v1.DeskService/Recover",
         "/i247.v1.DeskService/ListPosts",
         "/i247.v1.DeskService/Check",
+        "/i247.v1.DeskService/WatchHits",
     ];
     let desk = CALLS.map(|call| (call, Rule::OfCountry(country, &[Role::Officer, Role::Bureau])));
     desk.into_iter().chain(directory::rules(country)).collect()
@@ -87,6 +88,7 @@ pub(crate) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send
 impl pb::desk_service_server::DeskService for Desk {
     type WatchStream = Answers<pb::WatchResponse>;
     type OpenAttachmentStream = Answers<pb::OpenAttachmentResponse>;
+    type WatchHitsStream = Answers<pb::DeskServiceWatchHitsResponse>;
 
     async fn send(&self, request: Request<pb::SendRequest>) -> Result<Response<pb::SendResponse>, Status> {
         let officer = self.officer("Send", &request)?;
@@ -211,6 +213,20 @@ impl pb::desk_service_server::DeskService for Desk {
         }
         let found = Some(self.link.search(search).await?);
         Ok(Response::new(pb::CheckResponse { found }))
+    }
+
+    async fn watch_hits(
+        &self,
+        request: Request<pb::DeskServiceWatchHitsRequest>,
+    ) -> Result<Response<Self::WatchHitsStream>, Status> {
+        self.officer("WatchHits", &request)?;
+        let watch = request.into_inner().watch.unwrap_or_default();
+        let hits = self.link.watch_hits(watch).await?.take_until(self.stop.clone().cancelled_owned());
+        let told = hits.map(|hit| {
+            let hit = hit.map_err(away)?.hit;
+            Ok(pb::DeskServiceWatchHitsResponse { hit })
+        });
+        Ok(Response::new(Box::pin(told)))
     }
 }
 

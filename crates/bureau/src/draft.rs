@@ -168,7 +168,9 @@ fn check_kind(kind: Kind) -> Result<(), Refusal> {
         | Kind::NationalDecision
         | Kind::FreeText
         | Kind::Restriction
-        | Kind::Grant => Ok(()),
+        | Kind::Grant
+        | Kind::HitDecision
+        | Kind::HitAction => Ok(()),
         Kind::ReviewDecision
         | Kind::Notice
         | Kind::Addendum
@@ -176,7 +178,8 @@ fn check_kind(kind: Kind) -> Result<(), Refusal> {
         | Kind::Escalation
         | Kind::Void
         | Kind::NewEpoch
-        | Kind::Records => {
+        | Kind::Records
+        | Kind::Hit => {
             let mut refusal = Refusal::of(Reason::KindNotAllowed, "draft.kind");
             refusal.next_step = format!("a {kind} is not sent from a bureau's desk: choose another kind");
             Err(refusal)
@@ -217,6 +220,10 @@ fn reference(kind: Kind, text: &str, desk: &Desk<'_>) -> Result<Option<MessageId
         }
         Kind::PersonLocated | Kind::ArrestReport | Kind::NationalDecision => {
             (received == Some(Kind::Notice), "a notice that you received")
+        }
+        Kind::HitDecision => (received == Some(Kind::Hit), "a hit that you were told of"),
+        Kind::HitAction => {
+            (received == Some(Kind::HitDecision), "an owner's decision on a hit that you received")
         }
         _ => (true, ""),
     };
@@ -300,7 +307,11 @@ fn implied(kind: Kind, refers_to: Option<&MessageId>, desk: &Desk<'_>) -> Option
     let received = refers_to.and_then(|id| desk.views.inbox.get(id));
     match kind {
         Kind::NoticeRequest | Kind::Restriction | Kind::Grant => Some(Audience::secretariat()),
-        Kind::Withdrawal | Kind::Cancellation => Some(Audience::as_referred()),
+        Kind::Withdrawal | Kind::Cancellation | Kind::HitDecision => Some(Audience::as_referred()),
+        Kind::HitAction => {
+            let owner = received?.id.sender.party().country();
+            Some(Audience { secretariat: true, ..Audience::countries(owner) })
+        }
         Kind::Reply => Some(match received?.id.sender.party() {
             Party::Bureau(country) => Audience::countries([country]),
             Party::Secretariat => Audience::secretariat(),

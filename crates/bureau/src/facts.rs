@@ -38,6 +38,9 @@ pub(crate) fn facts(body: &pb::Body) -> pb::JournalFacts {
         | Form::Escalation(_)
         | Form::Restriction(_)
         | Form::Void(_)
+        | Form::Hit(_)
+        | Form::HitDecision(_)
+        | Form::HitAction(_)
         | Form::NewEpoch(_)
         | Form::Grant(_) => {}
     }

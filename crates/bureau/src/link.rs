@@ -74,6 +74,16 @@ impl Link {
         found.map(tonic::Response::into_inner).map_err(away)
     }
 
+    /// The bureau's hits, as they change.
+    pub(crate) async fn watch_hits(
+        &self,
+        request: pb::WatchHitsRequest,
+    ) -> Result<tonic::Streaming<pb::WatchHitsResponse>, tonic::Status> {
+        let mut search = self.search.clone();
+        let opened = within(CALL_WITHIN, search.watch_hits(request)).await;
+        opened.map(tonic::Response::into_inner).map_err(away)
+    }
+
     /// An attachment of a message, chunk by chunk verified.
     pub(crate) async fn fetch(
         &self,
@@ -126,7 +136,7 @@ pub(crate) async fn within<T>(
 }
 
 /// A refusal of the hub goes through; that it cannot be reached is said in the caller's words.
-fn away(status: tonic::Status) -> tonic::Status {
+pub(crate) fn away(status: tonic::Status) -> tonic::Status {
     if i247_wire::refusal(&status).is_some() {
         return status;
     }

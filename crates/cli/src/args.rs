@@ -13,6 +13,7 @@ use crate::check::CheckArgs;
 use crate::context::ContextCommand;
 use crate::demo::DemoArgs;
 use crate::fail::Fail;
+use crate::hits::{HitCommand, HitsArgs};
 use crate::ledger::LedgerCommand;
 use crate::message::Message;
 use crate::operator::OperationCommand;
@@ -128,6 +129,11 @@ pub(crate) enum Command {
     },
     /// Ask the databases about a document, a thing, or a list of travellers
     Check(CheckArgs),
+    /// List the bureau's hits, as owner and as asker, and where they stand
+    Hits(HitsArgs),
+    /// Say whether a record of the country holds that somebody found, or what was done about a hit
+    #[command(subcommand)]
+    Hit(HitCommand),
     /// What reviewers of the secretariat decide
     #[command(subcommand)]
     Review(ReviewCommand),
@@ -276,6 +282,10 @@ mod tests {
             "i247 check --mrz P<UTO --purpose police-check --databases sltd,tdawn",
             "i247 check --manifest passengers.csv --purpose border --csv",
             "i247 check --thing vin 1HGBH41JXMN109186 --purpose investigation --json",
+            "i247 hits --open --watch",
+            "i247 hit confirm IPSG-881-U-1 --as de",
+            "i247 hit deny IPSG-881-U-1 --remark found",
+            "i247 hit act IPSG-881-U-1 --measure document-seized --place Modane",
             "i247 operation report infra-red-2010 --json",
             "i247 ledger check dir",
             "i247 ledger rebuild dir --credentials keys",

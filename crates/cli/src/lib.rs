@@ -18,6 +18,7 @@ mod context;
 mod demo;
 mod fail;
 mod forms;
+mod hits;
 mod ledger;
 mod message;
 mod officer;
@@ -70,6 +71,8 @@ async fn perform(cli: Cli) -> Result<ExitCode, Fail> {
         Command::Attachment(args) => officer::attachment(&args, &session).await?,
         Command::Cases { operation } => officer::cases(&operation, &session).await?,
         Command::Check(args) => return check::check(&args, &session).await,
+        Command::Hits(args) => hits::hits(&args, &session).await?,
+        Command::Hit(command) => hits::hit(&command, &session).await?,
         Command::Review(command) => review::run(command, &session).await?,
         Command::Operation(command) => return operator::operation(command, &session).await,
         Command::Trace { id } => operator::trace(&id, &session).await?,

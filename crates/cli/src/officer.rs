@@ -62,6 +62,7 @@ pub(crate) async fn explain(message: &Message, session: &Session) -> Result<(), 
     Ok(())
 }
 
+/// Hands a draft in, again where the answer was lost.
 pub(crate) async fn hand_in(desk: &Desk, draft: pb::Draft) -> Result<MessageId, ClientError> {
     let mut attempt = 1;
     loop {

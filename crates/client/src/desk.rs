@@ -226,6 +226,17 @@ impl Desk {
         checked.found.ok_or_else(|| ClientError::unexpected("no answers"))
     }
 
+    /// The bureau's hits that changed after an entry of the hub's log, and, if wanted, whatever changes.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn watch_hits(&self, after_position: u64, follow: bool) -> Result<Hits, ClientError> {
+        let watch = Some(pb::WatchHitsRequest { after_position, follow });
+        // As for `watch`: opening it has a deadline, and the stream none.
+        let asked = tonic::Request::new(pb::DeskServiceWatchHitsRequest { watch });
+        answer(self.within, self.service.clone().watch_hits(asked)).await.map(Hits)
+    }
+
     /// The bureau's own state.
     ///
     /// # Errors
@@ -372,6 +383,28 @@ impl Watch {
             Some(pb::watch_response::Event::Sent(item)) => Ok(Event::Sent(item)),
             Some(pb::watch_response::Event::Progress(status)) => Ok(Event::Progress(status)),
             None => Err(ClientError::unexpected("an empty event")),
+        }
+    }
+}
+
+/// Hits, as they change.
+#[derive(Debug)]
+pub struct Hits(Streaming<pb::DeskServiceWatchHitsResponse>);
+
+impl Hits {
+    /// The next one; none when all are told and nobody waits for more.
+    ///
+    /// # Errors
+    /// [`ClientError::Late`] when nothing changed for so long (the watch goes on);
+    /// [`ClientError::Broken`] when it ended.
+    ///
+    /// # Cancel safety
+    /// No change is lost when this is dropped.
+    pub async fn next(&mut self, within: Duration) -> Result<Option<pb::HitStatus>, ClientError> {
+        match tokio::time::timeout(within, self.0.message()).await {
+            Err(_late) => Err(ClientError::Late(within)),
+            Ok(Err(status)) => Err(ClientError::of(status, within)),
+            Ok(Ok(response)) => Ok(response.and_then(|response| response.hit)),
         }
     }
 }

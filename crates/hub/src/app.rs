@@ -319,6 +319,7 @@ impl Parts<'_> {
         let entered = if views.signers.holds(own_chain) { own_chain.clone() } else { Vec::new() };
         let (work, queue) = mpsc::channel(QUEUE_MAX);
         let (writable, is_writable) = watch::channel(true);
+        let (hits, hits_changed) = watch::channel(views.hits.changed());
         let (links, counters) = (Links::after(&views.state), Counters::new(meter));
         let (ahead, stamps) = (views.state.clone(), Stamps::after(views.at));
         let log_id: Bytes = views.state.log_id().map(Bytes::copy_from_slice).unwrap_or_default();
@@ -342,6 +343,7 @@ impl Parts<'_> {
             grants: Arc::new(grants),
             searches: Quotas::new(config.searches_per_second),
             audit,
+            hits: hits_changed,
             work,
             clock: seams.clock.clone(),
             blocking: seams.blocking.clone(),
@@ -385,6 +387,7 @@ impl Parts<'_> {
             behind: core.behind.subscribe(),
             receipts_wait: config.receipts_wait.0,
             counters,
+            hits,
         };
         Ok((core, sequencer))
     }

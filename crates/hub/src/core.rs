@@ -41,6 +41,8 @@ pub(crate) struct Core {
     /// Keys that members ask the databases for.
     pub(crate) searches: Quotas,
     pub(crate) audit: Arc<Audit>,
+    /// The entry with which the register of hits changed last.
+    pub(crate) hits: watch::Receiver<u64>,
     pub(crate) counters: Counters,
     pub(crate) work: mpsc::Sender<Work>,
     pub(crate) clock: Arc<dyn Clock>,

@@ -1,9 +1,9 @@
-//! The hub's own messages: reminders and escalations, signed with its service key, which is good for nothing else.
+//! The hub's own messages: reminders, escalations and hits, signed with its service key, which is good for nothing else.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use i247_model::{Audience, Hash, Header, Kind, Party};
+use i247_model::{Audience, Hash, Header, HitFound, Kind, Party};
 use i247_node::Dice;
 use i247_router::{Made, Stamp};
 use i247_trust::{SigningKey, carry, header_hash, sign_headers};
@@ -44,6 +44,16 @@ impl Maker {
             .zip(signatures)
             .map(|((header, body), signature)| pb::Envelope { header, body, signature: Some(signature) })
             .collect()
+    }
+
+    /// The message of a hit.
+    pub(crate) fn hit(&self, stamp: Stamp, made: &Made, found: &HitFound, name: &str) -> pb::Envelope {
+        let mut salt = [0; 16];
+        self.dice.fill(&mut salt);
+        let carried = carry(&hit(stamp, found, name), salt);
+        let header = encode_header(&self.header(stamp, made, None, carried.body_hash, carried.commitment));
+        let signature = sign_headers(&self.key, std::slice::from_ref(&header)).pop();
+        pb::Envelope { header, body: carried.bytes, signature }
     }
 
     fn header(
@@ -101,6 +111,24 @@ fn body(made: &Made) -> pb::Body {
         (format!("Reminder of {request_id}"), form)
     };
     pb::Body { subject, language: "EN".into(), form: Some(form), ..pb::Body::default() }
+}
+
+fn hit(stamp: Stamp, found: &HitFound, name: &str) -> pb::Body {
+    let form = pb::Hit {
+        database: found.database.into(),
+        name: name.to_owned(),
+        records_id: found.records.to_string(),
+        item: found.item.into(),
+        owner: found.owner.to_string(),
+        asker: found.asker.to_string(),
+        station: found.station.to_string(),
+        asked_at_ms: found.asked_at.as_millis(),
+        purpose: found.purpose.into(),
+        confirm_by_ms: stamp.at.plus(found.confirm_within()).as_millis(),
+    };
+    let subject = format!("Hit on a record of {}, asked by {}", found.owner, found.asker);
+    let form = Some(pb::body::Form::Hit(form));
+    pb::Body { subject, language: "EN".into(), form, ..pb::Body::default() }
 }
 
 #[cfg(test)]

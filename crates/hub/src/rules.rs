@@ -47,6 +47,7 @@ pub fn rules() -> Result<Rules, DescriptorError> {
             ("/i247.v1.MonitorService/Trace", OPERATORS),
             ("/i247.v1.SearchService/Search", ASKERS),
             ("/i247.v1.SearchService/SearchStream", ASKERS),
+            ("/i247.v1.SearchService/WatchHits", BUREAUS),
         ],
     )
 }

@@ -2,6 +2,7 @@
 //! not see is not found by the look-up; nothing here knows of it.
 
 mod frame;
+mod hits;
 
 use std::sync::Arc;
 
@@ -11,19 +12,15 @@ use i247_records::Date;
 use i247_wire::pb::search_service_server::SearchService;
 use i247_wire::pb::search_stream_response::Frame as Answered;
 use i247_wire::{pb, status};
-use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::core::Core;
-use frame::{Frame, answer, only_checked};
+use frame::{Frame, answers, check_size, judge, only_checked};
 
 /// Answers that wait in a stream for the network.
 const FRAMES_AHEAD: usize = 8;
-
-/// All answers to a frame, in bytes: what a client takes, and some room.
-const ANSWERS_BYTES: usize = 3 * 1024 * 1024;
 
 /// The largest frame of keys, in bytes: 256 of the longest.
 pub(crate) const SEARCH_BYTES_MAX: usize = 256 * 1024;
@@ -34,6 +31,7 @@ pub(crate) struct Search(pub(crate) Arc<Core>);
 #[tonic::async_trait]
 impl SearchService for Search {
     type SearchStreamStream = ReceiverStream<Result<pb::SearchStreamResponse, Status>>;
+    type WatchHitsStream = ReceiverStream<Result<pb::WatchHitsResponse, Status>>;
 
     async fn search(
         &self,
@@ -51,6 +49,16 @@ impl SearchService for Search {
         let asker = Asker::of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
         let (answers, stream) = mpsc::channel(FRAMES_AHEAD);
         self.0.streams.spawn(serve(self.0.clone(), asker, request.into_inner(), answers));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn watch_hits(
+        &self,
+        request: Request<pb::WatchHitsRequest>,
+    ) -> Result<Response<Self::WatchHitsStream>, Status> {
+        let asker = Asker::of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
+        let (told, stream) = mpsc::channel(FRAMES_AHEAD);
+        self.0.streams.spawn(hits::watch(self.0.clone(), asker, request.into_inner(), told));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 }
@@ -133,20 +141,17 @@ impl Core {
         waited.map_err(|wait| Refusal::of(Reason::Busy, "quota").retry_after(wait))?;
         let as_of_position = self.databases.position();
         let found = frame.look_up(&self.databases, asker, today).await?;
-        let answers = answer(&frame, found);
-        let record = frame.record(&self.audit, asker, now, &answers);
-        let answers = if allowance.verb == Verb::CheckOnly { only_checked(answers) } else { answers };
-        let response = pb::SearchResponse { answers, as_of_position };
-        if response.encoded_len() > ANSWERS_BYTES {
-            let next_step = "ask for fewer keys at once".into();
-            return Err(Refusal { next_step, ..Refusal::of(Reason::TooLarge, "keys") });
-        }
-        self.audit.note(&record)?;
+        let mut told = judge(&frame, found);
+        check_size(&told)?;
+        self.audit.note(&frame.record(&self.audit, asker, now, &told))?;
+        hits::notify(self, &frame, asker, &mut told, now).await;
         let is_post = matches!(asker.identity, Identity::Post(..));
         if is_post && frame.normalised().any(|key| self.grants.enumerates(&asker.identity, &key)) {
             self.counters.enumerated();
             tracing::warn!(asker = %asker.identity, "one number after the other is asked about");
         }
-        Ok(response)
+        let answers = answers(&frame, told);
+        let answers = if allowance.verb == Verb::CheckOnly { only_checked(answers) } else { answers };
+        Ok(pb::SearchResponse { answers, as_of_position })
     }
 }

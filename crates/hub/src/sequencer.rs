@@ -85,6 +85,8 @@ pub(crate) struct Sequencer {
     pub(crate) behind: watch::Receiver<bool>,
     pub(crate) receipts_wait: Duration,
     pub(crate) counters: Counters,
+    /// The entry with which the register of hits changed last.
+    pub(crate) hits: watch::Sender<u64>,
 }
 
 /// One entry of the group that is being decided.
@@ -105,22 +107,6 @@ struct Group {
     /// Messages that the group closes: not yet in the history that others see.
     closed: BTreeMap<MessageId, Box<Message>>,
     bytes: usize,
-}
-
-impl Group {
-    /// Keeps an answer until its entry is durable; a refusal goes out at once.
-    fn note(
-        &mut self,
-        entered: Result<(), Refusal>,
-        stamp: Stamp,
-        answer: oneshot::Sender<Result<u64, Refusal>>,
-    ) {
-        match entered {
-            Ok(()) => self.noted.push((answer, stamp.position)),
-            // The caller may be gone; then nobody needs the answer.
-            Err(refusal) => drop(answer.send(Err(refusal))),
-        }
-    }
 }
 
 impl Sequencer {
@@ -217,7 +203,7 @@ impl Sequencer {
             Work::Submission { attested, .. } => {
                 matches!(attested.header().kind, Kind::Withdrawal | Kind::Cancellation)
             }
-            Work::Receipts { .. } | Work::Change { .. } | Work::SearchRoot { .. } => false,
+            Work::Receipts { .. } | Work::Change { .. } | Work::SearchRoot { .. } | Work::Hit { .. } => false,
         };
         let handing_out = self.handing_out.clone();
         let still = due || gathered.iter().any(takes_back);
@@ -283,6 +269,10 @@ impl Sequencer {
                     let wire = pb::entry::Input::DirectoryChange(signed);
                     self.enter(group, Taken { stamp, input, decision, chain }, wire, None)
                 });
+                group.note(entered, stamp, answer);
+            }
+            Work::Hit { found, name, answer } => {
+                let entered = self.hit(group, stamp, *found, &name);
                 group.note(entered, stamp, answer);
             }
             Work::SearchRoot { root, answer } => {
@@ -374,17 +364,23 @@ impl Sequencer {
         input: pb::entry::Input,
         message: Option<pb::Envelope>,
     ) -> Result<(), Refusal> {
-        let made = match &taken.decision {
-            Decision::Fired(fired) => self.maker.make(taken.stamp, &fired.made),
-            _ => Vec::new(),
+        let (message, made) = match (&taken.input, &taken.decision) {
+            (Input::Hit(_), _) => (None, Vec::from_iter(message)),
+            (_, Decision::Fired(fired)) => (message, self.maker.make(taken.stamp, &fired.made)),
+            _ => (message, Vec::new()),
         };
+        let mut stored = made.clone();
+        let mut body = message.as_ref().map(|envelope| envelope.body.clone());
+        if matches!(taken.input, Input::Hit(_)) {
+            // It names the record: beside the entry it can be erased.
+            body = stored.first_mut().map(|envelope| std::mem::take(&mut envelope.body));
+        }
         let entry = pb::Entry {
             at_ms: taken.stamp.at.as_millis(),
             input: Some(input),
             decision: encode_decision(&taken.decision),
-            made: made.clone(),
+            made: stored,
         };
-        let body = message.as_ref().map(|envelope| envelope.body.clone());
         let draft = Draft { entry: entry.encode_to_vec().into(), body };
         if draft.bytes() > MAX_ENTRY_BYTES {
             return Err(Refusal::of(Reason::TooLarge, "envelope"));
@@ -439,6 +435,8 @@ impl Sequencer {
             for pending in &group.entries {
                 effects.extend(views.apply(&pending.taken)?);
             }
+            let changed = views.hits.changed();
+            self.hits.send_if_modified(|last| std::mem::replace(last, changed) != changed);
         }
         self.take_key(&group);
         self.count(&group);

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use i247_ledger::runs::Runs;
 use i247_ledger::{Body, Record};
 use i247_model::{Header, Kind, Lane, MessageId, Name, Party, Reason, Refusal, Timestamp};
+use i247_records::hits::Register;
 use i247_router::{
     Decision, DirectoryAction, DirectoryChange, Effect, Input, Made, Message, MessageRef, Place, SearchRoot,
     Stamp, State, Submission,
@@ -29,6 +30,7 @@ pub(crate) struct Views {
     pub(crate) state: State,
     pub(crate) history: History,
     pub(crate) signers: Signers,
+    pub(crate) hits: Register,
     /// The last entry taken in.
     pub(crate) position: u64,
     /// Its stamp.
@@ -38,7 +40,7 @@ pub(crate) struct Views {
 }
 
 /// The version of [`Kept`] and of the rows in history's runs; snapshots of other versions are passed over.
-pub(crate) const SNAPSHOT_VERSION: u32 = 10;
+pub(crate) const SNAPSHOT_VERSION: u32 = 11;
 
 /// The views as a snapshot keeps them: what is open. What is closed is in runs.
 #[derive(Debug, Deserialize)]
@@ -46,6 +48,7 @@ pub(crate) struct Kept {
     state: State,
     open: BTreeMap<String, Box<Item>>,
     chains: Vec<Vec<Vec<u8>>>,
+    hits: Register,
     pub(crate) position: u64,
     at: Timestamp,
     receipts: u64,
@@ -57,6 +60,7 @@ struct Keeping<'a> {
     state: &'a State,
     open: &'a BTreeMap<String, Box<Item>>,
     chains: Vec<Vec<Vec<u8>>>,
+    hits: &'a Register,
     position: u64,
     at: Timestamp,
     receipts: u64,
@@ -94,6 +98,7 @@ impl Views {
             state: State::default(),
             history: History::default(),
             signers: Signers::new(root),
+            hits: Register::default(),
             position: 0,
             at: Timestamp::default(),
             receipts: 0,
@@ -119,7 +124,17 @@ impl Views {
         self.at = stamp.at;
         let mut by = None;
         match input {
-            Input::Submission(submission) => self.enter(*stamp, submission, decision)?,
+            Input::Submission(submission) => {
+                self.enter(*stamp, submission, decision)?;
+                self.follow_hit(*stamp, submission, decision);
+            }
+            Input::Hit(found) => {
+                if let Decision::Fired(fired) = decision
+                    && let Some(made) = fired.made.first()
+                {
+                    self.hits.enter(stamp.position, stamp.at, &made.id, found);
+                }
+            }
             Input::Receipts(receipts) => {
                 self.receipts += 1;
                 by = Some(receipts.party);
@@ -165,6 +180,7 @@ impl Views {
             state: &self.state,
             open: self.history.open(),
             chains: self.signers.chains(),
+            hits: &self.hits,
             position: self.position,
             at: self.at,
             receipts: self.receipts,
@@ -173,12 +189,12 @@ impl Views {
 
     /// The views of a snapshot and the runs up to it; none when it is not of this authority.
     pub(crate) fn of(kept: Kept, root: Root, runs: Runs) -> Option<Self> {
-        let Kept { state, open, chains, position, at, receipts } = kept;
+        let Kept { state, open, chains, hits, position, at, receipts } = kept;
         let mut signers = Signers::new(root);
         for chain in chains {
             signers.admit(chain.into_iter().map(Bytes::from).collect(), at).ok()?;
         }
-        Some(Self { state, history: History::of(open, runs), signers, position, at, receipts })
+        Some(Self { state, history: History::of(open, runs), signers, hits, position, at, receipts })
     }
 
     /// Reads an entry of the log as the views take it in.
@@ -233,6 +249,7 @@ impl Views {
                 };
                 Input::DirectoryChange(directory_change(&change, signer.as_ref())?)
             }
+            pb::entry::Input::Hit(found) => Input::Hit(found.try_into()?),
             pb::entry::Input::SearchRoot(root) => Input::SearchRoot(SearchRoot {
                 position: root.position,
                 root: i247_wire::hash(&root.root, "search_root.root")?,
@@ -304,6 +321,28 @@ impl Views {
         Ok(())
     }
 
+    /// What the owner of a hit decided, and what the asker did.
+    fn follow_hit(&mut self, stamp: Stamp, submission: &Submission, decision: &Decision) {
+        let header = &submission.header;
+        let (Decision::Accepted(_), Some(refers_to)) = (decision, &header.refers_to) else { return };
+        let by = header.id.sender.party();
+        match (header.kind, submission.lifted.verdict) {
+            (Kind::HitDecision, Some(verdict)) => {
+                self.hits.decide(stamp.position, stamp.at, (refers_to, &header.id), by, verdict);
+            }
+            (Kind::HitAction, _) => self.hits.act(stamp.position, stamp.at, refers_to, by),
+            _ => {}
+        }
+    }
+
+    /// Whether the owner of a hit has its message now.
+    fn observe_hit(&mut self, (position, at): (u64, Timestamp), message: &Message) {
+        let has_it = |party: &Party| message.recipients.get(party).is_some_and(|one| one.state.has_it());
+        if message.kind == Kind::Hit && has_it(&message.owner) {
+            self.hits.told(position, at, &message.id);
+        }
+    }
+
     /// What changed becomes history. A closed message goes there; what is left of its effect is that it stands
     /// differently.
     fn observe(
@@ -318,11 +357,14 @@ impl Views {
                 Effect::Progress(id) => {
                     if let Some(message) = self.state.message(id) {
                         self.history.observe(message, now, by);
+                        let hit = (message.kind == Kind::Hit).then(|| message.clone());
+                        hit.iter().for_each(|message| self.observe_hit(now, message));
                     }
                 }
                 Effect::Closed(message) => {
                     let progress = Effect::Progress(message.id.clone());
                     if let Effect::Closed(message) = std::mem::replace(effect, progress) {
+                        self.observe_hit(now, &message);
                         self.history.close(*message, now, by)?;
                     }
                 }
@@ -372,13 +414,18 @@ pub(crate) fn directory_change(
 pub(crate) fn envelope_of(record: &Record, n: u32) -> Result<pb::Envelope, Refusal> {
     let malformed = || Refusal::of(Reason::Malformed, "entry");
     let entry = pb::Entry::decode(record.entry.clone()).map_err(|_| malformed())?;
-    if let Some(made) = n.checked_sub(1) {
-        return entry.made.into_iter().nth(made as usize).ok_or_else(malformed);
-    }
-    let Some(pb::entry::Input::Submission(submission)) = entry.input else { return Err(malformed()) };
     let body = match &record.body {
         Body::Present(body) => body.clone(),
         Body::None | Body::Erased | Body::Damaged => Bytes::new(),
     };
+    if let Some(made) = n.checked_sub(1) {
+        let mut envelope = entry.made.into_iter().nth(made as usize).ok_or_else(malformed)?;
+        // That of a hit lies beside the entry.
+        if envelope.body.is_empty() {
+            envelope.body = body;
+        }
+        return Ok(envelope);
+    }
+    let Some(pb::entry::Input::Submission(submission)) = entry.input else { return Err(malformed()) };
     Ok(pb::Envelope { header: submission.header, body, signature: submission.signature })
 }

@@ -45,13 +45,19 @@ pub enum Kind {
     NewEpoch,
     /// A bureau adds, changes, restricts or withdraws records of a database.
     Records,
+    /// The hub tells the owner of a record, and whoever asked, that somebody found it.
+    Hit,
+    /// The owner of a record says whether it holds.
+    HitDecision,
+    /// Whoever found a record says what was done.
+    HitAction,
     /// A bureau lets one of its posts reach the network, or ends that.
     Grant,
 }
 
 impl Kind {
     /// All kinds, in the order of the wire.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::NoticeRequest,
         Self::ReviewDecision,
         Self::Notice,
@@ -71,6 +77,9 @@ impl Kind {
         Self::Void,
         Self::NewEpoch,
         Self::Records,
+        Self::Hit,
+        Self::HitDecision,
+        Self::HitAction,
         Self::Grant,
     ];
 
@@ -96,6 +105,9 @@ impl Kind {
             Self::Void => "void",
             Self::NewEpoch => "new epoch",
             Self::Records => "records",
+            Self::Hit => "hit",
+            Self::HitDecision => "hit decision",
+            Self::HitAction => "hit action",
             Self::Grant => "grant",
         }
     }
@@ -116,7 +128,10 @@ impl Kind {
             | Self::Void
             | Self::NewEpoch
             | Self::Records
-            | Self::Grant => true,
+            | Self::Grant
+            | Self::Hit
+            | Self::HitDecision
+            | Self::HitAction => true,
             Self::Request
             | Self::Reply
             | Self::PersonLocated
@@ -141,6 +156,9 @@ impl Kind {
                 | Self::NationalDecision
                 | Self::Reminder
                 | Self::Escalation
+                | Self::Hit
+                | Self::HitDecision
+                | Self::HitAction
         )
     }
 }

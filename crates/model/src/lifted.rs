@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Colour, CountryCode, Hash, Leave, NoticeId, Refusal};
+use crate::{Colour, CountryCode, Hash, HitVerdict, Leave, NoticeId, Refusal};
 
 /// Facts of a clear body that a decision depends on. They stand in the entry; the body may be erased.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -27,4 +27,6 @@ pub struct Lifted {
     pub refused: Option<Refusal>,
     /// Grants: which post is granted what.
     pub leave: Option<Leave>,
+    /// Hit decisions: what the owner says.
+    pub verdict: Option<HitVerdict>,
 }

@@ -14,6 +14,7 @@ pub mod batch;
 pub mod database;
 mod date;
 pub mod document;
+pub mod hits;
 pub mod import;
 pub mod index;
 pub mod mrz;

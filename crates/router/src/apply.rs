@@ -3,14 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use i247_model::{AnswerState, Identity, Kind, MessageId, Party, RecipientState, Refusal, Sender, Timestamp};
+use i247_model::{
+    AnswerState, Identity, Kind, MessageId, Party, RecipientState, Refusal, ReplyStage, Sender, Timestamp,
+};
 
 use crate::mailbox::{Gap, Waiting};
 use crate::number::Numbering;
 use crate::{
     Acceptance, Accepted, Answer, Deadline, Decision, DirectoryAction, DirectoryChange, Effect, Fired,
     FiredDeadline, Input, Made, Message, MessageRef, Origin, Outcome, Place, Recipient, Stamp, State,
-    Submission, notice, predecessor, receipt, request,
+    Submission, hit, notice, predecessor, receipt, request,
 };
 
 /// What an entry changed, gathered until its end.
@@ -57,6 +59,12 @@ impl State {
                 }
             }
             (Input::Tick { .. }, Decision::Fired(fired)) => self.fire(stamp, fired, &mut changes),
+            (Input::Hit(found), Decision::Fired(fired)) => {
+                for made in &fired.made {
+                    let message = hit::message(stamp, found, made);
+                    self.enter(stamp, message, &made.places, Timestamp::default(), &mut changes);
+                }
+            }
             _ => {}
         }
         self.finish(changes)
@@ -87,7 +95,7 @@ impl State {
             self.directory.grants.apply(stamp, *country, leave);
             changes.effects.push(Effect::Granted(Identity::Post(*country, leave.post.clone())));
         }
-        if header.kind == Kind::Reply {
+        if matches!(header.kind, Kind::Reply | Kind::HitDecision) {
             self.answer(stamp, submission, changes);
         }
         let clocks_from = self.clocks_from(submission);
@@ -203,7 +211,9 @@ impl State {
 
     fn answer(&mut self, stamp: Stamp, submission: &Submission, changes: &mut Changes) {
         let header = &submission.header;
-        let (Some(id), Some(stage)) = (&header.refers_to, header.reply_stage) else { return };
+        // What the owner of a record decides is all that it owes.
+        let decided = (header.kind == Kind::HitDecision).then_some(ReplyStage::Final);
+        let (Some(id), Some(stage)) = (&header.refers_to, header.reply_stage.or(decided)) else { return };
         let addressee = header.id.sender.party();
         let Some(at) = self.ids.get(id).copied() else {
             let closed = submission.referred.clone().filter(|closed| closed.id == *id);
@@ -389,7 +399,7 @@ fn message_of(state: &State, stamp: Stamp, submission: &Submission, accepted: &A
     }
 }
 
-fn made_message(stamp: Stamp, made: &Made) -> Message {
+pub(crate) fn made_message(stamp: Stamp, made: &Made) -> Message {
     Message {
         id: made.id.clone(),
         at: MessageRef { position: stamp.position, n: u32::try_from(made.id.number).unwrap_or(u32::MAX) },

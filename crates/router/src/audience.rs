@@ -296,16 +296,16 @@ impl<'a> Call<'a> {
             Kind::ReviewDecision => *audience == Audience::countries(owner.and_then(Party::country)),
             Kind::Notice => *audience == Audience::all().except(audience.except.iter().copied()),
             Kind::Addendum => *audience == Audience::as_referred().except(audience.except.iter().copied()),
-            Kind::Cancellation | Kind::Withdrawal => *audience == Audience::as_referred(),
+            Kind::Cancellation | Kind::Withdrawal | Kind::HitDecision => *audience == Audience::as_referred(),
             Kind::Diffusion | Kind::Request | Kind::FreeText => !audience.as_referred,
-            Kind::PersonLocated | Kind::ArrestReport | Kind::NationalDecision => {
+            Kind::PersonLocated | Kind::ArrestReport | Kind::NationalDecision | Kind::HitAction => {
                 let mut rest = audience.clone();
                 rest.secretariat = false;
                 rest.copies.remove(&Party::Secretariat);
                 rest == Audience::countries(owner.and_then(Party::country))
             }
             Kind::Reply => return self.check_reply(),
-            Kind::Reminder | Kind::Escalation => false,
+            Kind::Reminder | Kind::Escalation | Kind::Hit => false,
         };
         if right { Ok(()) } else { Err(bad("audience")) }
     }

@@ -7,7 +7,7 @@ use i247_model::{Header, Kind, Lane, Party, Reason, Refusal};
 use crate::audience::{Call, Changes};
 use crate::number::{Turn, turn};
 use crate::{
-    Accepted, Decision, Input, Origin, Question, Stamp, State, Submission, grant, notice, predecessor,
+    Accepted, Decision, Input, Origin, Question, Stamp, State, Submission, grant, hit, notice, predecessor,
     receipt, reference, request,
 };
 
@@ -34,6 +34,7 @@ pub fn decide(state: &State, stamp: Stamp, input: &Input) -> Result<Decision, Re
             Err(Refusal::of(Reason::Behind, "search_root.position"))
         }
         Input::SearchRoot(_) => Ok(Decision::Noted),
+        Input::Hit(found) => Ok(Decision::Fired(hit::notify(state, stamp, found))),
         Input::Tick { under_way } => Ok(Decision::Fired(request::fire(state, stamp, under_way))),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use i247_model::{Hash, Header, Identity, Lane, Lifted, NoticeId, Party, Receipts, Timestamp};
+use i247_model::{Hash, Header, HitFound, Identity, Lane, Lifted, NoticeId, Party, Receipts, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::Message;
@@ -46,6 +46,8 @@ pub enum Input {
     },
     /// How far the journal of searches has come.
     SearchRoot(SearchRoot),
+    /// A record matched what somebody asked for.
+    Hit(HitFound),
 }
 
 /// The journal of searches up to an entry. The journal lies beside the log, which vouches for it.

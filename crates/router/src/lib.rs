@@ -31,6 +31,7 @@ mod decide;
 mod decision;
 mod directory;
 mod grant;
+mod hit;
 mod input;
 mod mailbox;
 mod message;

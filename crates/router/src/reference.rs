@@ -9,7 +9,9 @@ pub(crate) fn check_kind(sender: &Sender, kind: Kind) -> Result<(), Refusal> {
     let allowed = match kind {
         Kind::Void | Kind::NewEpoch | Kind::FreeText => !matches!(sender, Sender::Secretariat),
         Kind::ReviewDecision | Kind::Notice | Kind::Addendum => matches!(sender, Sender::Reviewer(_)),
-        Kind::Cancellation => matches!(sender, Sender::Reviewer(_) | Sender::Bureau(_)),
+        Kind::Cancellation | Kind::HitDecision => {
+            matches!(sender, Sender::Reviewer(_) | Sender::Bureau(_))
+        }
         Kind::Request | Kind::PersonLocated => matches!(sender, Sender::Bureau(_) | Sender::Post(..)),
         Kind::NoticeRequest
         | Kind::Diffusion
@@ -19,9 +21,10 @@ pub(crate) fn check_kind(sender: &Sender, kind: Kind) -> Result<(), Refusal> {
         | Kind::NationalDecision
         | Kind::Restriction
         | Kind::Records
-        | Kind::Grant => matches!(sender, Sender::Bureau(_)),
+        | Kind::Grant
+        | Kind::HitAction => matches!(sender, Sender::Bureau(_)),
         // Made by decisions, never submitted.
-        Kind::Reminder | Kind::Escalation => false,
+        Kind::Reminder | Kind::Escalation | Kind::Hit => false,
     };
     if allowed { Ok(()) } else { Err(Refusal::of(Reason::KindNotAllowed, "kind")) }
 }
@@ -71,7 +74,11 @@ pub(crate) fn find<'a>(state: &'a State, question: &Question<'a>) -> Result<Opti
         Kind::PersonLocated | Kind::ArrestReport | Kind::NationalDecision => {
             message.kind == Kind::Notice && message.recipients.contains_key(&party)
         }
+        Kind::HitDecision => message.kind == Kind::Hit,
+        // What was decided is what may be acted on, by whoever it was told.
+        Kind::HitAction => message.kind == Kind::HitDecision && message.recipients.contains_key(&party),
         Kind::Diffusion
+        | Kind::Hit
         | Kind::Request
         | Kind::FreeText
         | Kind::Reminder
@@ -85,6 +92,7 @@ pub(crate) fn find<'a>(state: &'a State, question: &Question<'a>) -> Result<Opti
     // The owner is asked first: a stranger to the data has nothing to learn of its state.
     let owners_only = match kind {
         Kind::Withdrawal => message.kind == Kind::Diffusion,
+        Kind::HitDecision => message.kind == Kind::Hit,
         Kind::NoticeRequest => true,
         Kind::Cancellation => party != Party::Secretariat,
         _ => false,

@@ -130,7 +130,10 @@ impl Firing<'_> {
     }
 
     fn escalate(&mut self, request: &Message, silent: Vec<Party>) {
-        let made = self.made(request, Kind::Escalation, &[Party::Secretariat, request.id.sender.party()]);
+        // Of a hit the hub itself is the sender.
+        let mut told = vec![Party::Secretariat, request.id.sender.party()];
+        told.dedup();
+        let made = self.made(request, Kind::Escalation, &told);
         self.fired.made.push(Made { silent, ..made });
     }
 

@@ -190,7 +190,7 @@ fn check_sender(header: &Header, signer: &Identity) -> Result<(), Refusal> {
         return Err(Refusal::of(Reason::WrongSender, "id"));
     }
     // The hub has no key that anybody accepts for what people decide.
-    let of_the_hub = matches!(header.kind, Kind::Reminder | Kind::Escalation);
+    let of_the_hub = matches!(header.kind, Kind::Reminder | Kind::Escalation | Kind::Hit);
     if matches!(signer, Identity::Hub(_)) != of_the_hub {
         return Err(Refusal::of(Reason::NotAuthorised, "kind"));
     }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use i247_model::{CountryCode, Kind, Lifted, MessageId, NoticeId, Refusal};
+use i247_model::{CountryCode, HitVerdict, Kind, Lifted, MessageId, NoticeId, Refusal};
 
 use crate::notice::{Missing, colour, is_filled, missing_data, names_somebody};
 use crate::pb::body::Form;
 use crate::post::leave;
-use crate::{check_body, hash_option, malformed, parsed, parsed_option, pb};
+use crate::{check_body, hash_option, known, malformed, parsed, parsed_option, pb};
 
 /// Takes out of a clear body what a decision depends on, and names all minimum data that it lacks.
 ///
@@ -61,6 +61,12 @@ pub fn lift(kind: Kind, body: &pb::Body) -> Result<Lifted, Refusal> {
             let (leave, missing) = leave(form)?;
             Ok(Lifted { leave, missing, ..Lifted::default() })
         }
+        Form::Hit(hit) => {
+            parsed::<MessageId>(&hit.records_id, "hit.records_id")?;
+            Ok(Lifted::default())
+        }
+        Form::HitDecision(decision) => hit_decision(decision),
+        Form::HitAction(action) => Ok(hit_action(action)),
     }
 }
 
@@ -202,6 +208,24 @@ fn new_epoch(form: &pb::NewEpoch) -> Lifted {
 }
 
 /// Minimum data of a notice form that may not be there at all.
+fn hit_decision(decision: &pb::HitDecision) -> Result<Lifted, Refusal> {
+    let mut missing = Missing::default();
+    let verdict = match decision.verdict {
+        0 => None,
+        number => Some(known::<pb::HitVerdict, HitVerdict>(number, "hit_decision.verdict")?),
+    };
+    missing.unless(verdict.is_some(), "hit_decision", "verdict");
+    Ok(Lifted { verdict, ..lacking(missing) })
+}
+
+fn hit_action(action: &pb::HitAction) -> Lifted {
+    let mut missing = Missing::default();
+    missing.unless(action.measure() != pb::HitMeasure::Unspecified, "hit_action", "measure");
+    missing.unless(action.done_at_ms > 0, "hit_action", "done_at_ms");
+    missing.text("hit_action", "place", &action.place);
+    lacking(missing)
+}
+
 fn form_data(form: Option<&pb::NoticeForm>) -> Vec<String> {
     form.map_or_else(|| vec!["form".to_owned()], missing_data)
 }

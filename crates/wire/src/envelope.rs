@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use i247_model::{Audience, AudienceError, Kind, Reason, Refusal, ReplyStage, Seen};
+use i247_model::{Audience, AudienceError, HitVerdict, Kind, Reason, Refusal, ReplyStage, Seen};
 
 use crate::{malformed, parsed, pb, same_variants};
 
@@ -37,8 +37,13 @@ same_variants!(
     Void,
     NewEpoch,
     Records,
+    Hit,
+    HitDecision,
+    HitAction,
     Grant,
 );
+
+same_variants!("verdict", pb::HitVerdict, HitVerdict, Confirmed, Denied, Stale);
 
 same_variants!("reply_stage", pb::ReplyStage, ReplyStage, Interim, Final, Refusal);
 

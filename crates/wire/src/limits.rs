@@ -75,6 +75,9 @@ fn kind_of(form: &Form) -> Kind {
         Form::Void(_) => Kind::Void,
         Form::NewEpoch(_) => Kind::NewEpoch,
         Form::Grant(_) => Kind::Grant,
+        Form::Hit(_) => Kind::Hit,
+        Form::HitDecision(_) => Kind::HitDecision,
+        Form::HitAction(_) => Kind::HitAction,
     }
 }
 
@@ -188,6 +191,15 @@ impl Limits {
             Form::Void(void) => self.line("void", "reason", &void.reason),
             Form::NewEpoch(epoch) => self.line("new_epoch", "reason", &epoch.reason),
             Form::Grant(grant) => self.count("grant", "databases", grant.databases.len(), MAX_LIST),
+            Form::Hit(hit) => {
+                self.line("hit", "name", &hit.name);
+                self.line("hit", "station", &hit.station);
+            }
+            Form::HitDecision(decision) => self.text("hit_decision", "remark", &decision.remark),
+            Form::HitAction(action) => {
+                self.line("hit_action", "place", &action.place);
+                self.text("hit_action", "remark", &action.remark);
+            }
         }
     }
 

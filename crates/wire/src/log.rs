@@ -1,10 +1,10 @@
 //! What an entry of the log keeps of a clear body.
 
 use bytes::Bytes;
-use i247_model::{Leave, Lifted, Refusal};
+use i247_model::{HitFound, HitVerdict, Lane, Leave, Lifted, Refusal, Timestamp};
 
 use crate::envelope::{sorted, texts};
-use crate::{hash_option, parsed_option, pb};
+use crate::{hash_option, known, malformed, parsed, parsed_option, pb};
 
 impl TryFrom<pb::Lifted> for Lifted {
     type Error = Refusal;
@@ -21,6 +21,7 @@ impl TryFrom<pb::Lifted> for Lifted {
             epoch: (wire.epoch > 0).then_some(wire.epoch),
             refused: wire.refused.map(Refusal::try_from).transpose()?,
             leave: wire.grant.as_ref().map(Leave::try_from).transpose()?,
+            verdict: verdict(wire.verdict)?,
         })
     }
 }
@@ -41,6 +42,49 @@ impl From<&Lifted> for pb::Lifted {
             epoch: lifted.epoch.unwrap_or_default(),
             refused: lifted.refused.as_ref().map(pb::Refusal::from),
             grant: lifted.leave.as_ref().map(pb::Grant::from),
+            verdict: lifted.verdict.map_or(0, |verdict| pb::HitVerdict::from(verdict).into()),
+        }
+    }
+}
+
+fn verdict(number: i32) -> Result<Option<HitVerdict>, Refusal> {
+    if number == 0 {
+        return Ok(None);
+    }
+    known::<pb::HitVerdict, HitVerdict>(number, "lifted.verdict").map(Some)
+}
+
+impl TryFrom<pb::HitFound> for HitFound {
+    type Error = Refusal;
+
+    fn try_from(wire: pb::HitFound) -> Result<Self, Refusal> {
+        let small = |number: u32, field| u8::try_from(number).map_err(|_| malformed(field));
+        Ok(Self {
+            records: parsed(&wire.records_id, "hit.records_id")?,
+            item: u16::try_from(wire.item).map_err(|_| malformed("hit.item"))?,
+            database: small(wire.database, "hit.database")?,
+            owner: parsed(&wire.owner, "hit.owner")?,
+            asker: parsed(&wire.asker, "hit.asker")?,
+            lane: known::<pb::Lane, Lane>(wire.lane, "hit.lane")?,
+            purpose: small(wire.purpose, "hit.purpose")?,
+            station: parsed(&wire.station, "hit.station")?,
+            asked_at: Timestamp::from_millis(wire.asked_at_ms),
+        })
+    }
+}
+
+impl From<&HitFound> for pb::HitFound {
+    fn from(found: &HitFound) -> Self {
+        Self {
+            records_id: found.records.to_string(),
+            item: found.item.into(),
+            database: found.database.into(),
+            owner: found.owner.to_string(),
+            asker: found.asker.to_string(),
+            lane: pb::Lane::from(found.lane).into(),
+            purpose: found.purpose.into(),
+            station: found.station.to_string(),
+            asked_at_ms: found.asked_at.as_millis(),
         }
     }
 }
@@ -65,9 +109,27 @@ mod tests {
                 epoch: Some(3),
                 refused: Some(Refusal::of(i247_model::Reason::NotOwner, "items[17].change.add.owner")),
                 leave: Some(Leave { post: "cdg".parse().unwrap(), grant: None }),
+                verdict: Some(HitVerdict::Stale),
             };
             assert_eq!(Lifted::try_from(pb::Lifted::from(&lifted)).unwrap(), lifted);
         }
         assert_eq!(Lifted::try_from(pb::Lifted::default()).unwrap(), Lifted::default());
+    }
+
+    #[test]
+    fn a_hit_comes_back_as_it_was_stored() {
+        let found = HitFound {
+            records: "DE-1-B-7".parse().unwrap(),
+            item: 1023,
+            database: 7,
+            owner: "DE".parse().unwrap(),
+            asker: "FR".parse().unwrap(),
+            lane: Lane::Urgent,
+            purpose: 1,
+            station: "cdg".parse().unwrap(),
+            asked_at: Timestamp::from_millis(5000),
+        };
+        assert_eq!(HitFound::try_from(pb::HitFound::from(&found)).unwrap(), found);
+        assert!(HitFound::try_from(pb::HitFound::default()).is_err());
     }
 }

@@ -100,6 +100,7 @@ pub(super) const HUB: &[Row] = &[
 
     row("/i247.v1.SearchService/Search", Own, story::search,                          "ok           role role ok   door role role role role role door"),
     row("/i247.v1.SearchService/SearchStream", Own, story::frame_of_keys,             "ok           role role ok   door role role role role role door"),
+    row("/i247.v1.SearchService/WatchHits", Own, story::nothing,                      "none         role role role door role role role role role door"),
 
     row("/grpc.health.v1.Health/Check", Own, story::nothing,                          "ok           ok   ok   ok door   ok   ok   ok   ok   ok   door"),
     row("/grpc.health.v1.Health/Watch", Own, story::nothing,                          "ok           ok   ok   ok door   ok   ok   ok   ok   ok   door"),
@@ -130,6 +131,7 @@ pub(super) const DESK: &[Row] = &[
     // Refused, since nothing was lost: a new epoch would change the story.
     row("/i247.v1.DeskService/Recover", Own, story::nothing,                 "wrong_reference role wrong_reference door door door door door door door door"),
     row("/i247.v1.DeskService/ListPosts", Own, story::nothing,               "ok   role ok   door door door door door door door door"),
+    row("/i247.v1.DeskService/WatchHits", Own, story::nothing,               "none role none door door door door door door door door"),
     row("/i247.v1.DeskService/Check", Own, story::check,                     "ok   role ok   door door door door door door door door"),
 
     row("/i247.v1.DirectoryService/Change", Own, story::national_change,     "role ok   role door door door door door door door door"),

@@ -5,7 +5,7 @@ use i247_records::Database;
 use i247_records::import::Traveller;
 use i247_records::record::{Cell, Record};
 
-use super::table::{line, pairs, table};
+use super::table::{line, moment, pairs, table, word as name};
 
 /// The answer to one key.
 pub(crate) fn checked(answer: &pb::KeyAnswer) -> String {
@@ -17,6 +17,14 @@ pub(crate) fn checked(answer: &pb::KeyAnswer) -> String {
         text.push('\n');
         text.push_str(&record(one));
         text.push('\n');
+    }
+    let hits: Vec<&str> =
+        answer.found.iter().map(|one| one.hit_id.as_str()).filter(|id| !id.is_empty()).collect();
+    if !hits.is_empty() {
+        text.push_str(&format!(
+            "\nIts owner is told: `i247 hits --watch` shows what it says of {}.",
+            hits.join(", ")
+        ));
     }
     text.push_str(&format!("\nNext: {}.", line(&answer.next_step)));
     text
@@ -91,6 +99,34 @@ pub(crate) fn manifest(rows: &[(&Traveller, Result<pb::KeyAnswer, String>)]) -> 
     format!("{}\n\n{sum}{lead}", table(&["LINE", "NAME", "RESULT", "DATABASE", "RECORD", "OWNER"], cells))
 }
 
+/// Hits and where they stand.
+pub(crate) fn hits(hits: &[pb::HitStatus]) -> String {
+    let rows = hits.iter().map(|hit| {
+        let state = name(hit.state().as_str_name(), "HIT_STATE_");
+        let verdict = verdict(hit.verdict());
+        let due = if hit.verdict == 0 { moment(hit.confirm_by_ms) } else { String::new() };
+        vec![
+            hit.id.clone(),
+            database(hit.database()).to_owned(),
+            hit.owner.clone(),
+            format!("{} {}", hit.asker, hit.station),
+            state,
+            if hit.overdue { "OVERDUE".to_owned() } else { verdict },
+            due,
+            moment(hit.since_ms),
+        ]
+    });
+    table(
+        &["HIT", "DATABASE", "OWNER", "ASKED BY", "STATE", "OWNER SAYS", "DUE (UTC)", "SINCE (UTC)"],
+        rows.collect(),
+    )
+}
+
+/// The word for what an owner says of a hit.
+pub(crate) fn verdict(verdict: pb::HitVerdict) -> String {
+    name(verdict.as_str_name(), "HIT_VERDICT_")
+}
+
 /// The word for an answer.
 pub(crate) fn word(result: pb::SearchResult) -> &'static str {
     match result {
@@ -139,6 +175,7 @@ mod tests {
             owner: "FR".into(),
             certainty: pb::SearchResult::Match.into(),
             record: Some(record),
+            hit_id: "IPSG-881-U-1".into(),
         };
         pb::KeyAnswer {
             result: pb::SearchResult::Match.into(),
@@ -162,6 +199,7 @@ mod tests {
             fraud_type       STOLEN_BEARER\n\
             stolen_on        2026-11-20\n\
             information      taken from a car\n\n\
+            Its owner is told: `i247 hits --watch` shows what it says of IPSG-881-U-1.\n\
             Next: have the owner confirm it first.";
         assert_eq!(plain(&checked(&match_of_france())), expected);
         let nothing = pb::KeyAnswer { result: pb::SearchResult::NoRecord.into(), ..pb::KeyAnswer::default() };

@@ -11,7 +11,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use check::{checked, database, manifest, word};
+pub(crate) use check::{checked, database, hits, manifest, verdict, word};
 pub(crate) use files::{check, check_json, contexts};
 pub(crate) use message::{cases, examined, explained, inbox, notices, outbox, pending, shown};
 pub(crate) use network::{directory, network, report, status, trace};

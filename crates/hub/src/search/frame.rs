@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use i247_model::{Identity, Name, Reason, Refusal, Timestamp};
+use i247_model::{Identity, MessageId, Name, Reason, Refusal, Timestamp};
 use i247_records::question::Question;
 use i247_records::record::{Key, Likeness, Record};
 use i247_records::{Database, Date};
@@ -23,6 +23,9 @@ const OPEN_KEYS_MAX: usize = 4;
 /// Most records in the answer to a key.
 const FOUND_MAX: usize = 20;
 
+/// The records in the answers to a frame, in bytes: what a client takes, and some room.
+const ANSWERS_BYTES: usize = 3 * 1024 * 1024;
+
 /// What is said with every hit.
 const LEAD: &str = "a hit is a lead and no ground for action: have the owner confirm it first";
 
@@ -34,9 +37,9 @@ const COMPARE: &str = "compare the record with what is before you; a hit is a le
 
 /// A frame that may be answered.
 pub(super) struct Frame {
-    purpose: pb::Purpose,
+    pub(super) purpose: pb::Purpose,
     officer: Name,
-    station: Name,
+    pub(super) station: Name,
     /// For each key what is asked, or why nothing is.
     questions: Vec<Result<Question, Refusal>>,
     /// Where each database is asked for which of them.
@@ -143,7 +146,7 @@ impl Frame {
         audit: &Audit,
         asker: &Asker,
         at: Timestamp,
-        answers: &[pb::KeyAnswer],
+        told: &[Vec<Told>],
     ) -> pb::AuditRecord {
         let mut digests = Vec::with_capacity(self.questions.len() * 8);
         let mut normalised = Vec::new();
@@ -152,9 +155,10 @@ impl Frame {
             question.normalised(&mut normalised);
             audit.digest(&normalised, &mut digests);
         }
-        let count = |result: pb::SearchResult| {
-            let of_result = answers.iter().filter(|answer| answer.result() == result).count();
-            u32::try_from(of_result).unwrap_or(u32::MAX)
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let surest = |likeness| {
+            let is = |told: &&Vec<Told>| told.first().is_some_and(|one| one.likeness == likeness);
+            count(told.iter().filter(is).count())
         };
         pb::AuditRecord {
             at_ms: at.as_millis(),
@@ -164,10 +168,10 @@ impl Frame {
             purpose: self.purpose.into(),
             databases: self.databases.keys().map(|database| i32::from(database.number())).collect(),
             digests: Bytes::from(digests),
-            keys: u32::try_from(self.questions.len()).unwrap_or(u32::MAX),
-            refused: count(pb::SearchResult::Unspecified),
-            matches: count(pb::SearchResult::Match),
-            possible: count(pb::SearchResult::Possible),
+            keys: count(self.questions.len()),
+            refused: count(self.questions.iter().filter(|asked| asked.is_err()).count()),
+            matches: surest(Likeness::Same),
+            possible: surest(Likeness::Similar),
         }
     }
 }
@@ -196,46 +200,88 @@ pub(super) fn only_checked(answers: Vec<pb::KeyAnswer>) -> Vec<pb::KeyAnswer> {
     told
 }
 
-/// The answers, in the order of the keys.
-pub(super) fn answer(frame: &Frame, found: Vec<Vec<Found>>) -> Vec<pb::KeyAnswer> {
-    let mut answers = Vec::with_capacity(found.len());
+/// A record that is, or may be, what was asked for.
+pub(super) struct Told {
+    likeness: Likeness,
+    pub(super) found: Found,
+    /// The hit of which its owner is told.
+    pub(super) hit: Option<MessageId>,
+}
+
+impl Told {
+    pub(super) fn is_match(&self) -> bool {
+        self.likeness == Likeness::Same
+    }
+}
+
+/// For each key the records that are or may be what was asked for, the surest first: what lies under the same key and
+/// is something else is left out.
+pub(super) fn judge(frame: &Frame, found: Vec<Vec<Found>>) -> Vec<Vec<Told>> {
+    let mut judged = Vec::with_capacity(found.len());
     for (asked, found) in frame.questions.iter().zip(found) {
+        let Ok(question) = asked else {
+            judged.push(Vec::new());
+            continue;
+        };
+        let mut told: Vec<Told> = Vec::with_capacity(found.len());
+        let mut seen = BTreeSet::new();
+        for found in found {
+            // A record may lie under several of the keys of an open question.
+            if let Some(likeness) = question.likeness(&found.record)
+                && seen.insert((found.database, found.reference.clone()))
+            {
+                told.push(Told { likeness, found, hit: None });
+            }
+        }
+        let name = |told: &Told| (told.found.database, told.found.reference.clone());
+        told.sort_by(|one, other| {
+            other.likeness.cmp(&one.likeness).then_with(|| name(one).cmp(&name(other)))
+        });
+        told.truncate(FOUND_MAX);
+        judged.push(told);
+    }
+    judged
+}
+
+/// Whether all of it fits into an answer.
+///
+/// # Errors
+/// `TOO_LARGE`.
+pub(super) fn check_size(told: &[Vec<Told>]) -> Result<(), Refusal> {
+    // So many of the largest records fit in any case.
+    if told.iter().map(Vec::len).sum::<usize>() <= ANSWERS_BYTES / i247_records::record::MAX_RECORD_BYTES {
+        return Ok(());
+    }
+    let bytes = told.iter().flatten().map(|told| told.found.record.encode().len()).sum::<usize>();
+    if bytes > ANSWERS_BYTES { Err(too_many("keys")) } else { Ok(()) }
+}
+
+/// The answers, in the order of the keys.
+pub(super) fn answers(frame: &Frame, told: Vec<Vec<Told>>) -> Vec<pb::KeyAnswer> {
+    let mut answers = Vec::with_capacity(told.len());
+    for (asked, told) in frame.questions.iter().zip(told) {
         answers.push(match asked {
-            Ok(question) => answer_one(question, found),
+            Ok(_) => answer(told),
             Err(refusal) => pb::KeyAnswer { refusal: Some(refusal.into()), ..pb::KeyAnswer::default() },
         });
     }
     answers
 }
 
-/// What the records say that lie under the key: those that are something else are left out.
-fn answer_one(question: &Question, found: Vec<Found>) -> pb::KeyAnswer {
-    let mut told: Vec<(Likeness, Found)> = Vec::with_capacity(found.len());
-    let mut seen = BTreeSet::new();
-    for one in found {
-        // A record may lie under several of the keys of an open question.
-        if let Some(likeness) = question.likeness(&one.record)
-            && seen.insert((one.database, one.reference.clone()))
-        {
-            told.push((likeness, one));
-        }
-    }
-    told.sort_by(|(one, a), (other, b)| {
-        other.cmp(one).then_with(|| (a.database, &a.reference).cmp(&(b.database, &b.reference)))
-    });
-    told.truncate(FOUND_MAX);
-    let result = told.first().map_or(pb::SearchResult::NoRecord, |(likeness, _)| certainty(*likeness));
+fn answer(told: Vec<Told>) -> pb::KeyAnswer {
+    let result = told.first().map_or(pb::SearchResult::NoRecord, |told| certainty(told.likeness));
     let next_step = match result {
         pb::SearchResult::Match => LEAD,
         pb::SearchResult::Possible => COMPARE,
         pb::SearchResult::NoRecord | pb::SearchResult::Refer | pb::SearchResult::Unspecified => "",
     };
-    let found = told.into_iter().map(|(likeness, one)| pb::FoundRecord {
-        database: i32::from(one.database.number()),
+    let found = told.into_iter().map(|Told { likeness, found, hit }| pb::FoundRecord {
+        database: i32::from(found.database.number()),
         certainty: certainty(likeness).into(),
-        owner: one.owner.to_string(),
-        record: Some(shown(&one.record)),
-        name: one.reference,
+        owner: found.owner.to_string(),
+        record: Some(shown(&found.record)),
+        name: found.reference,
+        hit_id: hit.map(|id| id.to_string()).unwrap_or_default(),
     });
     pb::KeyAnswer {
         result: result.into(),

@@ -2,15 +2,36 @@
 
 use std::sync::PoisonError;
 
-use i247_model::{Hash, Header, MessageId, Reason, Refusal};
-use i247_router::Message;
+use i247_model::{Hash, Header, HitFound, MessageId, Reason, Refusal};
+use i247_router::{Decision, Input, Message, Stamp, decide};
+use i247_wire::pb;
 
 use super::{Group, Sequencer};
 use crate::answer::Outcome;
 use crate::history::HistoryError;
 use crate::past;
+use crate::views::Taken;
 
 impl Sequencer {
+    /// A hit, told to its owner by a message of the hub.
+    ///
+    /// # Errors
+    /// As [`enter`](Self::enter).
+    pub(super) fn hit(
+        &mut self,
+        group: &mut Group,
+        stamp: Stamp,
+        found: HitFound,
+        name: &str,
+    ) -> Result<(), Refusal> {
+        let input = Input::Hit(found);
+        let decision = decide(&self.ahead, stamp, &input)?;
+        let (Input::Hit(found), Decision::Fired(fired)) = (&input, &decision) else { return Ok(()) };
+        let wire = pb::entry::Input::Hit(found.into());
+        let envelope = fired.made.first().map(|made| self.maker.hit(stamp, made, found, name));
+        self.enter(group, Taken { stamp, input, decision, chain: Vec::new() }, wire, envelope)
+    }
+
     /// A repetition from before the answers that the state keeps: the first answer stands in history.
     ///
     /// # Errors

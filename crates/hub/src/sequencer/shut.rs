@@ -56,7 +56,7 @@ impl Sequencer {
                     let id = attested.header().id.clone();
                     self.answers.send(vec![(answer, Outcome::refused(id, refusal.clone()))]);
                 }
-                Work::Change { answer, .. } | Work::SearchRoot { answer, .. } => {
+                Work::Change { answer, .. } | Work::SearchRoot { answer, .. } | Work::Hit { answer, .. } => {
                     drop(answer.send(Err(refusal.clone())))
                 }
                 // Whoever signed them has a newer log to go by than this copy.

@@ -1,12 +1,13 @@
 //! What the sequencer is asked, and where its answers go.
 
 use bytes::Bytes;
-use i247_model::{Lifted, Receipts, Refusal};
-use i247_router::{DirectoryChange, SearchRoot};
+use i247_model::{HitFound, Lifted, Receipts, Refusal};
+use i247_router::{DirectoryChange, SearchRoot, Stamp};
 use i247_trust::Attested;
 use i247_wire::pb;
 use tokio::sync::{mpsc, oneshot};
 
+use super::Group;
 use crate::predecessors::Way;
 
 /// What the sequencer is asked.
@@ -23,6 +24,8 @@ pub(crate) enum Work {
         chain: Vec<Bytes>,
         answer: oneshot::Sender<Result<u64, Refusal>>,
     },
+    /// A record matched what somebody asked for, and what it is called.
+    Hit { found: Box<HitFound>, name: String, answer: oneshot::Sender<Result<u64, Refusal>> },
     /// How far the journal of searches has come.
     SearchRoot { root: SearchRoot, answer: oneshot::Sender<Result<u64, Refusal>> },
 }
@@ -32,4 +35,20 @@ pub(crate) enum Work {
 pub(crate) enum Answer {
     Stream(mpsc::OwnedPermit<pb::SubmitResult>),
     Once(oneshot::Sender<pb::SubmitResult>),
+}
+
+impl Group {
+    /// Keeps an answer until its entry is durable; a refusal goes out at once.
+    pub(super) fn note(
+        &mut self,
+        entered: Result<(), Refusal>,
+        stamp: Stamp,
+        answer: oneshot::Sender<Result<u64, Refusal>>,
+    ) {
+        match entered {
+            Ok(()) => self.noted.push((answer, stamp.position)),
+            // The caller may be gone; then nobody needs the answer.
+            Err(refusal) => drop(answer.send(Err(refusal))),
+        }
+    }
 }

@@ -193,18 +193,18 @@ fn another_country_in_the_id_than_in_the_signature_is_refused() {
 }
 
 #[test]
-fn the_key_of_the_hub_signs_reminders_and_escalations_and_nothing_else() {
+fn the_key_of_the_hub_signs_reminders_escalations_and_hits_and_nothing_else() {
     let network = Network::new();
     let of_hub = |kind| Header {
         kind,
         refers_to: Some("FR-1-N-9".parse().unwrap()),
         ..plain("IPSG-8-N-1", network.key_id("gs/hub/lyon"))
     };
-    for kind in [Kind::Reminder, Kind::Escalation] {
+    for kind in [Kind::Reminder, Kind::Escalation, Kind::Hit] {
         let envelope = network.sent("gs/hub/lyon", &of_hub(kind));
         assert!(network.opened(&envelope, Door::Delivery, NOW).is_ok());
     }
-    for kind in [Kind::Notice, Kind::ReviewDecision, Kind::Addendum, Kind::Cancellation, Kind::FreeText] {
+    for kind in [Kind::Notice, Kind::ReviewDecision, Kind::Addendum, Kind::HitDecision, Kind::FreeText] {
         let envelope = network.sent("gs/hub/lyon", &of_hub(kind));
         assert_eq!(network.refusal(&envelope), refused(Reason::NotAuthorised, "kind"), "{kind}");
     }

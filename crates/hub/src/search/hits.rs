@@ -1,0 +1,170 @@
+//! Hits: the owner of what was found is told, and both sides see where the hit stands, as it changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use i247_model::{HitFound, HitVerdict, Lane, Timestamp};
+use i247_records::hits::{Hit, State};
+use i247_wire::pb;
+use tokio::sync::{mpsc, oneshot};
+use tonic::Status;
+
+use super::Asker;
+use super::frame::{Frame, Told};
+use crate::core::Core;
+use crate::sequencer::Work;
+
+/// How long an answer waits for its hits to be entered. Their owners are told all the same.
+const ENTERED_WITHIN: Duration = Duration::from_secs(1);
+
+/// How often it is tried again while the hub cannot write.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+impl Frame {
+    /// What the log is told of a match; none of what is one's own.
+    fn hit(&self, asker: &Asker, told: &Told, at: Timestamp) -> Option<HitFound> {
+        let found = &told.found;
+        if found.owner == asker.party || !told.is_match() {
+            return None;
+        }
+        // Somebody stands before an officer, and waits.
+        let waits = matches!(
+            self.purpose,
+            pb::Purpose::BorderControl | pb::Purpose::PoliceCheck | pb::Purpose::MajorEvent
+        );
+        Some(HitFound {
+            records: found.message.clone(),
+            item: found.item,
+            database: found.database.number(),
+            owner: found.owner,
+            asker: asker.party,
+            lane: if waits { Lane::Urgent } else { Lane::Normal },
+            purpose: u8::try_from(i32::from(self.purpose)).unwrap_or_default(),
+            station: self.station.clone(),
+            asked_at: at,
+        })
+    }
+}
+
+/// Enters what matched, and writes into each which hit it is. What is waiting for its owner already is that hit.
+pub(super) async fn notify(
+    core: &Arc<Core>,
+    frame: &Frame,
+    asker: &Asker,
+    answers: &mut [Vec<Told>],
+    at: Timestamp,
+) {
+    let mut entering = Vec::new();
+    for told in answers.iter_mut().flatten() {
+        let Some(found) = frame.hit(asker, told, at) else { continue };
+        let pending = core.views().hits.pending(&found).map(|hit| hit.id.clone());
+        match pending {
+            Some(id) => told.hit = Some(id),
+            None => {
+                let entered = enter(core.clone(), found.clone(), told.found.reference.clone());
+                // A task of its own: the owner is told although the asker may be gone.
+                let (answer, entered_in_time) = oneshot::channel();
+                core.streams.spawn(async move {
+                    drop(answer.send(entered.await));
+                });
+                entering.push((told, found, entered_in_time));
+            }
+        }
+    }
+    let ended = core.clock.monotonic().saturating_add(ENTERED_WITHIN);
+    for (told, found, entered) in entering {
+        let left = ended.saturating_sub(core.clock.monotonic());
+        if let Ok(Ok(true)) = tokio::time::timeout(left, entered).await {
+            told.hit = core.views().hits.pending(&found).map(|hit| hit.id.clone());
+        }
+    }
+}
+
+/// Enters a hit, however long that takes. Whether it was entered; not when the hub stops.
+async fn enter(core: Arc<Core>, found: HitFound, name: String) -> bool {
+    loop {
+        let (answer, entered) = oneshot::channel();
+        let work = Work::Hit { found: Box::new(found.clone()), name: name.clone(), answer };
+        if core.work.send(work).await.is_err() {
+            return false;
+        }
+        match entered.await {
+            Ok(Ok(_)) => return true,
+            Ok(Err(refusal)) => tracing::warn!(%refusal, "a hit is not entered yet"),
+            Err(_) => return false,
+        }
+        let stop = core.streams.stop();
+        let waited = i247_node::sleep_on(&*core.clock, TRY_AGAIN);
+        if stop.run_until_cancelled(waited).await.is_none() {
+            tracing::error!("a hit was not entered before the hub stopped");
+            return false;
+        }
+    }
+}
+
+/// Tells a party of its hits that changed after an entry, and, when it wants, of whatever changes.
+pub(super) async fn watch(
+    core: Arc<Core>,
+    asker: Asker,
+    request: pb::WatchHitsRequest,
+    told: mpsc::Sender<Result<pb::WatchHitsResponse, Status>>,
+) {
+    let (mut changes, mut after, stop) = (core.hits.clone(), request.after_position, core.streams.stop());
+    loop {
+        changes.borrow_and_update();
+        let now = core.clock.now();
+        let (mut hits, changed) = {
+            let views = core.views();
+            let hits: Vec<pb::HitStatus> =
+                views.hits.of(asker.party, after).map(|hit| status(hit, now)).collect();
+            (hits, views.hits.changed())
+        };
+        // Whoever is cut off goes on behind the last that came.
+        hits.sort_by_key(|hit| hit.changed_position);
+        for hit in hits {
+            if told.send(Ok(pb::WatchHitsResponse { hit: Some(hit) })).await.is_err() {
+                return;
+            }
+        }
+        after = after.max(changed);
+        if !request.follow {
+            return;
+        }
+        // A change that came meanwhile is remembered.
+        let changed = tokio::select! {
+            changed = changes.changed() => changed.is_ok(),
+            () = told.closed() => false,
+            () = stop.cancelled() => false,
+        };
+        if !changed {
+            return;
+        }
+    }
+}
+
+fn status(hit: &Hit, now: Timestamp) -> pb::HitStatus {
+    let state = match hit.state {
+        State::New => pb::HitState::New,
+        State::SourceNotified => pb::HitState::SourceNotified,
+        State::Confirmed => pb::HitState::Confirmed,
+        State::Denied => pb::HitState::Denied,
+        State::Stale => pb::HitState::Stale,
+        State::ActionReported => pb::HitState::ActionReported,
+    };
+    pb::HitStatus {
+        id: hit.id.to_string(),
+        database: hit.found.database.into(),
+        owner: hit.found.owner.to_string(),
+        asker: hit.found.asker.to_string(),
+        station: hit.found.station.to_string(),
+        purpose: hit.found.purpose.into(),
+        asked_at_ms: hit.found.asked_at.as_millis(),
+        state: state.into(),
+        since_ms: hit.since.as_millis(),
+        confirm_by_ms: hit.due.as_millis(),
+        overdue: hit.is_overdue(now),
+        verdict: hit.verdict.map_or(0, |verdict: HitVerdict| pb::HitVerdict::from(verdict).into()),
+        decision_id: hit.decision.as_ref().map(ToString::to_string).unwrap_or_default(),
+        changed_position: hit.changed,
+    }
+}
