@@ -34,7 +34,7 @@ use crate::config::Config;
 use crate::desk::{DESK_SERVICE, Desk, Parts, rules};
 use crate::directory::{Changed, DIRECTORY_SERVICE, Directory, OwnPeople, cut_changed};
 use crate::journal::{self, Journal, OpenError, Writer};
-use crate::link::{Exchange, Link, MAX_FRAME_BYTES, State};
+use crate::link::{Exchange, Link, MAX_FRAME_BYTES, Records, State};
 use crate::national::National;
 use crate::register::{MAX_REGISTER_BYTES, Register, RegisterError};
 use crate::snapshots::Keeper;
@@ -128,6 +128,7 @@ pub struct Bureau {
     attachments: Attachments,
     register: Arc<Register>,
     exchange: Exchange,
+    records: Records,
     renewal: Renewal,
     rules: Rules,
     tls: Arc<rustls::ServerConfig>,
@@ -170,6 +171,7 @@ impl Bureau {
             })?;
         let network = Arc::clone(&seams.network);
         let channel = i247_node::connect(network, &config.hub, to_hub, &ChannelLimits::default())?;
+        let records = Records::new(channel.clone()).max_decoding_message_size(MAX_FRAME_BYTES);
         let exchange = Exchange::new(channel)
             .max_decoding_message_size(MAX_FRAME_BYTES)
             .max_encoding_message_size(MAX_FRAME_BYTES);
@@ -193,6 +195,7 @@ impl Bureau {
             attachments,
             register,
             exchange,
+            records,
             renewal,
             rules,
             tls,
@@ -306,12 +309,17 @@ impl Bureau {
         Desk::new(Parts {
             me: self.config.country,
             journal: self.journal.clone(),
-            link: Link { state: states.clone(), exchange: self.exchange.clone() },
+            link: Link {
+                state: states.clone(),
+                exchange: self.exchange.clone(),
+                records: self.records.clone(),
+            },
             attachments: self.attachments.clone(),
             clock: Arc::clone(&self.seams.clock),
             dice: Arc::clone(&self.seams.dice),
             measure: self.config.policy.red_notice,
             register_entries: self.register.len() as u64,
+            verdicts: Default::default(),
             stop,
         })
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use i247_model::{Hash, Reason, Refusal};
 use i247_wire::pb;
 use i247_wire::pb::exchange_service_client::ExchangeServiceClient;
+use i247_wire::pb::records_service_client::RecordsServiceClient;
 use tokio::sync::watch;
 use tonic::transport::Channel;
 
@@ -20,6 +21,9 @@ pub(crate) const MAX_FRAME_BYTES: usize = 1024 * 1024;
 
 /// Client of the hub's exchange service.
 pub(crate) type Exchange = ExchangeServiceClient<Channel>;
+
+/// Client of the hub's records service.
+pub(crate) type Records = RecordsServiceClient<Channel>;
 
 /// How the link stands.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +43,7 @@ pub(crate) struct State {
 pub(crate) struct Link {
     pub(crate) state: watch::Receiver<State>,
     pub(crate) exchange: Exchange,
+    pub(crate) records: Records,
 }
 
 impl Link {
@@ -50,6 +55,24 @@ impl Link {
         let mut exchange = self.exchange.clone();
         let explained = within(CALL_WITHIN, exchange.explain(request)).await;
         explained.map(tonic::Response::into_inner).map_err(away)
+    }
+
+    /// What became of the changes in messages of records.
+    pub(crate) async fn verdicts(
+        &self,
+        request: pb::VerdictsRequest,
+    ) -> Result<pb::VerdictsResponse, tonic::Status> {
+        let mut records = self.records.clone();
+        within(CALL_WITHIN, records.verdicts(request)).await.map(tonic::Response::into_inner).map_err(away)
+    }
+
+    /// A record by its name, as this country may see it.
+    pub(crate) async fn find_record(
+        &self,
+        request: pb::FindRecordRequest,
+    ) -> Result<pb::FindRecordResponse, tonic::Status> {
+        let mut records = self.records.clone();
+        within(CALL_WITHIN, records.find_record(request)).await.map(tonic::Response::into_inner).map_err(away)
     }
 
     /// An attachment of a message, chunk by chunk verified.

@@ -22,6 +22,7 @@ mod message;
 mod officer;
 mod operator;
 mod out;
+mod records;
 mod reflect;
 mod render;
 mod review;
@@ -67,6 +68,7 @@ async fn perform(cli: Cli) -> Result<ExitCode, Fail> {
         Command::Status { id } => officer::status(id.as_deref(), &session).await?,
         Command::Attachment(args) => officer::attachment(&args, &session).await?,
         Command::Cases { operation } => officer::cases(&operation, &session).await?,
+        Command::Records(command) => return Box::pin(records::run(command, &session)).await,
         Command::Review(command) => review::run(command, &session).await?,
         Command::Operation(command) => return operator::operation(command, &session).await,
         Command::Trace { id } => operator::trace(&id, &session).await?,

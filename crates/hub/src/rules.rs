@@ -3,11 +3,12 @@
 use i247_node::{DescriptorError, Role, Rule, Rules};
 
 /// The services of a hub, by their full names.
-pub const SERVICES: [&str; 4] = [
+pub const SERVICES: [&str; 5] = [
     "i247.v1.ExchangeService",
     "i247.v1.DirectoryService",
     "i247.v1.ReviewService",
     "i247.v1.MonitorService",
+    "i247.v1.RecordsService",
 ];
 
 const BUREAUS: Rule = Rule::Roles(&[Role::Bureau]);
@@ -41,6 +42,8 @@ pub fn rules() -> Result<Rules, DescriptorError> {
             ("/i247.v1.MonitorService/Summary", OPERATORS),
             ("/i247.v1.MonitorService/OperationTally", OPERATORS),
             ("/i247.v1.MonitorService/Trace", OPERATORS),
+            ("/i247.v1.RecordsService/Verdicts", BUREAUS),
+            ("/i247.v1.RecordsService/FindRecord", BUREAUS),
         ],
     )
 }
