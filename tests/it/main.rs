@@ -21,6 +21,7 @@ mod points;
 mod processes;
 mod question;
 mod rebuild;
+mod records;
 mod recovery;
 mod refusals;
 mod review;

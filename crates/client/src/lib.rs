@@ -24,7 +24,7 @@ mod review;
 
 pub use connection::{Connection, ConnectionError, channel};
 pub use contexts::{Context, Contexts, ContextsError};
-pub use desk::{Desk, Event, Hits, InboxFilter, OutboxFilter, Watch};
+pub use desk::{Desk, Event, Hits, InboxFilter, Load, OutboxFilter, Watch};
 pub use directory::Directory;
 pub use error::ClientError;
 pub use i247_wire::pb;

@@ -17,6 +17,7 @@ use i247_trust::{Credentials, Presented, Root, TlsError, server_config};
 use i247_wire::pb::directory_service_server::DirectoryServiceServer;
 use i247_wire::pb::exchange_service_server::ExchangeServiceServer;
 use i247_wire::pb::monitor_service_server::MonitorServiceServer;
+use i247_wire::pb::records_service_server::RecordsServiceServer;
 use i247_wire::pb::review_service_server::ReviewServiceServer;
 use i247_wire::pb::search_service_server::SearchServiceServer;
 use opentelemetry::metrics::Meter;
@@ -43,6 +44,7 @@ use crate::made::Maker;
 use crate::monitor::Monitor;
 use crate::quota::Quotas;
 use crate::recent::Recent;
+use crate::records::Records;
 use crate::recover::{RecoverError, Recovered, begin, recover};
 use crate::review::Review;
 use crate::rules::{SERVICES, rules};
@@ -443,6 +445,9 @@ async fn server(
         )
         .add_service(
             SearchServiceServer::new(Search(core.clone())).max_decoding_message_size(SEARCH_BYTES_MAX),
+        )
+        .add_service(
+            RecordsServiceServer::new(Records(core.clone())).max_decoding_message_size(FRAME_BYTES_MAX),
         )
         .add_service(health_service)
         .add_service(reflection);

@@ -7,6 +7,7 @@
 //! An answer goes out when its search is noted, and does not wait for the disk. Where nothing can be noted nothing is
 //! answered: the disk is full, it is too slow, or the journal is an older copy than the log knows.
 
+mod check;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::sequencer::Work;
+
+pub use check::{Searches, check_searches};
 
 /// What is noted waits at most so long before it is written.
 const WRITE_WAIT: Duration = Duration::from_millis(50);

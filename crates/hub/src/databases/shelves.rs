@@ -202,6 +202,7 @@ impl Shelves {
     }
 
     /// How many records there are of a database.
+    #[cfg(test)]
     pub(crate) fn count(&self, database: Database) -> u64 {
         self.registers.get(&database).map_or(0, Register::len)
     }
@@ -280,6 +281,12 @@ impl Shelves {
     /// What should be merged now.
     pub(crate) fn merge_due(&self) -> Option<Merge> {
         self.index.merge_due()
+    }
+
+    /// How many runs there are.
+    #[cfg(test)]
+    pub(crate) fn runs(&self) -> usize {
+        self.index.runs()
     }
 
     /// Takes a merged run.
