@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn every_generated_line_is_a_record_of_its_own() {
         let owner: Party = "FR".parse().unwrap();
-        let rows = Import::csv(Database::Sltd, owner, &file(7, 30_000)[..]).unwrap();
+        let file = file(7, 30_000);
+        let rows = Import::csv(Database::Sltd, owner, &file[..]).unwrap();
         let mut names = BTreeSet::new();
         let mut ranges = 0;
         for row in rows {
