@@ -9,6 +9,7 @@ use i247_records::record::{About, Cell, Change, Record, RecordName};
 use i247_records::{Database, batch};
 use i247_testkit::{World, WorldError, free_text};
 use pb::load_records_request::Frame;
+use tonic::codegen::tokio_stream;
 
 /// How long the desk may take for one answer.
 const WITHIN: Duration = Duration::from_secs(30);

@@ -148,7 +148,7 @@ impl Desk {
         let asked = asked.filter(|id| !unanswered.contains_key(*id));
         let gone: BTreeSet<&MessageId> = refused.iter().map(|(id, ..)| id).collect();
         let asked = asked.filter(|id| !gone.contains(id)).cloned().collect();
-        let verdicts = self.verdicts(asked).await?;
+        let verdicts = self.verdicts(asked).await;
         let mut told = Told::default();
         for (id, records, refusal) in &refused {
             told.batch_refused(*records, refusal, self.lines(id).await?.first().copied());
@@ -191,23 +191,24 @@ impl Desk {
     }
 
     /// The verdicts on these messages, as far as the hub has them. They never change: each is asked for once.
-    async fn verdicts(&self, ids: Vec<MessageId>) -> Result<Vec<pb::BatchVerdict>, Status> {
+    async fn verdicts(&self, ids: Vec<MessageId>) -> Vec<pb::BatchVerdict> {
         let known = || self.verdicts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let missing: Vec<String> = {
             let known = known();
             ids.iter().filter(|id| !known.contains_key(id)).map(ToString::to_string).collect()
         };
         for ids in missing.chunks(ASKED_AT_ONCE) {
-            let told = self.link.verdicts(pb::VerdictsRequest { ids: ids.to_vec() }).await?.verdicts;
+            // What the hub cannot say now is not known yet.
+            let Ok(told) = self.link.verdicts(pb::VerdictsRequest { ids: ids.to_vec() }).await else { break };
             let mut known = known();
-            for verdict in told {
+            for verdict in told.verdicts {
                 if let Ok(id) = verdict.id.parse::<MessageId>() {
                     known.insert(id, verdict);
                 }
             }
         }
         let known = known();
-        Ok(ids.iter().filter_map(|id| known.get(id).cloned()).collect())
+        ids.iter().filter_map(|id| known.get(id).cloned()).collect()
     }
 
     /// The lines that a batch carries.

@@ -128,8 +128,8 @@ mod tests {
     #[test]
     fn every_generated_line_is_a_record_of_its_own() {
         let owner: Party = "FR".parse().unwrap();
-        let text = file(7, 30_000);
-        let rows = Import::csv(Database::Sltd, owner, &text[..]).unwrap();
+        let file = file(7, 30_000);
+        let rows = Import::csv(Database::Sltd, owner, &file[..]).unwrap();
         let mut names = BTreeSet::new();
         let mut ranges = 0;
         for row in rows {
