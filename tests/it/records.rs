@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use i247_client::{ClientError, Desk, pb};
-use i247_model::{Hash, Reason};
+use i247_model::{Hash, Reason, Refusal};
 use i247_records::record::{About, Cell, Change, Record, RecordName};
 use i247_records::{Database, batch};
 use i247_testkit::{World, WorldError, free_text};
@@ -89,6 +89,25 @@ pub(crate) async fn some_records(world: &World) -> Result<(), WorldError> {
     let status = decided(world, 10).await?;
     assert_eq!((status.accepted, status.refused.len()), (2, 0));
     Ok(())
+}
+
+/// What becomes of a change, once France's first passport is there.
+async fn verdict_on(change: Change) -> Result<Refusal, WorldError> {
+    let world = World::of(["FR"]).start().await?;
+    let desk = world.bureau("FR").desk().await?;
+    load(&desk, 1, &lines(0..1)).await?;
+    load(&desk, 2, &[(1, change)]).await?;
+    let told = decided(&world, 2).await?.first.remove(0);
+    world.stop_all().await?;
+    Ok(Refusal::try_from(told.refusal.unwrap()).unwrap())
+}
+
+pub(crate) async fn a_record_that_is_there() -> Result<Refusal, WorldError> {
+    verdict_on(Change::Add(passport("FRA", "FR", 0, ""))).await
+}
+
+pub(crate) async fn a_record_that_is_not_there() -> Result<Refusal, WorldError> {
+    verdict_on(Change::Withdraw(RecordName::parse(Database::Sltd, "FRA/PASSPORT/P0000001").unwrap())).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -81,8 +81,8 @@ pub(crate) struct GenerateArgs {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Who issued the documents, by ICAO code: FRA, D …
-    #[arg(long, value_name = "CODE", value_parser = issuer)]
-    pub(crate) country: Issuer,
+    #[arg(long = "country", value_name = "CODE", value_parser = issuer)]
+    pub(crate) issuer: Issuer,
     /// Where it is written; standard output without it. A file that is there is not overwritten
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,

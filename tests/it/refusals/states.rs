@@ -23,6 +23,8 @@ pub(super) const STORIES: &[(Reason, Story)] = &[
     (Reason::CertificateNotInForce, || Box::pin(a_void_key())),
     (Reason::Behind, || Box::pin(an_older_copy())),
     (Reason::NoticeConflict, || Box::pin(a_second_decision())),
+    (Reason::Duplicate, || Box::pin(crate::records::a_record_that_is_there())),
+    (Reason::UnknownRecord, || Box::pin(crate::records::a_record_that_is_not_there())),
     (Reason::WrongCheckDigit, || Box::pin(crate::search::a_misread_zone())),
 ];
 

@@ -52,7 +52,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<(), Fail> {
 fn write(args: &GenerateArgs, mut out: impl Write) -> io::Result<()> {
     out.write_all(b"number,last_number,issuing_country,document_type,fraud_type,theft_country,stolen_on\n")?;
     for at in 0..args.count {
-        row(&mut out, args.seed, args.country, at)?;
+        row(&mut out, args.seed, args.issuer, at)?;
     }
     out.flush()
 }
@@ -113,13 +113,8 @@ mod tests {
     use super::*;
 
     fn file(seed: u64, count: u64) -> Vec<u8> {
-        let args = GenerateArgs {
-            database: Database::Sltd,
-            count,
-            seed,
-            country: "FRA".parse().unwrap(),
-            out: None,
-        };
+        let args =
+            GenerateArgs { database: Database::Sltd, count, seed, issuer: "FRA".parse().unwrap(), out: None };
         let mut out = Vec::new();
         write(&args, &mut out).unwrap();
         out

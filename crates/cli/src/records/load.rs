@@ -56,6 +56,7 @@ struct Job {
 /// What was read.
 #[derive(Default)]
 struct Counted {
+    good: u64,
     bad: u64,
 }
 
@@ -98,6 +99,12 @@ pub(crate) async fn load(args: &LoadArgs, session: &Session) -> Result<ExitCode,
             "{} bad lines are set aside, each with its reason, in {}.",
             thousands(counted.bad),
             bad_path(&args.file).display()
+        ));
+    }
+    if counted.good == 0 {
+        return Err(Fail::refused(
+            format!("{}: there is nothing to load", args.file.display()),
+            format!("`i247 records columns {database}` says what a file must look like"),
         ));
     }
     let status =
@@ -232,7 +239,7 @@ fn read_all(job: &Job, frames: &mpsc::Sender<pb::LoadRecordsRequest>) -> Result<
         })?,
     };
     let mut bad = Bad::new(&job.path);
-    let (mut lines, mut bytes) = (pb::LoadLines::default(), 0);
+    let (mut lines, mut bytes, mut good) = (pb::LoadLines::default(), 0, 0);
     for row in rows {
         let row = row.map_err(broken)?;
         job.read.store(row.line, Ordering::Relaxed);
@@ -243,8 +250,9 @@ fn read_all(job: &Job, frames: &mpsc::Sender<pb::LoadRecordsRequest>) -> Result<
         });
         match change {
             Err(reason) => bad.set_aside(row.line, &reason)?,
-            Ok(_) if row.line <= job.after => {}
+            Ok(_) if row.line <= job.after => good += 1,
             Ok(change) => {
+                good += 1;
                 let change = Bytes::from(change.encode());
                 bytes += change.len();
                 lines.lines.push(row.line);
@@ -256,14 +264,14 @@ fn read_all(job: &Job, frames: &mpsc::Sender<pb::LoadRecordsRequest>) -> Result<
             let full = frame(pb::load_records_request::Frame::Lines(std::mem::take(&mut lines)));
             if frames.blocking_send(full).is_err() {
                 // The desk has ended the load, and says why.
-                return bad.close();
+                return bad.close(good);
             }
         }
     }
     if !lines.lines.is_empty() {
         drop(frames.blocking_send(frame(pb::load_records_request::Frame::Lines(lines))));
     }
-    bad.close()
+    bad.close(good)
 }
 
 /// The lines that are set aside.
@@ -298,14 +306,14 @@ impl<'a> Bad<'a> {
         Ok(())
     }
 
-    fn close(self) -> Result<Counted, Fail> {
+    fn close(self, good: u64) -> Result<Counted, Fail> {
         if let Some(mut file) = self.file {
             file.flush().map_err(|error| {
                 let path = bad_path(self.of);
                 Fail::because(path.display().to_string(), &error, "make room, and run it again")
             })?;
         }
-        Ok(Counted { bad: self.count })
+        Ok(Counted { good, bad: self.count })
     }
 }
 
@@ -366,6 +374,7 @@ mod tests {
                 let Some(pb::load_records_request::Frame::Lines(frame)) = frame.frame else { panic!() };
                 lines.extend(frame.lines);
             }
+            assert_eq!(counted.good, 2);
             (counted.bad, lines)
         };
         assert_eq!(read(0), (2, vec![2, 5]));
