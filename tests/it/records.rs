@@ -103,11 +103,12 @@ async fn verdict_on(change: Change) -> Result<Refusal, WorldError> {
 }
 
 pub(crate) async fn a_record_that_is_there() -> Result<Refusal, WorldError> {
-    verdict_on(Change::Add(passport("FRA", "FR", 0, ""))).await
+    Box::pin(verdict_on(Change::Add(passport("FRA", "FR", 0, "")))).await
 }
 
 pub(crate) async fn a_record_that_is_not_there() -> Result<Refusal, WorldError> {
-    verdict_on(Change::Withdraw(RecordName::parse(Database::Sltd, "FRA/PASSPORT/P0000001").unwrap())).await
+    let name = RecordName::parse(Database::Sltd, "FRA/PASSPORT/P0000001").unwrap();
+    Box::pin(verdict_on(Change::Withdraw(name))).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

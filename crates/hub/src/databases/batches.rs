@@ -45,6 +45,9 @@ impl Taken {
     }
 }
 
+/// A database, and the change in each item of a batch; none in those that were erased.
+pub(crate) type Changes = (Database, Vec<Option<Change>>);
+
 impl Batch {
     /// The accepted batch in an entry; none in any other entry.
     ///
@@ -81,7 +84,7 @@ impl Batch {
     ///
     /// # Errors
     /// When something else has written it.
-    pub(crate) fn changes(&self) -> Result<Option<(Database, Vec<Option<Change>>)>, Refusal> {
+    pub(crate) fn changes(&self) -> Result<Option<Changes>, Refusal> {
         if self.wire.items.is_empty() { Ok(None) } else { batch::read(&self.wire).map(Some) }
     }
 
