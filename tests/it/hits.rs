@@ -103,7 +103,7 @@ async fn a_hit_reaches_its_owner_who_confirms_it_and_the_asker_acts_and_says_so(
     world.start_hub().await?;
     world.linked("FR").await?;
     let kept = desk.watch_hits(0, false).await?.next(std::time::Duration::from_secs(30)).await?.unwrap();
-    assert_eq!((kept.id, kept.state()), (hit.to_string(), pb::HitState::ActionReported));
+    assert_eq!((kept.state(), kept.id), (pb::HitState::ActionReported, hit.to_string()));
     world.stop_all().await
 }
 

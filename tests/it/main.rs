@@ -22,6 +22,7 @@ mod posts;
 mod processes;
 mod question;
 mod rebuild;
+mod records;
 mod recovery;
 mod refusals;
 mod review;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 /// A bit of everything: notices, questions, a diffusion taken back, a suspension, somebody who is away.
 async fn some_history(world: &World) -> Result<(), WorldError> {
     let france = world.bureau("FR");
+    crate::records::some_records(world).await?;
     let request = france.send(notice_request(red_form("PARDEL", "TESSA"), &["SN"])).await?;
     france.accepted(&request).await?;
     let mut reviewer = world.reviewer("lena").await?;

@@ -1,6 +1,9 @@
 //! The databases are asked: what is recorded is found, what the asker may not see is not there, what is no question is
 //! refused, and every search stands in the journal.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use i247_ledger::{Ledger, Position, Segments};
 use i247_model::{Identity, Reason, Refusal};
 use i247_records::Database;
@@ -15,37 +18,26 @@ const ZONE: &str =
 
 /// Germany records two passports as stolen; Japan must not see the second.
 pub(crate) async fn germany_reports(world: &World) -> Result<(), WorldError> {
-    let mut germany = world.pen("DE").await?;
-    let row = |except, number| {
+    use pb::load_records_request::Frame;
+    let change = |except, number| {
         let cells = ["", "", except, "", number, "D", "PASSPORT", "STOLEN_BEARER"];
         let cells: Vec<Cell<'_>> = cells.iter().map(|text| Cell::Text((*text).into())).collect();
-        Record::from_row(Database::Sltd, country("DE").into(), &cells).unwrap()
+        let record = Record::from_row(Database::Sltd, country("DE").into(), &cells).unwrap();
+        Bytes::from(Change::Add(record).encode())
     };
-    let records = [row("", "X4719T06M"), row("JP", "L0000001K")];
-    let items = records.into_iter().enumerate().map(|(at, record)| pb::RecordItem {
-        salt: vec![u8::try_from(at).unwrap() + 1; 16].into(),
-        change: Change::Add(record).encode().into(),
-        leaf: Default::default(),
-    });
-    let batch = pb::RecordBatch { database: pb::Database::Sltd.into(), items: items.collect() };
-    let carried = i247_trust::carry_batch(&batch).unwrap();
-    let mut letter = germany.letter(pb::Draft {
-        kind: pb::Kind::Records.into(),
-        lane: pb::Lane::Bulk.into(),
-        audience: Some(pb::Audience { secretariat: true, ..pb::Audience::default() }),
-        body: Some(pb::Body::default()),
-        ..pb::Draft::default()
-    });
-    letter.header.body_hash = carried.body_hash.as_bytes().to_vec().into();
-    letter.header.commitment = carried.commitment.as_bytes().to_vec().into();
-    letter.body = carried.bytes;
-    let accepted = germany.submit(&germany.sign(&letter)).await?;
-    // The databases follow behind the log.
-    let mut searches = searches(world, "FR").await?;
+    let begin = pb::LoadBegin { name: vec![7; 32].into(), database: pb::Database::Sltd.into() };
+    let changes = vec![change("", "X4719T06M"), change("JP", "L0000001K")];
+    let lines = pb::LoadLines { lines: vec![2, 3], changes };
+    let frames =
+        [Frame::Begin(begin), Frame::Lines(lines)].map(|frame| pb::LoadRecordsRequest { frame: Some(frame) });
+    let desk = world.bureau("DE").desk().await?;
+    let mut load = desk.load_records(tonic::codegen::tokio_stream::iter(frames)).await?;
+    while load.next(Duration::from_secs(30)).await?.is_some() {}
     world
-        .until("the databases to know the batch", async || {
-            let known = ask(&mut searches, vec![passport("X4719T06M", "D")]).await?;
-            Ok((known.as_of_position >= accepted.position).then_some(()))
+        .until("the records to be accepted", async || {
+            // Not answered is not accepted.
+            let status = desk.load_status(None).await.ok();
+            Ok(status.filter(|status| status.accepted == 2).map(drop))
         })
         .await
 }
@@ -91,7 +83,7 @@ pub(crate) fn connect(status: tonic::Status) -> WorldError {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_officer_finds_a_stolen_passport_and_every_search_is_in_the_journal() -> Result<(), WorldError> {
-    let world = World::of(["FR", "JP"]).start().await?;
+    let world = World::of(["DE", "FR", "JP"]).start().await?;
     germany_reports(&world).await?;
     let desk = world.bureau("FR").desk().await?;
     let keys = ["X4719T06M", "X4719TO6M", "X9999999X"].map(|number| passport(number, "D"));
@@ -108,6 +100,11 @@ async fn an_officer_finds_a_stolen_passport_and_every_search_is_in_the_journal()
     assert_eq!(open.answers[0].result(), Possible);
 
     world.stop_all().await?;
+    let data = world.dir().join("hub/data");
+    let disk = std::sync::Arc::new(i247_ledger::disk::OsDisk);
+    let checked = i247_hub::check_searches(disk, std::sync::Arc::new(i247_ledger::OnThreads), &data).await;
+    let checked = checked.unwrap();
+    assert!(checked.broken.is_empty() && checked.frames >= 2, "{checked:?}");
     let records = journal(&world.dir().join("hub/data/audit")).await;
     let last = &records[records.len() - 2..];
     let told = |record: &pb::AuditRecord| {
@@ -131,7 +128,7 @@ async fn an_officer_finds_a_stolen_passport_and_every_search_is_in_the_journal()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_must_not_see_a_record_gets_the_bytes_of_no_record() -> Result<(), WorldError> {
-    let world = World::of(["FR", "JP"]).start().await?;
+    let world = World::of(["DE", "FR", "JP"]).start().await?;
     germany_reports(&world).await?;
     let (mut france, mut japan) = (searches(&world, "FR").await?, searches(&world, "JP").await?);
     let hidden = vec![passport("L0000001K", "D")];
@@ -169,8 +166,11 @@ const FRAMES: &[Case] = &[
     ),
 ];
 
-/// A key that is none is refused in its own place.
-const KEYS: &[(fn() -> pb::SearchKey, Reason, &str)] = &[
+/// A key that is none, why it is refused, and a part of the field.
+type BentKey = (fn() -> pb::SearchKey, Reason, &'static str);
+
+/// Each is refused in its own place.
+const KEYS: &[BentKey] = &[
     (|| mrz(&ZONE.replace("X4719T06M3", "X4719T06M4")), Reason::WrongCheckDigit, "found 4, expected 3"),
     (|| mrz(&ZONE.replace("P<D<<", "P<ZZZ")), Reason::UnknownCountry, "mrz: issuing country"),
     (|| passport("X4719T06M", "Utopia"), Reason::UnknownCountry, "travel_document.issuing_country"),

@@ -13,8 +13,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("records", &["ledger", "model", "wire"]),
     ("node", &["ledger", "model", "trust", "wire"]),
     ("client", &["model", "node", "trust", "wire"]),
-    ("hub", &["ledger", "model", "node", "router", "trust", "wire"]),
-    ("bureau", &["ledger", "model", "node", "trust", "wire"]),
+    ("hub", &["ledger", "model", "node", "records", "router", "trust", "wire"]),
+    ("bureau", &["ledger", "model", "node", "records", "trust", "wire"]),
     ("scenario", &["client", "model", "node", "trust", "wire"]),
     (
         "testkit",
@@ -23,8 +23,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "bureau", "client", "hub", "ledger", "model", "node", "router", "scenario", "testkit", "trust",
-            "wire",
+            "bureau", "client", "hub", "ledger", "model", "node", "records", "router", "scenario", "testkit",
+            "trust", "wire",
         ],
     ),
 ];

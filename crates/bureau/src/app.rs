@@ -34,7 +34,7 @@ use crate::config::Config;
 use crate::desk::{DESK_SERVICE, Desk, Parts, rules};
 use crate::directory::{Changed, DIRECTORY_SERVICE, Directory, OwnPeople, cut_changed};
 use crate::journal::{self, Journal, OpenError, Writer};
-use crate::link::{Exchange, Link, MAX_FRAME_BYTES, Search, State};
+use crate::link::{Exchange, Link, MAX_FRAME_BYTES, Records, Search, State};
 use crate::national::National;
 use crate::register::{MAX_REGISTER_BYTES, Register, RegisterError};
 use crate::snapshots::Keeper;
@@ -129,6 +129,7 @@ pub struct Bureau {
     register: Arc<Register>,
     exchange: Exchange,
     search: Search,
+    records: Records,
     renewal: Renewal,
     rules: Rules,
     tls: Arc<rustls::ServerConfig>,
@@ -172,6 +173,7 @@ impl Bureau {
         let network = Arc::clone(&seams.network);
         let channel = i247_node::connect(network, &config.hub, to_hub, &ChannelLimits::default())?;
         let search = Search::new(channel.clone());
+        let records = Records::new(channel.clone()).max_decoding_message_size(MAX_FRAME_BYTES);
         let exchange = Exchange::new(channel)
             .max_decoding_message_size(MAX_FRAME_BYTES)
             .max_encoding_message_size(MAX_FRAME_BYTES);
@@ -196,6 +198,7 @@ impl Bureau {
             register,
             exchange,
             search,
+            records,
             renewal,
             rules,
             tls,
@@ -313,12 +316,14 @@ impl Bureau {
                 state: states.clone(),
                 exchange: self.exchange.clone(),
                 search: self.search.clone(),
+                records: self.records.clone(),
             },
             attachments: self.attachments.clone(),
             clock: Arc::clone(&self.seams.clock),
             dice: Arc::clone(&self.seams.dice),
             measure: self.config.policy.red_notice,
             register_entries: self.register.len() as u64,
+            verdicts: Default::default(),
             stop,
         })
     }

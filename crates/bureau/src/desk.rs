@@ -3,12 +3,13 @@
 //! Who may call is the listener's rule ([`rules`]); here every call is recorded with its officer and handed to the
 //! part that does it. It must not talk to the hub but through the link.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures::{Stream, StreamExt as _};
 use i247_ledger::attachments::AttachmentError;
-use i247_model::{CountryCode, Identity, Reason, Refusal};
+use i247_model::{CountryCode, Identity, MessageId, Reason, Refusal};
 use i247_node::{Clock, Dice, Peer, Role, Rule};
 use i247_wire::pb;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +28,7 @@ pub const DESK_SERVICE: &str = "i247.v1.DeskService";
 /// Who may call at a bureau: the desk its officers and the bureau itself, the directory of its people the country's
 /// authority.
 pub fn rules(country: CountryCode) -> Vec<(&'static str, Rule)> {
-    const CALLS: [&str; 15] = [
+    const CALLS: [&str; 19] = [
         "/i247.v1.DeskService/Send",
         "/i247.v1.DeskService/Explain",
         "/i247.v1.DeskService/ListInbox",
@@ -39,6 +40,9 @@ pub fn rules(country: CountryCode) -> Vec<(&'static str, Rule)> {
         "/i247.v1.DeskService/ListCases",
         "/i247.v1.DeskService/AddAttachment",
         "/i247.v1.DeskService/OpenAttachment",
+        "/i247.v1.DeskService/LoadRecords",
+        "/i247.v1.DeskService/LoadStatus",
+        "/i247.v1.DeskService/ShowRecord",
         "/i247.v1.DeskService/Report",
         "/i247.v1.DeskService/Recover",
         "/i247.v1.DeskService/ListPosts",
@@ -63,6 +67,8 @@ pub(crate) struct Parts {
     pub(crate) dice: Arc<dyn Dice>,
     pub(crate) measure: Measure,
     pub(crate) register_entries: u64,
+    /// What the hub said became of batches of records.
+    pub(crate) verdicts: Mutex<BTreeMap<MessageId, pb::BatchVerdict>>,
     /// Cancelled when watchers must leave.
     pub(crate) stop: CancellationToken,
 }
@@ -89,6 +95,7 @@ impl pb::desk_service_server::DeskService for Desk {
     type WatchStream = Answers<pb::WatchResponse>;
     type OpenAttachmentStream = Answers<pb::OpenAttachmentResponse>;
     type WatchHitsStream = Answers<pb::DeskServiceWatchHitsResponse>;
+    type LoadRecordsStream = Answers<pb::LoadRecordsResponse>;
 
     async fn send(&self, request: Request<pb::SendRequest>) -> Result<Response<pb::SendResponse>, Status> {
         let officer = self.officer("Send", &request)?;
@@ -173,6 +180,30 @@ impl pb::desk_service_server::DeskService for Desk {
     ) -> Result<Response<Self::OpenAttachmentStream>, Status> {
         self.officer("OpenAttachment", &request)?;
         self.read_attachment(request.get_ref()).await.map(Response::new)
+    }
+
+    async fn load_records(
+        &self,
+        request: Request<Streaming<pb::LoadRecordsRequest>>,
+    ) -> Result<Response<Self::LoadRecordsStream>, Status> {
+        let officer = self.officer("LoadRecords", &request)?;
+        self.load(request.into_inner(), officer).await.map(Response::new)
+    }
+
+    async fn load_status(
+        &self,
+        request: Request<pb::LoadStatusRequest>,
+    ) -> Result<Response<pb::LoadStatusResponse>, Status> {
+        self.officer("LoadStatus", &request)?;
+        self.status_of_load(request.get_ref()).await.map(Response::new)
+    }
+
+    async fn show_record(
+        &self,
+        request: Request<pb::ShowRecordRequest>,
+    ) -> Result<Response<pb::ShowRecordResponse>, Status> {
+        self.officer("ShowRecord", &request)?;
+        self.record(request.into_inner()).await.map(Response::new)
     }
 
     async fn report(

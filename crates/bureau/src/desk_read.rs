@@ -112,7 +112,9 @@ impl Desk {
             response.header = self.header_at(body_at).await?;
         }
         response.body = self.body_at(body_at).await?;
-        response.erased = response.body.is_none();
+        let records = response.header.as_ref().is_some_and(|header| header.kind() == pb::Kind::Records);
+        // A batch of records is no body: its records are shown one by one.
+        response.erased = response.body.is_none() && !records;
         Ok(response)
     }
 

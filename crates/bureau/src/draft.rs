@@ -86,6 +86,7 @@ pub(crate) fn prepare(
         officer: author.to_string(),
         idempotency_key: draft.idempotency_key,
         draft_hash: Bytes::new(),
+        load: None,
     };
     Ok(Numberless { accepted, lane, body: carried.bytes })
 }
@@ -366,7 +367,7 @@ fn reply_stage(kind: Kind, draft: &pb::Draft) -> Result<Option<i247_model::Reply
     known::<pb::ReplyStage, i247_model::ReplyStage>(draft.reply_stage, "draft.reply_stage").map(Some)
 }
 
-fn seat(author: &Identity) -> Option<Name> {
+pub(crate) fn seat(author: &Identity) -> Option<Name> {
     match author {
         Identity::Officer(_, name) | Identity::Post(_, name) => Some(name.clone()),
         _ => None,
@@ -411,6 +412,7 @@ pub(crate) fn new_epoch(
         officer: author.to_string(),
         idempotency_key: format!("{AUTOMATIC}epoch:{epoch}"),
         draft_hash: Bytes::new(),
+        load: None,
     };
     Ok((accepted, carried.bytes))
 }

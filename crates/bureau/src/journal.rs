@@ -21,6 +21,8 @@ use prost::Message as _;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::loads::{self, Part};
+pub(crate) use crate::notes::{JournalError, Note, Numberless};
 use crate::views::{Key, Keyed, Unreadable, Views};
 
 /// How many commands may wait for the writer.
@@ -31,41 +33,6 @@ const MAX_GROUP_COMMANDS: usize = 512;
 const WAITING_CHANGES: usize = 4096;
 /// How many bytes one entry with its body may take when it is read.
 const READ_BYTES: usize = 4 * 1024 * 1024;
-
-/// What may be appended: an event, and the body that lies beside it.
-#[derive(Debug)]
-pub(crate) struct Note {
-    pub(crate) event: Event,
-    pub(crate) body: Option<Bytes>,
-}
-
-impl From<Event> for Note {
-    fn from(event: Event) -> Self {
-        Self { event, body: None }
-    }
-}
-
-/// A checked draft that waits for its number. The number in its header does not count yet.
-#[derive(Debug)]
-pub(crate) struct Numberless {
-    pub(crate) accepted: pb::JournalAccepted,
-    pub(crate) lane: Lane,
-    pub(crate) body: Bytes,
-}
-
-/// Why something was not written.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum JournalError {
-    /// Nothing was written: no room. It may be tried again.
-    #[error("there is no room for the journal")]
-    Full,
-    /// The journal takes nothing more; what was asked may be found at the next start, or not.
-    #[error("the journal has stopped")]
-    Stopped,
-    /// Nothing was written: the key stands for another caller's message, or the entry is too large.
-    #[error("{0}")]
-    Refused(Refusal),
-}
 
 /// What changed. For watchers; everything in it can be read from the views too.
 #[derive(Clone, Debug)]
@@ -175,10 +142,22 @@ impl Journal {
     /// # Cancel safety
     /// Once handed to the writer it is written, whether or not the caller waits.
     pub(crate) async fn number(&self, draft: Numberless) -> Result<MessageId, JournalError> {
+        let answered = self.number_later(draft).await?;
+        answered.await.map_err(|_| JournalError::Stopped)?
+    }
+
+    /// As [`Journal::number`], without waiting: what is handed over later is written later.
+    ///
+    /// # Cancel safety
+    /// As for [`Journal::number`].
+    pub(crate) async fn number_later(
+        &self,
+        draft: Numberless,
+    ) -> Result<oneshot::Receiver<Result<MessageId, JournalError>>, JournalError> {
         let (answer, answered) = oneshot::channel();
         let command = Command::Number(Box::new(draft), answer);
         self.commands.send(command).await.map_err(|_| JournalError::Stopped)?;
-        answered.await.map_err(|_| JournalError::Stopped)?
+        Ok(answered)
     }
 
     /// Makes these durable, in one group.
@@ -206,6 +185,8 @@ impl Journal {
 struct Tentative {
     numbered: BTreeMap<Lane, u64>,
     keys: BTreeMap<Key, Keyed>,
+    /// How far loads are with it.
+    loads: BTreeMap<Hash, u64>,
 }
 
 /// A group that is being gathered.
@@ -320,6 +301,15 @@ impl Writer {
         let keyed = !key.1.is_empty();
         if keyed && let Some(known) = tentative.keys.get(&key).or_else(|| views.key(&key)) {
             return known.stands_for(hash.as_ref()).map(|id| (id.clone(), true));
+        }
+        if let Some(load) = &draft.accepted.load {
+            let part = Part::of(load)?;
+            // A part before it was not written: what follows would leave a gap that nobody fills.
+            let line = tentative.loads.entry(part.name).or_insert_with(|| views.loads.line(&part.name));
+            if *line != part.after {
+                return Err(loads::out_of_order());
+            }
+            *line = part.last();
         }
         let last =
             tentative.numbered.entry(draft.lane).or_insert_with(|| views.outbox.lane(draft.lane).numbered);

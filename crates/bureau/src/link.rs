@@ -7,6 +7,7 @@ use std::time::Duration;
 use i247_model::{Hash, Reason, Refusal};
 use i247_wire::pb;
 use i247_wire::pb::exchange_service_client::ExchangeServiceClient;
+use i247_wire::pb::records_service_client::RecordsServiceClient;
 use i247_wire::pb::search_service_client::SearchServiceClient;
 use tokio::sync::watch;
 use tonic::transport::Channel;
@@ -24,6 +25,9 @@ pub(crate) type Exchange = ExchangeServiceClient<Channel>;
 
 /// Client of the hub's search service.
 pub(crate) type Search = SearchServiceClient<Channel>;
+
+/// Client of the hub's records service.
+pub(crate) type Records = RecordsServiceClient<Channel>;
 
 /// How the link stands.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +48,7 @@ pub(crate) struct Link {
     pub(crate) state: watch::Receiver<State>,
     pub(crate) exchange: Exchange,
     pub(crate) search: Search,
+    pub(crate) records: Records,
 }
 
 impl Link {
@@ -82,6 +87,24 @@ impl Link {
         let mut search = self.search.clone();
         let opened = within(CALL_WITHIN, search.watch_hits(request)).await;
         opened.map(tonic::Response::into_inner).map_err(away)
+    }
+
+    /// What became of the changes in messages of records.
+    pub(crate) async fn verdicts(
+        &self,
+        request: pb::VerdictsRequest,
+    ) -> Result<pb::VerdictsResponse, tonic::Status> {
+        let mut records = self.records.clone();
+        within(CALL_WITHIN, records.verdicts(request)).await.map(tonic::Response::into_inner).map_err(away)
+    }
+
+    /// A record by its name, as this country may see it.
+    pub(crate) async fn find_record(
+        &self,
+        request: pb::FindRecordRequest,
+    ) -> Result<pb::FindRecordResponse, tonic::Status> {
+        let mut records = self.records.clone();
+        within(CALL_WITHIN, records.find_record(request)).await.map(tonic::Response::into_inner).map_err(away)
     }
 
     /// An attachment of a message, chunk by chunk verified.

@@ -11,7 +11,7 @@ use crate::attachments::Attachments;
 use crate::desk::Parts;
 use crate::journal::tests::{Still, opened};
 use crate::journal::{Journal, Note};
-use crate::link::{Exchange, Link, Search, State};
+use crate::link::{Exchange, Link, Records, Search, State};
 use crate::policy::Measure;
 use crate::story::header;
 
@@ -58,13 +58,15 @@ async fn open(ledger: &Arc<Memory>, dir: &std::path::Path) -> (National, Journal
         link: Link {
             state: watch::channel(State::default()).1,
             exchange: Exchange::new(nowhere.clone()),
-            search: Search::new(nowhere),
+            search: Search::new(nowhere.clone()),
+            records: Records::new(nowhere),
         },
         attachments: Attachments::open(Arc::new(OsDisk), Arc::new(Inline), dir.to_owned()).unwrap(),
         clock: Arc::new(Still),
         dice: Arc::new(SeededDice::new(7)),
         measure: Measure::ArrestBasis,
         register_entries: 1,
+        verdicts: Default::default(),
         stop: stop.clone(),
     });
     let national = National {

@@ -188,6 +188,11 @@ impl Outbox {
         self.lanes[lane.index()]
     }
 
+    /// What the hub has not answered, of any epoch.
+    pub(crate) fn unanswered(&self) -> &BTreeSet<MessageId> {
+        &self.waiting
+    }
+
     /// How many are not yet answered.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()

@@ -50,6 +50,7 @@ pub(crate) fn accepted(header: &Header, facts: pb::JournalFacts, key: &str) -> p
         officer: "spiffe://i247.test/ncb/fr/officer/duty".into(),
         idempotency_key: key.into(),
         draft_hash: Bytes::new(),
+        load: None,
     }))
 }
 

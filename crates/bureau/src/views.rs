@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cases::Cases;
 use crate::inbox::{Inbox, Received};
+use crate::loads::{Loads, Part};
 use crate::names::Names;
 use crate::outbox::{Acceptance, Outbox, Sealed, Sent, SentState};
 use crate::people::{Change, People};
@@ -68,6 +69,7 @@ pub(crate) struct Views {
     pub(crate) outbox: Outbox,
     pub(crate) inbox: Inbox,
     pub(crate) cases: Cases,
+    pub(crate) loads: Loads,
     #[serde(skip)]
     pub(crate) names: Names,
     pub(crate) people: People,
@@ -82,6 +84,7 @@ impl Views {
             outbox: Outbox::new(Sender::Bureau(country)),
             inbox: Inbox::default(),
             cases: Cases::default(),
+            loads: Loads::default(),
             names: Names::default(),
             people: People::default(),
             keys: BTreeMap::new(),
@@ -223,6 +226,9 @@ impl Views {
             id: id.clone(),
         };
         self.names.add(&id);
+        if let Some(load) = &accepted.load {
+            self.loads.taken(&Part::of(load)?, &id, at);
+        }
         if !accepted.idempotency_key.is_empty() {
             let keyed = Keyed { id, draft: Hash::from_slice(&accepted.draft_hash) };
             self.keys.insert((accepted.officer.clone(), accepted.idempotency_key.clone()), keyed);
@@ -279,6 +285,7 @@ impl Views {
         let mut given_up = Refusal::of(Reason::Behind, "id");
         given_up.next_step =
             "the bureau was restored from an older copy before the hub answered: send it again".into();
+        self.loads.given_up(self.outbox.unanswered());
         self.outbox.new_epoch(epoch.epoch, &given_up);
         Ok(())
     }

@@ -19,6 +19,7 @@ use crate::message::Message;
 use crate::operator::OperationCommand;
 use crate::out;
 use crate::post::PostCommand;
+use crate::records::RecordsCommand;
 use crate::review::ReviewCommand;
 use crate::services::{BureauArgs, HubArgs};
 
@@ -134,6 +135,9 @@ pub(crate) enum Command {
     /// Say whether a record of the country holds that somebody found, or what was done about a hit
     #[command(subcommand)]
     Hit(HitCommand),
+    /// Records of the databases: load files of them, and look where one comes from
+    #[command(subcommand)]
+    Records(RecordsCommand),
     /// What reviewers of the secretariat decide
     #[command(subcommand)]
     Review(ReviewCommand),
@@ -276,6 +280,12 @@ mod tests {
             "i247 status FR-1-U-1 --context fr",
             "i247 attachment FR-1-U-1 --out photo.png",
             "i247 cases --operation infra-red-2010",
+            "i247 records load sltd stolen.csv --as fr --no-wait",
+            "i247 records load vehicles cars.jsonl.zst --format json",
+            "i247 records status",
+            "i247 records generate sltd --count 1000 --seed 7 --country FRA --out stolen.csv",
+            "i247 records show sltd FRA/PASSPORT/12AB34567",
+            "i247 records columns sltd",
             "i247 review refuse FR-1-U-1 --ground article3 --remark political",
             "i247 check P1234567 --country UTO --purpose border",
             "i247 check P1234567 --country UTO --type id-card --purpose visa --station cdg --as fr",
@@ -288,6 +298,7 @@ mod tests {
             "i247 hit act IPSG-881-U-1 --measure document-seized --place Modane",
             "i247 operation report infra-red-2010 --json",
             "i247 ledger check dir",
+            "i247 ledger searches dir",
             "i247 ledger rebuild dir --credentials keys",
             "i247 context add fr --address 127.0.0.1:1 --server ncb/fr --credentials keys",
             "i247 post issue cdg --authority fr --out keys --days 30",
@@ -328,6 +339,8 @@ mod tests {
             "i247 post issue CDG",
             "i247 post grant cdg --unit airport",
             "i247 post grant cdg --unit airport --databases sltd --until 2031-06-01 --for 2d",
+            "i247 records load passports stolen.csv",
+            "i247 records generate sltd",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -31,6 +31,11 @@ pub(crate) enum LedgerCommand {
                             --country FR"
     )]
     Rebuild(RebuildArgs),
+    /// Hold the journal of searches of a hub against its log, which vouches for it. The hub must not run
+    Searches {
+        /// Data directory of a hub
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -48,6 +53,7 @@ pub(crate) struct RebuildArgs {
 pub(crate) async fn run(command: LedgerCommand, session: &Session) -> Result<ExitCode, Fail> {
     match command {
         LedgerCommand::Check { dir } => check(&dir, session),
+        LedgerCommand::Searches { dir } => searches(&dir, session).await,
         LedgerCommand::Rebuild(args) => {
             let (digest, entries) = match log_of(&args.dir)? {
                 (Owner::Hub, log) => hub(&args, &log, session).await?,
@@ -62,6 +68,24 @@ pub(crate) async fn run(command: LedgerCommand, session: &Session) -> Result<Exi
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+async fn searches(dir: &Path, session: &Session) -> Result<ExitCode, Fail> {
+    let (disk, blocking) = (session.seams.disk.clone(), session.seams.blocking.clone());
+    let found = i247_hub::check_searches(disk, blocking, dir).await.map_err(|error| {
+        Fail::because(
+            "the journal was not checked",
+            &error,
+            "name a hub's data directory; stop the hub first",
+        )
+    })?;
+    if session.global.json {
+        out::json(&render::searches_json(&found));
+    } else {
+        out::data(&render::searches(&found));
+    }
+    let sound = found.broken.is_empty();
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(Exit::Refused as u8) })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -25,6 +25,7 @@ mod officer;
 mod operator;
 mod out;
 mod post;
+mod records;
 mod reflect;
 mod render;
 mod review;
@@ -73,6 +74,7 @@ async fn perform(cli: Cli) -> Result<ExitCode, Fail> {
         Command::Check(args) => return check::check(&args, &session).await,
         Command::Hits(args) => hits::hits(&args, &session).await?,
         Command::Hit(command) => hits::hit(&command, &session).await?,
+        Command::Records(command) => return Box::pin(records::run(command, &session)).await,
         Command::Review(command) => review::run(command, &session).await?,
         Command::Operation(command) => return operator::operation(command, &session).await,
         Command::Trace { id } => operator::trace(&id, &session).await?,

@@ -321,6 +321,50 @@ impl Desk {
         tokio::time::timeout(TRANSFER, whole).await.map_err(|_late| ClientError::Late(TRANSFER))?
     }
 
+    /// Loads records: `begin` names the load, `lines` are its changes. The answers say up to which line everything is
+    /// durable, the first one before any line is asked for.
+    ///
+    /// # Errors
+    /// As every call. What was said to be durable stays so.
+    ///
+    /// # Cancel safety
+    /// Dropped, what was handed over may be durable; the next load of the same name says up to where.
+    pub async fn load_records(
+        &self,
+        frames: impl futures::Stream<Item = pb::LoadRecordsRequest> + Send + 'static,
+    ) -> Result<Load, ClientError> {
+        // No deadline travels with it: a file may be as long as it is. Each answer has one.
+        let asked = tonic::Request::new(frames);
+        let stream = answer(self.within, self.service.clone().load_records(asked)).await?;
+        Ok(Load { stream })
+    }
+
+    /// How far a load is; the one that was begun last, where no name is given.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn load_status(&self, name: Option<Hash>) -> Result<pb::LoadStatusResponse, ClientError> {
+        let name = name.map(|name| Bytes::copy_from_slice(name.as_bytes())).unwrap_or_default();
+        // The bureau may have to ask the hub about every batch of the load.
+        let asked = request(pb::LoadStatusRequest { name }, TRANSFER);
+        answer(TRANSFER, self.service.clone().load_status(asked)).await
+    }
+
+    /// One record by its name, and where it comes from.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn show_record(
+        &self,
+        database: pb::Database,
+        name: &str,
+    ) -> Result<pb::FindRecordResponse, ClientError> {
+        let asked = pb::ShowRecordRequest { database: database.into(), name: name.to_owned() };
+        let asked = request(asked, self.within);
+        let shown = answer(self.within, self.service.clone().show_record(asked)).await?;
+        shown.found.ok_or_else(|| ClientError::unexpected("no record"))
+    }
+
     /// What changes at the bureau, as it changes, beginning with what arrived after this count of
     /// received messages; 0 for all.
     ///
@@ -331,6 +375,28 @@ impl Desk {
         let asked = tonic::Request::new(pb::WatchRequest { after });
         let stream = answer(self.within, self.service.clone().watch(asked)).await?;
         Ok(Watch { stream, received: after })
+    }
+}
+
+/// The answers to a load.
+#[derive(Debug)]
+pub struct Load {
+    stream: Streaming<pb::LoadRecordsResponse>,
+}
+
+impl Load {
+    /// What became durable next; none when all of it is.
+    ///
+    /// # Errors
+    /// [`ClientError::Late`] when nothing came for so long; otherwise why the load was broken off.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when this is dropped.
+    pub async fn next(&mut self, within: Duration) -> Result<Option<pb::LoadRecordsResponse>, ClientError> {
+        match tokio::time::timeout(within, self.stream.message()).await {
+            Err(_late) => Err(ClientError::Late(within)),
+            Ok(answered) => answered.map_err(|status| ClientError::of(status, within)),
+        }
     }
 }
 

@@ -26,7 +26,7 @@ mod searches;
 
 pub use connection::{Connection, ConnectionError, channel};
 pub use contexts::{Context, Contexts, ContextsError};
-pub use desk::{Desk, Event, Hits, InboxFilter, OutboxFilter, Watch};
+pub use desk::{Desk, Event, Hits, InboxFilter, Load, OutboxFilter, Watch};
 pub use directory::Directory;
 pub use error::ClientError;
 pub use i247_wire::pb;

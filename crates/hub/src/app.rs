@@ -17,6 +17,7 @@ use i247_trust::{Credentials, Presented, Root, TlsError, server_config};
 use i247_wire::pb::directory_service_server::DirectoryServiceServer;
 use i247_wire::pb::exchange_service_server::ExchangeServiceServer;
 use i247_wire::pb::monitor_service_server::MonitorServiceServer;
+use i247_wire::pb::records_service_server::RecordsServiceServer;
 use i247_wire::pb::review_service_server::ReviewServiceServer;
 use i247_wire::pb::search_service_server::SearchServiceServer;
 use opentelemetry::metrics::Meter;
@@ -44,6 +45,7 @@ use crate::made::Maker;
 use crate::monitor::Monitor;
 use crate::quota::Quotas;
 use crate::recent::Recent;
+use crate::records::Records;
 use crate::recover::{RecoverError, Recovered, begin, recover};
 use crate::review::Review;
 use crate::rules::{SERVICES, rules};
@@ -152,7 +154,7 @@ impl Hub {
         let (disk, blocking) = (seams.disk.clone(), seams.blocking.clone());
         let log = config.data.join("log");
         let databases = Databases::open(disk, blocking, &log, ledger.clone()).await?;
-        let (audit, audit_writer) = open_audit(&config, &seams, &views).await?;
+        let (audit, audit_writer) = audit::open_beside(&config.data, &seams, &views).await?;
         let mut shutdown = Shutdown::new();
         // The streams end first: a connection lasts as long as its stream, and the door waits for connections.
         let streams = shutdown.stage("streams", config.grace.0);
@@ -393,17 +395,6 @@ impl Parts<'_> {
     }
 }
 
-/// Opens the journal of searches, which lies beside the log.
-async fn open_audit(
-    config: &Config,
-    seams: &Seams,
-    views: &Views,
-) -> Result<(Audit, audit::Writer), AuditError> {
-    let (dir, known) = (config.data.join(audit::DIR), views.state.search_root());
-    let chance = (seams.clock.clone(), &*seams.dice);
-    Audit::open(seams.disk.clone(), seams.blocking.clone(), &dir, chance, known).await
-}
-
 /// Opens the data directory of a hub, which nobody else may use meanwhile.
 pub(crate) async fn open(
     config: &Config,
@@ -453,6 +444,9 @@ async fn server(
         )
         .add_service(
             SearchServiceServer::new(Search(core.clone())).max_decoding_message_size(SEARCH_BYTES_MAX),
+        )
+        .add_service(
+            RecordsServiceServer::new(Records(core.clone())).max_decoding_message_size(FRAME_BYTES_MAX),
         )
         .add_service(health_service)
         .add_service(reflection);

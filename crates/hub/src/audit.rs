@@ -8,6 +8,7 @@
 //! answered: the disk is full, it is too slow, or the journal is an older copy than the log knows.
 
 mod asked;
+mod check;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,7 @@ use i247_ledger::{
     AppendError, Blocking, CloseError, Draft, Ledger, OpenError, Options, Position, ReadError, Segments,
 };
 use i247_model::{Hash, Reason, Refusal};
-use i247_node::{Clock, Dice};
+use i247_node::{Clock, Dice, Seams};
 use i247_router::SearchRoot;
 use i247_trust::sha256;
 use i247_wire::pb;
@@ -30,6 +31,9 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::sequencer::Work;
+use crate::views::Views;
+
+pub use check::{Searches, check_searches};
 
 /// What is noted waits at most so long before it is written.
 const WRITE_WAIT: Duration = Duration::from_millis(50);
@@ -308,6 +312,20 @@ impl Audit {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Opens the journal of searches, which lies beside the log in the hub's data.
+///
+/// # Errors
+/// As [`Audit::open`].
+pub(crate) async fn open_beside(
+    data: &Path,
+    seams: &Seams,
+    views: &Views,
+) -> Result<(Audit, Writer), AuditError> {
+    let (dir, known) = (data.join(DIR), views.state.search_root());
+    let chance = (seams.clock.clone(), &*seams.dice);
+    Audit::open(seams.disk.clone(), seams.blocking.clone(), &dir, chance, known).await
 }
 
 /// What only the one task has that writes the journal.

@@ -11,6 +11,8 @@
 
 mod batches;
 mod shelves;
+#[cfg(test)]
+mod tests;
 mod verdicts;
 
 use std::path::Path;
@@ -146,12 +148,8 @@ impl Databases {
         *self.position.borrow()
     }
 
-    /// Follows the position.
-    pub(crate) fn watch_position(&self) -> watch::Receiver<u64> {
-        self.position.subscribe()
-    }
-
     /// How many records there are of a database.
+    #[cfg(test)]
     pub(crate) fn count(&self, database: Database) -> u64 {
         self.shelves().count(database)
     }

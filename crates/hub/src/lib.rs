@@ -12,7 +12,7 @@
 //! * `views`: what follows from the log (`state` of the router, `history`, `signers`); `entry` is its stored form.
 //! * `databases`: the records that follow from the log, with a position of its own; searches look there.
 //! * `archive`: what of it lies on disk, a snapshot of what is open and `history` in runs; `past` looks things up.
-//! * `exchange`, `directory`, `review`, `monitor`, `attachments`, `search`: the services.
+//! * `exchange`, `directory`, `review`, `monitor`, `records`, `attachments`, `search`: the services.
 //! * `audit`: the journal of searches, beside the log.
 //! * `calls`, `frames`, `effects`, `links`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
 //! * `grants`, `budgets`, `enumeration`: whether posts may come, what they may ask, how much, and what is odd about it.
@@ -50,6 +50,7 @@ mod predecessors;
 mod quota;
 mod rebuild;
 mod recent;
+mod records;
 mod recover;
 mod review;
 mod rules;
@@ -64,7 +65,7 @@ mod views;
 
 pub use app::{BuildError, Hub, ServeError};
 pub use archive::StoreError;
-pub use audit::AuditError;
+pub use audit::{AuditError, Searches, check_searches};
 pub use config::Config;
 pub use databases::DatabasesError;
 pub use history::HistoryError;

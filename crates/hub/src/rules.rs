@@ -3,12 +3,13 @@
 use i247_node::{DescriptorError, Role, Rule, Rules};
 
 /// The services of a hub, by their full names.
-pub const SERVICES: [&str; 5] = [
+pub const SERVICES: [&str; 6] = [
     "i247.v1.ExchangeService",
     "i247.v1.DirectoryService",
     "i247.v1.ReviewService",
     "i247.v1.MonitorService",
     "i247.v1.SearchService",
+    "i247.v1.RecordsService",
 ];
 
 const BUREAUS: Rule = Rule::Roles(&[Role::Bureau]);
@@ -48,6 +49,8 @@ pub fn rules() -> Result<Rules, DescriptorError> {
             ("/i247.v1.SearchService/Search", ASKERS),
             ("/i247.v1.SearchService/SearchStream", ASKERS),
             ("/i247.v1.SearchService/WatchHits", BUREAUS),
+            ("/i247.v1.RecordsService/Verdicts", BUREAUS),
+            ("/i247.v1.RecordsService/FindRecord", BUREAUS),
         ],
     )
 }

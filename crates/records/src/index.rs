@@ -70,6 +70,9 @@ pub enum IndexError {
     /// More entries than one run can have: `u32::MAX`.
     #[error("{0} entries are over the limit of one run")]
     TooMany(u64),
+    /// Entries do not come in order: something else has written a run. Clear the index and make it anew from the log.
+    #[error("a run of the index is not sorted; clear the index and rebuild it from the log")]
+    Unsorted,
     /// A locator names an entry of the log that the run should not know yet. Nothing was written.
     #[error("an entry of position {locator} does not belong into a run through position {through}")]
     Ahead {

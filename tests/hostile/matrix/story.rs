@@ -258,6 +258,42 @@ pub(super) fn draft_about_anothers(story: &Story) -> Vec<Vec<u8>> {
     one(&pb::SendRequest { draft: Some(withdrawal(&story.unseen)) })
 }
 
+/// A record that nobody loaded; asked alike at the desk and at the hub.
+pub(super) fn record_name(_: &Story) -> Vec<Vec<u8>> {
+    one(&pb::FindRecordRequest { database: pb::Database::Sltd.into(), name: "FRA/PASSPORT/P1234567".into() })
+}
+
+fn load_begin() -> Vec<u8> {
+    let begin = pb::LoadBegin { name: vec![7; 32].into(), database: pb::Database::Sltd.into() };
+    let frame = pb::load_records_request::Frame::Begin(begin);
+    pb::LoadRecordsRequest { frame: Some(frame) }.encode_to_vec()
+}
+
+pub(super) fn load(_: &Story) -> Vec<Vec<u8>> {
+    vec![load_begin()]
+}
+
+/// A document of another country, which would be Brazil's to report as little as anybody's but France's.
+pub(super) fn load_of_anothers(_: &Story) -> Vec<Vec<u8>> {
+    let document = pb::TravelDocument {
+        number: "P1234567".into(),
+        issuing_country: "FRA".into(),
+        document_type: pb::TravelDocumentType::Passport.into(),
+        fraud_type: pb::FraudType::LostBearer.into(),
+        ..Default::default()
+    };
+    let record = pb::Record {
+        database: pb::Database::Sltd.into(),
+        owner: "BR".into(),
+        content: Some(pb::record::Content::TravelDocument(document)),
+        ..Default::default()
+    };
+    let change = pb::RecordChange { action: Some(pb::record_change::Action::Add(record)) };
+    let lines = pb::LoadLines { lines: vec![2], changes: vec![change.encode_to_vec().into()] };
+    let frame = pb::load_records_request::Frame::Lines(lines);
+    vec![load_begin(), pb::LoadRecordsRequest { frame: Some(frame) }.encode_to_vec()]
+}
+
 pub(super) fn file(_: &Story) -> Vec<Vec<u8>> {
     use pb::add_attachment_request::Frame;
     let note = pb::AttachmentNote { name: "note.txt".into(), media_type: "text/plain".into(), size_bytes: 5 };

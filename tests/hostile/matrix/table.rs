@@ -102,6 +102,11 @@ pub(super) const HUB: &[Row] = &[
     row("/i247.v1.SearchService/SearchStream", Own, story::frame_of_keys,             "ok           role role ok   door role role role role role door"),
     row("/i247.v1.SearchService/WatchHits", Own, story::nothing,                      "none         role role role door role role role role role door"),
 
+    // No message of records is in this story: of one's own and of others' alike there is nothing to tell.
+    row("/i247.v1.RecordsService/Verdicts", Own, story::own_id,                       "none         role role role door role role role role role door"),
+    row("/i247.v1.RecordsService/Verdicts", Foreign, story::anothers_id,              "none         role role role door role role role role role door"),
+    row("/i247.v1.RecordsService/FindRecord", Own, story::record_name,                "unknown_record role role role door role role role role role door"),
+
     row("/grpc.health.v1.Health/Check", Own, story::nothing,                          "ok           ok   ok   ok door   ok   ok   ok   ok   ok   door"),
     row("/grpc.health.v1.Health/Watch", Own, story::nothing,                          "ok           ok   ok   ok door   ok   ok   ok   ok   ok   door"),
     row("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Own, story::services, "ok      ok   ok   ok door   ok   ok   ok   ok   ok   door"),
@@ -127,6 +132,11 @@ pub(super) const DESK: &[Row] = &[
     row("/i247.v1.DeskService/AddAttachment", Own, story::file,              "ok   role ok   door door door door door door door door"),
     row("/i247.v1.DeskService/OpenAttachment", Own, story::received_id,      "ok   role ok   door door door door door door door door"),
     row("/i247.v1.DeskService/OpenAttachment", Foreign, story::unseen_id,    "unknown_reference role unknown_reference door door door door door door door door"),
+    row("/i247.v1.DeskService/LoadRecords", Own, story::load,                "none role none door door door door door door door door"),
+    Row { answers: 2,
+    ..row("/i247.v1.DeskService/LoadRecords", Foreign, story::load_of_anothers, "not_owner role not_owner door door door door door door door door") },
+    row("/i247.v1.DeskService/LoadStatus", Own, story::nothing,              "unknown_reference role unknown_reference door door door door door door door door"),
+    row("/i247.v1.DeskService/ShowRecord", Own, story::record_name,          "unknown_record role unknown_record door door door door door door door door"),
     row("/i247.v1.DeskService/Report", Own, story::nothing,                  "ok   role ok   door door door door door door door door"),
     // Refused, since nothing was lost: a new epoch would change the story.
     row("/i247.v1.DeskService/Recover", Own, story::nothing,                 "wrong_reference role wrong_reference door door door door door door door door"),

@@ -24,6 +24,8 @@ pub(super) const STORIES: &[(Reason, Story)] = &[
     (Reason::Behind, || Box::pin(an_older_copy())),
     (Reason::NoticeConflict, || Box::pin(a_second_decision())),
     (Reason::NotGranted, || Box::pin(a_post_without_a_grant())),
+    (Reason::Duplicate, || Box::pin(crate::records::a_record_that_is_there())),
+    (Reason::UnknownRecord, || Box::pin(crate::records::a_record_that_is_not_there())),
     (Reason::WrongCheckDigit, || Box::pin(crate::search::a_misread_zone())),
 ];
 
@@ -144,7 +146,7 @@ async fn a_void_key() -> Result<Refusal, WorldError> {
 }
 
 async fn an_older_copy() -> Result<Refusal, WorldError> {
-    let world = crate::copies::older_hub().await?;
+    let world = Box::pin(crate::copies::older_hub()).await?;
     let mut pen = world.pen("BR").await?;
     let end = log_end(&world).await?;
     let refusal = refused(pen.submit(&pen.sign(&pen.letter(free_text(&["FR"], "by hand")))).await);

@@ -1,6 +1,7 @@
 //! What lies on this machine: contexts, and what a check of a log found.
 
 use i247_client::Contexts;
+use i247_hub::Searches;
 use i247_ledger::Report;
 use serde_json::{Value as Json, json};
 
@@ -40,6 +41,31 @@ pub(crate) fn check(report: &Report) -> String {
     }
     let faults: Vec<String> = report.damage.iter().map(ToString::to_string).collect();
     format!("{head}\n\n{}", faults.join("\n"))
+}
+
+/// What the journal of searches holds, and whether the log vouches for it.
+pub(crate) fn searches(found: &Searches) -> String {
+    let sound = if found.broken.is_empty() { "yes" } else { "NO" };
+    let head = pairs(&[
+        ("sound", sound.to_owned()),
+        ("entries", format!("{}, of which the log vouches for {}", found.entries, found.vouched)),
+        ("frames", found.frames.to_string()),
+        ("keys", format!("{}, {} with a match", found.keys, found.matches)),
+    ]);
+    if found.broken.is_empty() { head } else { format!("{head}\n\n{}", found.broken.join("\n")) }
+}
+
+/// The same as JSON.
+pub(crate) fn searches_json(found: &Searches) -> Json {
+    json!({
+        "sound": found.broken.is_empty(),
+        "entries": found.entries,
+        "vouched": found.vouched,
+        "frames": found.frames,
+        "keys": found.keys,
+        "matches": found.matches,
+        "broken": found.broken,
+    })
 }
 
 /// The same as JSON.

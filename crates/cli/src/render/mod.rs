@@ -12,7 +12,7 @@ mod table;
 mod tests;
 
 pub(crate) use check::{checked, database, hits, manifest, verdict, word};
-pub(crate) use files::{check, check_json, contexts};
+pub(crate) use files::{check, check_json, contexts, searches, searches_json};
 pub(crate) use message::{cases, examined, explained, inbox, notices, outbox, pending, shown};
 pub(crate) use network::{directory, network, report, status, trace};
 pub(crate) use post::posts;

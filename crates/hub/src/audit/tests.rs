@@ -2,6 +2,7 @@
 
 use i247_ledger::Inline;
 use i247_ledger::faults::BreakableDisk;
+use i247_model::{Identity, Timestamp};
 use i247_node::{SeededDice, SystemClock};
 use prost::Message as _;
 
@@ -167,4 +168,77 @@ async fn digests_depend_on_the_secret_which_stays_and_tell_nothing_of_the_key() 
     disk.put(&path, &[5; 32]);
     let (other, _) = open(&disk.power_off(), None).await;
     assert_ne!(digest(&other, b"travel-document\0UTO/X4719T06M"), first);
+}
+
+/// A log that was told of these roots.
+async fn log(disk: &BreakableDisk, roots: &[SearchRoot]) {
+    let options = Options { blocking: Arc::new(Inline), ..Options::default() };
+    let (log, _) = Segments::open(Arc::new(disk.clone()), "/data/log", options).unwrap();
+    for root in roots {
+        let bytes = Bytes::copy_from_slice(root.root.as_bytes());
+        let input = pb::entry::Input::SearchRoot(pb::SearchRoot { position: root.position, root: bytes });
+        let entry = pb::Entry { input: Some(input), ..pb::Entry::default() }.encode_to_vec();
+        log.append(log.end(), vec![Draft { entry: entry.into(), body: None }]).await.unwrap();
+    }
+    log.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_journal_is_held_against_the_roots_that_the_log_has() {
+    let disk = BreakableDisk::new(8);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let dice = SeededDice::new(7);
+    let chance: (_, &dyn Dice) = (clock, &dice);
+    let dir = Path::new("/data/audit");
+    let (audit, mut writer) =
+        Audit::open(Arc::new(disk.clone()), Arc::new(Inline), dir, chance, None).await.unwrap();
+    let mut roots = Vec::new();
+    for keys in [3, 4, 5] {
+        audit.note(&pb::AuditRecord { matches: 1, ..search("duty", keys) }).unwrap();
+        audit.write(&mut writer, &CancellationToken::new()).await;
+        roots.push(writer.roots.now);
+    }
+    audit.close().await.unwrap();
+    drop(audit);
+    let check = async |known: &[SearchRoot]| {
+        let disk = disk.fork();
+        log(&disk, known).await;
+        check_searches(Arc::new(disk), Arc::new(Inline), Path::new("/data")).await.unwrap()
+    };
+    let sound = check(&roots[..2]).await;
+    let expected = Searches { entries: 3, vouched: 2, frames: 3, keys: 12, matches: 3, broken: Vec::new() };
+    assert_eq!(sound, expected);
+    let other = SearchRoot { root: Hash([9; 32]), ..roots[1] };
+    let found = check(&[roots[0], other]).await;
+    assert_eq!(
+        (found.vouched, found.broken),
+        (1, vec!["entry 2 is not the one that the log was told of".into()])
+    );
+    let lost = SearchRoot { position: 9, ..roots[2] };
+    assert_eq!(check(&[lost]).await.broken, ["the log was told of 9 entries, and there are 3"]);
+}
+
+#[tokio::test]
+async fn what_was_asked_since_a_moment_is_counted_for_each_who_asked() {
+    let disk = BreakableDisk::new(5);
+    let (audit, mut writer) = open(&disk, None).await;
+    let stop = CancellationToken::new();
+    let (cdg, france) = ("spiffe://i247.test/ncb/fr/post/cdg", "spiffe://i247.test/ncb/fr");
+    for (at_ms, asker, keys) in
+        [(10, cdg, 1), (20, france, 2), (30, cdg, 4), (40, cdg, 8), (40, france, 16), (50, cdg, 32)]
+    {
+        let asker = asker.to_owned();
+        audit.note(&pb::AuditRecord { at_ms, asker, keys, ..pb::AuditRecord::default() }).unwrap();
+        audit.write(&mut writer, &stop).await;
+    }
+    audit.close().await.unwrap();
+    let (audit, _) = open(&disk.power_off(), None).await;
+    for (since, expected) in
+        [(0, [(france, 18), (cdg, 45)]), (30, [(france, 16), (cdg, 44)]), (40, [(france, 16), (cdg, 40)])]
+    {
+        let asked = audit.asked_since(Timestamp::from_millis(since)).await.unwrap();
+        let expected = expected.map(|(asker, keys)| (asker.parse::<Identity>().unwrap(), keys));
+        assert_eq!(asked, expected.into(), "since {since}");
+    }
+    assert!(audit.asked_since(Timestamp::from_millis(51)).await.unwrap().is_empty());
 }

@@ -1,7 +1,7 @@
 //! Batches of records as they lie in the log, the last used in memory. It must not hold more than its limit.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use i247_ledger::{Body, Record as LogRecord};
@@ -10,7 +10,6 @@ use i247_records::record::{Change, Record};
 use i247_records::{Database, Date, batch};
 use i247_wire::{decode_header, pb};
 use prost::Message as _;
-use std::sync::Arc;
 
 /// How much is kept, in bytes.
 const KEPT_BYTES: usize = 64 * 1024 * 1024;
@@ -22,15 +21,12 @@ pub(crate) struct Batch {
     pub(crate) id: MessageId,
     /// Who sent it.
     pub(crate) sender: Party,
-    /// The day on which it was accepted.
-    pub(crate) day: Date,
     wire: pb::RecordBatch,
     bytes: usize,
 }
 
 /// An entry as the databases take it in.
 pub(crate) struct Taken {
-    pub(crate) position: u64,
     pub(crate) day: Date,
     /// None in an entry that changes no record.
     pub(crate) batch: Option<Arc<Batch>>,
@@ -45,9 +41,12 @@ impl Taken {
         let entry = entry_of(record)?;
         let day = Date::of(Timestamp::from_millis(entry.at_ms));
         let batch = Batch::read(record, entry)?.map(Arc::new);
-        Ok(Self { position: record.position.0, day, batch })
+        Ok(Self { day, batch })
     }
 }
+
+/// A database, and the change in each item of a batch; none in those that were erased.
+pub(crate) type Changes = (Database, Vec<Option<Change>>);
 
 impl Batch {
     /// The accepted batch in an entry; none in any other entry.
@@ -60,7 +59,6 @@ impl Batch {
 
     fn read(record: &LogRecord, entry: pb::Entry) -> Result<Option<Self>, Refusal> {
         use pb::decision::Decision;
-        let day = Date::of(Timestamp::from_millis(entry.at_ms));
         let accepted = entry.decision.and_then(|decision| decision.decision);
         let (Some(pb::entry::Input::Submission(submission)), Some(Decision::Accepted(_))) =
             (entry.input, accepted)
@@ -79,14 +77,14 @@ impl Batch {
         };
         let bytes = wire.encoded_len() + wire.items.len() * size_of::<pb::RecordItem>();
         let sender = header.id.sender.party();
-        Ok(Some(Self { id: header.id, sender, day, wire, bytes }))
+        Ok(Some(Self { id: header.id, sender, wire, bytes }))
     }
 
     /// The database and the change in each item; nothing when all of it was erased.
     ///
     /// # Errors
     /// When something else has written it.
-    pub(crate) fn changes(&self) -> Result<Option<(Database, Vec<Option<Change>>)>, Refusal> {
+    pub(crate) fn changes(&self) -> Result<Option<Changes>, Refusal> {
         if self.wire.items.is_empty() { Ok(None) } else { batch::read(&self.wire).map(Some) }
     }
 

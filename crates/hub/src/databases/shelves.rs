@@ -202,6 +202,7 @@ impl Shelves {
     }
 
     /// How many records there are of a database.
+    #[cfg(test)]
     pub(crate) fn count(&self, database: Database) -> u64 {
         self.registers.get(&database).map_or(0, Register::len)
     }
@@ -282,6 +283,12 @@ impl Shelves {
         self.index.merge_due()
     }
 
+    /// How many runs there are.
+    #[cfg(test)]
+    pub(crate) fn runs(&self) -> usize {
+        self.index.runs()
+    }
+
     /// Takes a merged run.
     ///
     /// # Errors
@@ -296,8 +303,7 @@ impl Shelves {
             return Ok(None);
         }
         for database in Database::ALL {
-            loop {
-                let Some(register) = self.registers.get(database) else { break };
+            while let Some(register) = self.registers.get(database) {
                 let due = register.due(day, EXPIRE_AT_ONCE);
                 if due.is_empty() {
                     break;

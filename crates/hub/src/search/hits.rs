@@ -65,7 +65,8 @@ pub(super) async fn notify(
                 // A task of its own: the owner is told although the asker may be gone.
                 let (answer, entered_in_time) = oneshot::channel();
                 core.streams.spawn(async move {
-                    drop(answer.send(entered.await));
+                    // Nobody may wait for it any more.
+                    let _ = answer.send(entered.await);
                 });
                 entering.push((told, found, entered_in_time));
             }

@@ -200,7 +200,10 @@ impl Order {
 
     fn check(&mut self, entry: Entry) -> Result<(), IndexError> {
         let in_order = self.last.is_none_or(|last| last.key() < entry.key());
-        assert!(in_order && self.left > 0, "entries come sorted, each once, and no more than were announced");
+        // A run that something else wrote may have right checksums and be in disorder all the same.
+        if !in_order || self.left == 0 {
+            return Err(IndexError::Unsorted);
+        }
         if entry.value.0 > self.shape.greatest_value()
             || entry.value.locator().position() > self.range.through
         {
@@ -324,5 +327,40 @@ impl Header {
     fn lengths(&self) -> Option<(usize, usize)> {
         let entries = usize::try_from(self.entries).ok().filter(|&entries| entries <= u32::MAX as usize)?;
         Some((entries.checked_mul(self.shape.width())?, 4 * (self.shape.buckets() + 1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use i247_ledger::disk::OsDisk;
+
+    use super::*;
+    use crate::index::entry::{Locator, Value};
+
+    #[test]
+    fn a_run_in_disorder_with_right_checksums_is_an_error_and_no_panic() {
+        let dir = tempfile::tempdir().unwrap();
+        let range = Range { after: Position(0), through: Position(9) };
+        let shape = Shape::of(2, range.through);
+        let entry = |fingerprint| Entry {
+            fingerprint,
+            value: Value::present(Locator::new(Position(1), 0).unwrap(), false),
+        };
+        let mut packer = Packer::new(shape);
+        let mut bytes = Vec::new();
+        for fingerprint in [7, 5] {
+            packer.push(entry(fingerprint), &mut bytes);
+        }
+        let directory = packer.finish(&mut bytes);
+        bytes.extend_from_slice(&[0; PADDING]);
+        let bent = Run { range, packed: Packed::new(shape, directory.into_iter(), bytes) };
+        bent.store(&OsDisk, dir.path()).unwrap();
+
+        let run = Run::open(&OsDisk, dir.path(), range).unwrap();
+        let mut writer = RunWriter::create(&OsDisk, dir.path(), range, 2).unwrap();
+        let written: Result<(), IndexError> = run.packed.entries().try_for_each(|entry| writer.push(entry));
+        assert!(matches!(written, Err(IndexError::Unsorted)), "{written:?}");
+        let again = Run::of(range, 2, run.packed.entries());
+        assert!(matches!(again, Err(IndexError::Unsorted)));
     }
 }

@@ -219,6 +219,8 @@ impl World {
 impl DeskService for Desk {
     type WatchStream = Answers<pb::WatchResponse>;
     type OpenAttachmentStream = Answers<pb::OpenAttachmentResponse>;
+    type LoadRecordsStream = Answers<pb::LoadRecordsResponse>;
+    type WatchHitsStream = Answers<pb::DeskServiceWatchHitsResponse>;
 
     async fn send(&self, request: Request<pb::SendRequest>) -> Result<Response<pb::SendResponse>, Status> {
         let id = self.shared.world.lock().unwrap().take(self.me, request.into_inner().draft.unwrap());
@@ -320,6 +322,38 @@ impl DeskService for Desk {
         &self,
         _: Request<pb::OpenAttachmentRequest>,
     ) -> Result<Response<Self::OpenAttachmentStream>, Status> {
+        nothing()
+    }
+
+    async fn load_records(
+        &self,
+        _: Request<Streaming<pb::LoadRecordsRequest>>,
+    ) -> Result<Response<Self::LoadRecordsStream>, Status> {
+        nothing()
+    }
+
+    async fn load_status(
+        &self,
+        _: Request<pb::LoadStatusRequest>,
+    ) -> Result<Response<pb::LoadStatusResponse>, Status> {
+        nothing()
+    }
+
+    async fn show_record(
+        &self,
+        _: Request<pb::ShowRecordRequest>,
+    ) -> Result<Response<pb::ShowRecordResponse>, Status> {
+        nothing()
+    }
+
+    async fn check(&self, _: Request<pb::CheckRequest>) -> Result<Response<pb::CheckResponse>, Status> {
+        nothing()
+    }
+
+    async fn watch_hits(
+        &self,
+        _: Request<pb::DeskServiceWatchHitsRequest>,
+    ) -> Result<Response<Self::WatchHitsStream>, Status> {
         nothing()
     }
 
