@@ -226,13 +226,15 @@ impl Audit {
                 () = i247_node::sleep_on(&*self.clock, ROOT_EVERY), if stale => {}
                 () = stop.cancelled() => {}
             }
+            // Asked before it is written: what is noted while the log is told is written too.
+            let stopping = stop.is_cancelled();
             self.write(&mut writer, &stop).await;
             let now = self.clock.monotonic();
             if now.saturating_sub(told_at) >= ROOT_EVERY {
                 told_at = now;
                 self.tell(&mut writer, &log).await;
             }
-            if stop.is_cancelled() {
+            if stopping {
                 return;
             }
         }

@@ -157,6 +157,7 @@ impl Grants {
         let now = self.clock.now();
         match audit.asked_since(budgets::midnight_before(now)).await {
             Ok(asked) => {
+                tracing::info!(askers = asked.len(), "what was asked today is counted");
                 for (asker, keys) in asked {
                     let Some(country) = country(&asker) else { continue };
                     let post = matches!(asker, Identity::Post(..)).then_some(&asker);
