@@ -117,8 +117,8 @@ impl Core {
     /// Answers a frame of keys, once the search is noted.
     ///
     /// # Errors
-    /// The frame is refused whole: what it lacks, what is not granted, how much is too much, and `READ_ONLY`, `BEHIND` or `BUSY` when it may
-    /// come again. A key that is none is refused in its own place.
+    /// The frame is refused whole: what it lacks, what is not granted, how much is too much, and `READ_ONLY`, `BEHIND`
+    /// or `BUSY` when it may come again. A key that is none is refused in its own place.
     ///
     /// # Cancel safety
     /// Dropped, the search may be noted and nobody has its answer.
