@@ -146,7 +146,7 @@ async fn on_the_real_clock_a_post_is_cut_off_within_a_second() -> Result<(), Wor
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_post_asks_what_it_is_granted_and_nothing_else() -> Result<(), WorldError> {
-    let world = World::of(["FR"]).start().await?;
+    let world = World::of(["FR", "DE"]).start().await?;
     germany_reports(&world).await?;
     let (france, cdg) = (world.bureau("FR"), world.post("FR", "cdg").await?);
     let only_sltd = pb::Grant { databases: vec![pb::Database::Sltd.into()], ..airport(&name("cdg")) };
