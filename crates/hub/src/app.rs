@@ -363,13 +363,7 @@ impl Parts<'_> {
             progress_wait: config.progress_wait.0,
             streams,
         });
-        let actor = Actor {
-            links: core.links.clone(),
-            live,
-            grants: core.grants.clone(),
-            recent: core.recent.clone(),
-            views: core.views.clone(),
-        };
+        let actor = Actor::of(&core, live);
         let sequencer = Sequencer {
             ledger,
             views: core.views.clone(),

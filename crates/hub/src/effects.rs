@@ -8,6 +8,7 @@ use i247_node::Live;
 use i247_router::{Effect, Input, MessageRef, Stamp};
 use i247_wire::pb;
 
+use crate::core::Core;
 use crate::grants::Grants;
 use crate::links::Links;
 use crate::recent::{Recent, Stored};
@@ -23,6 +24,16 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
+    pub(crate) fn of(core: &Core, live: Live) -> Self {
+        Self {
+            links: core.links.clone(),
+            live,
+            grants: core.grants.clone(),
+            recent: core.recent.clone(),
+            views: core.views.clone(),
+        }
+    }
+
     /// Keeps what was just entered for those who will ask for it next.
     pub(crate) fn keep(
         &self,
