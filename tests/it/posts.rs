@@ -119,7 +119,6 @@ async fn what_falls_with_a_bureau_are_its_posts_and_no_others_also_after_a_resta
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::print_stdout, reason = "the figures of the story, shown with --nocapture")]
 async fn on_the_real_clock_a_post_is_cut_off_within_a_second() -> Result<(), WorldError> {
     let world = World::of(["FR"]).start().await?;
     let clock = world.seams().clock.clone();

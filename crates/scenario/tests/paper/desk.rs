@@ -350,6 +350,13 @@ impl DeskService for Desk {
         nothing()
     }
 
+    async fn list_posts(
+        &self,
+        _: Request<pb::DeskServiceListPostsRequest>,
+    ) -> Result<Response<pb::DeskServiceListPostsResponse>, Status> {
+        nothing()
+    }
+
     async fn watch_hits(
         &self,
         _: Request<pb::DeskServiceWatchHitsRequest>,
