@@ -97,7 +97,8 @@ impl World {
 
     async fn found(&self, asker: &str, number: &str) -> Vec<String> {
         let today = Date::of(i247_model::Timestamp::from_millis(NOON));
-        let found = self.databases.look_up(asker.parse().unwrap(), Database::Sltd, &[key(number)], today);
+        let keys = [key(number)];
+        let found = self.databases.look_up(asker.parse().unwrap(), Database::Sltd, &keys, today);
         found.await.unwrap().remove(0).into_iter().map(|found| found.reference).collect()
     }
 
@@ -167,7 +168,7 @@ async fn a_record_goes_when_its_last_day_is_past() {
 
 #[tokio::test]
 async fn a_batch_that_is_void_changes_nothing() {
-    let mut world = World::new().await;
+    let world = World::new().await;
     let end = world.log.end();
     world.log.append(end, vec![entry(1, NOON, &[add("P1")], false)]).await.unwrap();
     world.databases.catch_up().await.unwrap();
