@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn the_stride_takes_every_number_of_the_space() {
         assert!(!STRIDE.is_multiple_of(2) && !STRIDE.is_multiple_of(5));
-        assert!(MAX_COUNT < SPACE && MAX_COUNT / RANGE_EVERY * BLANKS * 2 <= 10_000_000);
+        const { assert!(MAX_COUNT < SPACE && MAX_COUNT / RANGE_EVERY * BLANKS * 2 <= 10_000_000) };
         assert!(MAX_COUNT.checked_mul(STRIDE % SPACE).is_some());
     }
 }
