@@ -75,6 +75,9 @@ fn the_table_of_limits_names_the_limits_that_are_kept() {
         format!("{} KiB", MAX_TEXT_BYTES / 1024),
         format!("{MAX_LIST} entries"),
         MAX_HANDLING.to_string(),
+        // Kept by trust, and by the records.
+        "1024".into(),
+        "16 KiB".into(),
         // Kept by trust.
         "64".into(),
         MAX_RANGES.to_string(),
