@@ -25,6 +25,9 @@ pub(crate) struct Batch {
     bytes: usize,
 }
 
+/// The database of a batch and the change in each item; none where an item was erased.
+pub(crate) type Changes = (Database, Vec<Option<Change>>);
+
 /// An entry as the databases take it in.
 pub(crate) struct Taken {
     pub(crate) day: Date,
@@ -81,7 +84,7 @@ impl Batch {
     ///
     /// # Errors
     /// When something else has written it.
-    pub(crate) fn changes(&self) -> Result<Option<(Database, Vec<Option<Change>>)>, Refusal> {
+    pub(crate) fn changes(&self) -> Result<Option<Changes>, Refusal> {
         if self.wire.items.is_empty() { Ok(None) } else { batch::read(&self.wire).map(Some) }
     }
 

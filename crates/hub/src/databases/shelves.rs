@@ -303,8 +303,7 @@ impl Shelves {
             return Ok(None);
         }
         for database in Database::ALL {
-            loop {
-                let Some(register) = self.registers.get(database) else { break };
+            while let Some(register) = self.registers.get(database) {
                 let due = register.due(day, EXPIRE_AT_ONCE);
                 if due.is_empty() {
                     break;
