@@ -24,4 +24,5 @@ mod recovery;
 mod refusals;
 mod review;
 mod tidy;
+mod tracing;
 mod urgency;

@@ -10,6 +10,7 @@ use i247_wire::pb;
 
 use crate::links::Links;
 use crate::recent::{Recent, Stored};
+use crate::spans::Traced;
 use crate::views::Views;
 
 /// Acts on effects.
@@ -33,7 +34,8 @@ impl Actor {
         if let (Input::Submission(submission), Some(envelope)) = (input, message) {
             let header = &submission.header;
             let signed = Some((header.key_id, header.signed_at));
-            self.recent.keep(at(0), Stored { at: stamp.at, signed, envelope });
+            let traced = Traced::of(header);
+            self.recent.keep(at(0), Stored { at: stamp.at, signed, envelope, traced });
         }
         for (n, envelope) in (1..).zip(made) {
             self.recent.keep(at(n), Stored::of(stamp.at, envelope));

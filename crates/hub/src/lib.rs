@@ -47,6 +47,7 @@ mod review;
 mod rules;
 mod sequencer;
 mod signers;
+mod spans;
 mod stamps;
 mod take_up;
 mod together;
