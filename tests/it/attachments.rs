@@ -83,7 +83,7 @@ async fn a_country_that_fills_the_hub_with_what_no_message_names_is_refused_alon
         })),
     };
     let put = async |exchange: &mut pb::exchange_service_client::ExchangeServiceClient<_>, salt| {
-        exchange.put_attachment(tonic::codegen::tokio_stream::iter([promised(salt)])).await
+        exchange.put_attachment(tokio_stream::iter([promised(salt)])).await
     };
     let mut flood = world.pen("JP").await?.service();
     let room = i247_hub::Config::default().attachment_bytes / LARGEST;
@@ -214,7 +214,7 @@ async fn put(pen: &Pen, manifest: &pb::AttachmentManifest, chunks: &[(u32, Bytes
         .chain(chunks.iter().map(chunk))
         .map(|frame| pb::PutAttachmentRequest { frame: Some(frame) })
         .collect();
-    match pen.service().put_attachment(tonic::codegen::tokio_stream::iter(frames)).await {
+    match pen.service().put_attachment(tokio_stream::iter(frames)).await {
         Ok(answer) => Ok(answer.into_inner().complete),
         Err(refused) => Err(i247_wire::refusal(&refused).unwrap()),
     }

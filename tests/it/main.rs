@@ -28,4 +28,5 @@ mod refusals;
 mod review;
 mod search;
 mod tidy;
+mod tracing;
 mod urgency;

@@ -31,7 +31,7 @@ pub(crate) async fn germany_reports(world: &World) -> Result<(), WorldError> {
     let frames =
         [Frame::Begin(begin), Frame::Lines(lines)].map(|frame| pb::LoadRecordsRequest { frame: Some(frame) });
     let desk = world.bureau("DE").desk().await?;
-    let mut load = desk.load_records(tonic::codegen::tokio_stream::iter(frames)).await?;
+    let mut load = desk.load_records(tokio_stream::iter(frames)).await?;
     while load.next(Duration::from_secs(30)).await?.is_some() {}
     world
         .until("the records to be accepted", async || {
@@ -213,8 +213,7 @@ async fn a_stream_answers_frame_by_frame_and_goes_on_after_a_refusal() -> Result
     let full = frame(vec![passport("X4719T06M", "D"); 256]);
     let bent = pb::SearchRequest { purpose: 0, ..full.clone() };
     let frames = [full.clone(), bent, full].map(|search| pb::SearchStreamRequest { search: Some(search) });
-    let mut answers =
-        france.search_stream(tonic::codegen::tokio_stream::iter(frames)).await.map_err(connect)?.into_inner();
+    let mut answers = france.search_stream(tokio_stream::iter(frames)).await.map_err(connect)?.into_inner();
     let mut told = Vec::new();
     while let Some(answer) = answers.message().await.map_err(connect)? {
         told.push(match answer.frame.unwrap() {

@@ -4,13 +4,16 @@ use bytes::{Bytes, BytesMut};
 use i247_model::{Identity, MessageId, Reason, Refusal};
 use i247_wire::pb;
 use i247_wire::pb::journal_entry::Event;
+use prost::Message as _;
 use tonic::{Status, Streaming};
+use tracing::Span;
 
 use crate::attachments::{MAX_ATTACHMENT_BYTES, Whole};
 use crate::desk::{Desk, DeskError, malformed, status};
 use crate::draft;
 use crate::greeting::check_welcome;
 use crate::journal::Note;
+use crate::spans;
 
 /// Longest name or media type of an attachment, in bytes.
 const MAX_NOTE_BYTES: usize = 200;
@@ -38,6 +41,10 @@ impl Desk {
             }
         }
         let digest = draft::digest(&draft, &contents);
+        let span = spans::accept(self.me, draft.kind());
+        if !matches!(officer, Identity::Bureau(_)) {
+            self.link_to_question(&span, &draft.refers_to).await;
+        }
         let salt = self.salt();
         let numberless = {
             let views = self.journal.views();
@@ -46,17 +53,33 @@ impl Desk {
                 return Ok(known.stands_for(digest.as_ref())?.clone());
             }
             let desk = draft::Desk { me: self.me, now: self.clock.now(), views: &views, notes };
-            let mut numberless = draft::prepare(draft, officer, &desk, salt)?;
+            let mut numberless = span.in_scope(|| draft::prepare(draft, officer, &desk, salt))?;
             let bytes = digest.map(|hash| Bytes::copy_from_slice(hash.as_bytes()));
             numberless.accepted.draft_hash = bytes.unwrap_or_default();
             numberless
         };
-        let kind = numberless.accepted.header.as_ref().map_or(pb::Kind::Unspecified, pb::Header::kind);
         let id = self.journal.number(numberless).await?;
-        let span =
-            tracing::info_span!("accept", message_id = %id, country = %self.me, kind = kind.as_str_name());
+        spans::accepted(&span, &id);
         span.in_scope(|| tracing::info!(officer = %officer, "accepted into the outbox"));
         Ok(id)
+    }
+
+    /// Links what an officer sends to the trace of the message that it is about, which is only looked up where spans are
+    /// exported. (What the national system answers is in that trace already.)
+    async fn link_to_question(&self, span: &Span, refers_to: &str) {
+        if span.in_scope(i247_node::trace::traceparent).is_none() {
+            return;
+        }
+        let question = {
+            let views = self.journal.views();
+            let id = refers_to.parse().ok();
+            id.and_then(|id| views.inbox.get(&id)).map(|received| (received.at_entry, received.received_at))
+        };
+        let Some((at_entry, received_at)) = question else { return };
+        let Ok((entry, _)) = self.journal.read(at_entry).await else { return };
+        let Some(Event::Arrived(arrived)) = entry.event else { return };
+        let Ok(header) = pb::Header::decode(arrived.header) else { return };
+        i247_node::trace::link(span, &header.traceparent, self.clock.now().since(received_at));
     }
 
     /// What the hub is asked for an explanation.

@@ -21,6 +21,7 @@ use crate::greeting::{Halt, hub_behind};
 use crate::inbox::Known;
 use crate::journal::Note;
 use crate::outbox::SentState;
+use crate::spans;
 use crate::views::Views;
 
 /// Largest body and signature that are kept as evidence, in bytes; with the header they fit into one entry.
@@ -128,7 +129,7 @@ impl Inbound {
                 Ok(())
             }
             Some(Frame::Result(result)) => self.result(result, views, batch),
-            Some(Frame::Delivery(delivery)) => self.delivery(delivery, views, batch),
+            Some(Frame::Delivery(delivery)) => self.delivery(delivery, now, views, batch),
             Some(Frame::Progress(progress)) => {
                 if let Some(status) = progress.status {
                     heard(status, views, batch);
@@ -212,7 +213,13 @@ impl Inbound {
         Ok(())
     }
 
-    fn delivery(&mut self, delivery: pb::Delivery, views: &Views, batch: &mut Batch) -> Result<(), Broken> {
+    fn delivery(
+        &mut self,
+        delivery: pb::Delivery,
+        now: Timestamp,
+        views: &Views,
+        batch: &mut Batch,
+    ) -> Result<(), Broken> {
         use pb::delivery::Content;
         let lane = crate::views::lane(delivery.lane).map_err(|why| stream("delivery", &why))?;
         let up_to = self.up_to[lane.index()];
@@ -236,7 +243,7 @@ impl Inbound {
             }
             Some(Content::Envelope(envelope)) => {
                 let place = Place { lane, number, position, accepted_at_ms: delivery.accepted_at_ms };
-                let note = self.message(&place, envelope, views);
+                let note = self.message(&place, envelope, now, views);
                 batch.note(note);
             }
             None => return Err(Broken::Stream("a delivery without content".into())),
@@ -273,7 +280,7 @@ impl Inbound {
     }
 
     /// A message that passed the checks, or the evidence against it.
-    fn message(&mut self, place: &Place, envelope: pb::Envelope, views: &Views) -> Note {
+    fn message(&mut self, place: &Place, envelope: pb::Envelope, now: Timestamp, views: &Views) -> Note {
         let accepted_at = Timestamp::from_millis(place.accepted_at_ms);
         let known = checks::Known {
             asked: &|id| Some(views.outbox.get(id)?.sealed?.header_hash),
@@ -303,12 +310,8 @@ impl Inbound {
         };
         let header = attested.header();
         self.last.insert((header.id.sender.clone(), place.lane), (header.id.epoch, header.id.number));
-        let span =
-            tracing::info_span!("arrive", message_id = %header.id, country = %self.me, kind = %header.kind);
-        if let Some(parent) = &header.traceparent {
-            i247_node::trace::set_parent(&span, parent);
-        }
-        span.in_scope(|| tracing::debug!(lane = %place.lane, number, held, "delivered"));
+        spans::arrive(header, self.me, accepted_at, now)
+            .in_scope(|| tracing::debug!(lane = %place.lane, number, held, "delivered"));
         if held {
             let id = header.id.to_string();
             return Event::GivenAnew(pb::JournalGivenAnew { id, lane, number, position }).into();

@@ -41,6 +41,7 @@ pub mod register;
 mod sealing;
 mod session;
 mod snapshots;
+mod spans;
 mod start;
 mod statuses;
 mod stored;

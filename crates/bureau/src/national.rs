@@ -16,6 +16,7 @@ use i247_wire::pb;
 use i247_wire::pb::journal_entry::Event;
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::desk::{Desk, DeskError};
 use crate::desk_read::clear_body;
@@ -23,6 +24,7 @@ use crate::inbox::{Received, known_notice};
 use crate::journal::JournalError;
 use crate::policy::{self, Asked, Policy};
 use crate::register::Register;
+use crate::spans;
 
 /// How many arrivals are handled side by side, so that their drafts share journal groups.
 const AT_ONCE: usize = 32;
@@ -144,6 +146,8 @@ impl National {
             Some(Event::Arrived(arrived)) => pb::Header::decode(arrived.header).unwrap_or_default(),
             _ => return Ok(()),
         };
+        let waited = self.desk.clock.now().since(received.received_at);
+        let span = spans::answer(&header, self.me, waited);
         let audience = header.audience.unwrap_or_default();
         if !policy::owes_answer(self.me, &received.id.sender, &audience) {
             return Ok(());
@@ -165,7 +169,7 @@ impl National {
         let matches = self.register.search(&subject);
         let now = self.desk.clock.now();
         for draft in policy::answer(&self.policy, &asked, &matches, notice.as_ref(), now) {
-            self.send(draft).await?;
+            self.send(draft).instrument(span.clone()).await?;
         }
         Ok(())
     }

@@ -40,6 +40,8 @@ const EVERYWHERE: &str = "Everywhere";
 const AFTER_HELP: &str = "\
 Message ids may be shortened to a prefix that only one message has: `i247 show FR-1-U-10`.
 
+With OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317 a command begins a trace, which that collector gets by OTLP.
+
 Exit codes:
   0  done
   1  refused, or the result fell short

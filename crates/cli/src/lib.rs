@@ -31,6 +31,7 @@ mod render;
 mod review;
 mod services;
 mod session;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,7 @@ pub use args::Cli;
 use args::Command;
 use fail::Fail;
 use session::Session;
+use trace::Trace;
 
 /// Does what the command line asks and returns the exit code. It must be called within a tokio runtime.
 ///
@@ -55,31 +57,36 @@ pub async fn run(cli: Cli) -> ExitCode {
 
 async fn perform(cli: Cli) -> Result<ExitCode, Fail> {
     let session = Session::new(cli.global);
-    match cli.command {
-        Command::Hub(args) => services::hub(args, &session).await?,
-        Command::Bureau(args) => Box::pin(services::bureau(args, &session)).await?,
+    let trace = Trace::begin(&cli.command, &session).await?;
+    trace.around(Box::pin(verb(cli.command, &session))).await
+}
+
+async fn verb(command: Command, session: &Session) -> Result<ExitCode, Fail> {
+    match command {
+        Command::Hub(args) => services::hub(args, session).await?,
+        Command::Bureau(args) => Box::pin(services::bureau(args, session)).await?,
         Command::Demo(args) => return Box::pin(demo::demo(args, session.global.json)).await,
-        Command::Authority(command) => Box::pin(authority::run(command, &session)).await?,
-        Command::Context(command) => context::run(command, &session)?,
-        Command::Ledger(command) => return ledger::run(command, &session).await,
-        Command::Message(message) => officer::send(&message, &session).await?,
-        Command::Explain { message } => officer::explain(&message, &session).await?,
-        Command::Inbox(args) => officer::inbox(&args, &session).await?,
-        Command::Outbox(args) => officer::outbox(&args, &session).await?,
-        Command::Show { id } => officer::show(&id, &session).await?,
-        Command::Done { id } => officer::done(&id, &session).await?,
-        Command::Status { id } => officer::status(id.as_deref(), &session).await?,
-        Command::Attachment(args) => officer::attachment(&args, &session).await?,
-        Command::Cases { operation } => officer::cases(&operation, &session).await?,
-        Command::Check(args) => return check::check(&args, &session).await,
-        Command::Hits(args) => hits::hits(&args, &session).await?,
-        Command::Hit(command) => hits::hit(&command, &session).await?,
-        Command::Records(command) => return Box::pin(records::run(command, &session)).await,
-        Command::Review(command) => review::run(command, &session).await?,
-        Command::Operation(command) => return operator::operation(command, &session).await,
-        Command::Trace { id } => operator::trace(&id, &session).await?,
-        Command::Network => operator::network(&session).await?,
-        Command::Post(command) => Box::pin(post::run(command, &session)).await?,
+        Command::Authority(command) => Box::pin(authority::run(command, session)).await?,
+        Command::Context(command) => context::run(command, session)?,
+        Command::Ledger(command) => return ledger::run(command, session).await,
+        Command::Message(message) => officer::send(&message, session).await?,
+        Command::Explain { message } => officer::explain(&message, session).await?,
+        Command::Inbox(args) => officer::inbox(&args, session).await?,
+        Command::Outbox(args) => officer::outbox(&args, session).await?,
+        Command::Show { id } => officer::show(&id, session).await?,
+        Command::Done { id } => officer::done(&id, session).await?,
+        Command::Status { id } => officer::status(id.as_deref(), session).await?,
+        Command::Attachment(args) => officer::attachment(&args, session).await?,
+        Command::Cases { operation } => officer::cases(&operation, session).await?,
+        Command::Check(args) => return check::check(&args, session).await,
+        Command::Hits(args) => hits::hits(&args, session).await?,
+        Command::Hit(command) => hits::hit(&command, session).await?,
+        Command::Records(command) => return Box::pin(records::run(command, session)).await,
+        Command::Review(command) => review::run(command, session).await?,
+        Command::Operation(command) => return operator::operation(command, session).await,
+        Command::Trace { id } => operator::trace(&id, session).await?,
+        Command::Network => operator::network(session).await?,
+        Command::Post(command) => Box::pin(post::run(command, session)).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

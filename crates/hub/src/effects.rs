@@ -12,6 +12,7 @@ use crate::core::Core;
 use crate::grants::Grants;
 use crate::links::Links;
 use crate::recent::{Recent, Stored};
+use crate::spans::Traced;
 use crate::views::Views;
 
 /// Acts on effects.
@@ -46,7 +47,8 @@ impl Actor {
         if let (Input::Submission(submission), Some(envelope)) = (input, message) {
             let header = &submission.header;
             let signed = Some((header.key_id, header.signed_at));
-            self.recent.keep(at(0), Stored { at: stamp.at, signed, envelope });
+            let traced = Traced::of(header);
+            self.recent.keep(at(0), Stored { at: stamp.at, signed, envelope, traced });
         }
         for (n, envelope) in (1..).zip(made) {
             self.recent.keep(at(n), Stored::of(stamp.at, envelope));

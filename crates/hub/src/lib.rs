@@ -57,6 +57,7 @@ mod rules;
 mod search;
 mod sequencer;
 mod signers;
+mod spans;
 mod stamps;
 mod take_up;
 mod together;

@@ -11,12 +11,14 @@ use i247_router::{Delivery, Gap, MessageRef};
 use i247_wire::pb;
 use i247_wire::pb::connect_response::Frame;
 use tokio::sync::mpsc;
+use tracing::{Instrument as _, Span};
 
 use crate::core::Core;
 use crate::frames::{Frames, Gone};
 use crate::links::Link;
 use crate::past;
 use crate::recent::Stored;
+use crate::spans;
 
 /// At most so many deliveries are picked before results and the end of the stream are looked at again.
 const PICKED_MAX: u32 = 64;
@@ -126,6 +128,7 @@ impl Outbound {
 
     async fn send(&mut self, delivery: Delivery) -> Result<(), Gone> {
         let Delivery { lane, number, message, gap } = delivery;
+        let mut deliver = Span::none();
         let mut frame = pb::Delivery {
             lane: pb::Lane::from(lane).into(),
             number,
@@ -140,12 +143,14 @@ impl Outbound {
             };
             frame.content = Some(pb::delivery::Content::Gap(gap.into()));
         } else {
-            let Stored { at, signed, envelope } = self.stored(message).await;
+            let Stored { at, signed, envelope, traced } = self.stored(message).await;
+            let now = self.core.clock.now();
+            deliver = spans::deliver(traced.as_deref(), self.link.party, message.position, at, now);
             self.introduce(signed).await?;
             frame.accepted_at_ms = at.as_millis();
             frame.content = Some(pb::delivery::Content::Envelope(envelope));
         }
-        self.frames.send(Frame::Delivery(frame)).await
+        self.frames.send(Frame::Delivery(frame)).instrument(deliver).await
     }
 
     /// The message, when it can be read. Nothing behind it is handed out before: a mailbox has no holes, and what was

@@ -12,6 +12,7 @@ use prost::Message as _;
 use tokio::sync::watch;
 
 use crate::gauges::Counters;
+use crate::spans::Traced;
 use crate::views::envelope_of;
 
 /// How much is kept, in bytes.
@@ -27,13 +28,15 @@ pub(crate) struct Stored {
     /// The key that it is signed with, and when it was; none for bytes that are no header.
     pub(crate) signed: Option<(Hash, Timestamp)>,
     pub(crate) envelope: pb::Envelope,
+    pub(crate) traced: Option<Box<Traced>>,
 }
 
 impl Stored {
     /// A message of which only the bytes are at hand.
     pub(crate) fn of(at: Timestamp, envelope: pb::Envelope) -> Self {
         let header = i247_wire::decode_header(&envelope.header).ok();
-        Self { at, signed: header.map(|header| (header.key_id, header.signed_at)), envelope }
+        let traced = header.as_ref().and_then(Traced::of);
+        Self { at, signed: header.map(|header| (header.key_id, header.signed_at)), envelope, traced }
     }
 }
 

@@ -34,6 +34,7 @@ use crate::entry::encode_decision;
 use crate::gauges::Counters;
 use crate::history::HistoryError;
 use crate::made::Maker;
+use crate::spans;
 use crate::stamps::Stamps;
 use crate::views::{Taken, Views};
 use shut::{LOOK_AGAIN, no_room};
@@ -106,6 +107,8 @@ struct Group {
     noted: Vec<(oneshot::Sender<Result<u64, Refusal>>, u64)>,
     /// Messages that the group closes: not yet in the history that others see.
     closed: BTreeMap<MessageId, Box<Message>>,
+    /// Of the messages that somebody traces.
+    appending: Vec<tracing::Span>,
     bytes: usize,
 }
 
@@ -299,12 +302,7 @@ impl Sequencer {
         let Checked { attested, lifted, way } = checked;
         let id = attested.header().id.clone();
         let header_hash = attested.header_hash();
-        // Only a message that somebody traces gets a span.
-        let _decide = attested.header().traceparent.as_ref().map(|parent| {
-            let span = tracing::info_span!("decide", message_id = %id, kind = %attested.header().kind, position = stamp.position);
-            i247_node::trace::set_parent(&span, parent);
-            span.entered()
-        });
+        let _decide = spans::decide(attested.header(), stamp.position, stamp.at).entered();
         let (origin, handed_over) = (way.origin(), way.is_handed_over());
         let (earlier, handed_over_by) = way.stored();
         let wire = pb::entry::Input::Submission(pb::Submission {
@@ -390,17 +388,21 @@ impl Sequencer {
                 group.closed.insert(message.id.clone(), message);
             }
         }
+        if let Input::Submission(submission) = &taken.input {
+            group.appending.extend(spans::append(&submission.header, taken.stamp.position));
+        }
         group.bytes += draft.bytes();
         group.entries.push(Box::new(Pending { taken, draft, message, made }));
         Ok(())
     }
 
     /// Writes the group and acts on it; gives it back when there was no room.
-    async fn append(&mut self, group: Group) -> Result<Option<Group>, SequencerError> {
+    async fn append(&mut self, mut group: Group) -> Result<Option<Group>, SequencerError> {
         let drafts: Vec<Draft> = group.entries.iter().map(|pending| pending.draft.clone()).collect();
         let end: Position = self.ledger.end();
         match self.ledger.append(end, drafts).await {
             Ok(_) => {
+                group.appending.clear();
                 if !self.writable.send_replace(true) {
                     tracing::info!("there is room on the disk again");
                 }

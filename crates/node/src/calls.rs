@@ -12,13 +12,13 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use i247_model::{Reason, Refusal};
+use i247_model::{Identity, Reason, Refusal};
 use tokio::sync::watch;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower_service::Service as _;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::authorise::{Rules, Shape};
 use crate::limits::Limits;
@@ -83,7 +83,7 @@ impl Calls {
 
     async fn answer(mut self, request: Request<Incoming>, shape: Shape, limit: Duration) -> Response<Body> {
         let (mut head, body) = request.into_parts();
-        let span = tracing::info_span!("call", method = head.uri.path(), caller = %self.peer.identity);
+        let span = span(head.uri.path(), &self.peer.identity);
         if let Some(parent) = head.headers.get("traceparent").and_then(|value| value.to_str().ok()) {
             trace::set_parent(&span, parent);
         }
@@ -95,6 +95,21 @@ impl Calls {
             Err(_late) => Status::deadline_exceeded("the call took too long").into_http(),
         }
     }
+}
+
+/// A call, by the conventions of OpenTelemetry for RPC.
+fn span(path: &str, caller: &Identity) -> Span {
+    let name = path.trim_start_matches('/');
+    let (service, method) = name.rsplit_once('/').unwrap_or((name, ""));
+    tracing::info_span!(
+        "call",
+        otel.name = name,
+        otel.kind = "server",
+        rpc.system = "grpc",
+        rpc.service = service,
+        rpc.method = method,
+        %caller,
+    )
 }
 
 fn refused(refusal: &Refusal) -> Box<Response<Body>> {

@@ -1,9 +1,14 @@
 //! Trace context in and out, as W3C `traceparent` texts.
 
-use opentelemetry::Context;
+use std::time::Duration;
+
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::{Context, KeyValue};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+/// A message that lay somewhere for so long has waited.
+const WAITED: Duration = Duration::from_secs(1);
 
 /// The `traceparent` of the current span; `None` when spans are not exported.
 pub fn traceparent() -> Option<String> {
@@ -22,6 +27,22 @@ pub fn set_parent(span: &Span, traceparent: &str) {
     let Some(parent) = parse(traceparent) else { return };
     // It fails only where spans are not exported.
     drop(span.set_parent(Context::new().with_remote_span_context(parent)));
+}
+
+/// Makes `span` go on with the trace of a message, under the span that its header names. Where the message has waited
+/// that span ended long ago: then `span` is linked to it as well, with how long it was.
+pub fn follow(span: &Span, traceparent: &str, waited: Duration) {
+    set_parent(span, traceparent);
+    if waited >= WAITED {
+        link(span, traceparent, waited);
+    }
+}
+
+/// Links `span` to the one that `traceparent` names, of whatever trace, with how long a message waited in between.
+pub fn link(span: &Span, traceparent: &str, waited: Duration) {
+    let Some(earlier) = parse(traceparent) else { return };
+    let waited = i64::try_from(waited.as_millis()).unwrap_or(i64::MAX);
+    span.add_link_with_attributes(earlier, vec![KeyValue::new("i247.waited_ms", waited)]);
 }
 
 /// Adds the current span's context to a call that goes out. Fits `InterceptedService`.

@@ -34,6 +34,7 @@ pub struct Builder {
     pub(crate) proxied: bool,
     pub(crate) automatic: bool,
     pub(crate) level: String,
+    pub(crate) collector: Option<String>,
     pub(crate) left_to_officers: BTreeMap<CountryCode, BTreeSet<String>>,
     pub(crate) segment_bytes: u64,
     pub(crate) submissions_per_second: u32,
@@ -54,6 +55,7 @@ impl Builder {
             proxied: true,
             automatic: true,
             level: "warn".into(),
+            collector: None,
             left_to_officers: BTreeMap::new(),
             segment_bytes: SEGMENT_BYTES,
             submissions_per_second: i247_hub::Config::default().submissions_per_second,
@@ -140,6 +142,12 @@ impl Builder {
     /// Size of a segment of every log, in bytes. Without it: 4 MiB.
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
         self.segment_bytes = bytes;
+        self
+    }
+
+    /// The collector to which processes export their spans and metrics, such as `http://127.0.0.1:4317`. Without it: none.
+    pub fn collector(mut self, url: &str) -> Self {
+        self.collector = Some(url.to_owned());
         self
     }
 

@@ -371,6 +371,7 @@ impl World {
         TelemetryConfig {
             level: self.builder.level.clone(),
             format: LogFormat::Text,
+            otlp: self.builder.collector.clone(),
             ..TelemetryConfig::default()
         }
     }

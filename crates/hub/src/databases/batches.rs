@@ -25,9 +25,6 @@ pub(crate) struct Batch {
     bytes: usize,
 }
 
-/// The database of a batch and the change in each item; none where an item was erased.
-pub(crate) type Changes = (Database, Vec<Option<Change>>);
-
 /// An entry as the databases take it in.
 pub(crate) struct Taken {
     pub(crate) day: Date,

@@ -1,0 +1,63 @@
+//! The spans of a bureau about its messages, by the conventions of OpenTelemetry for messaging.
+
+use std::time::Duration;
+
+use i247_model::{CountryCode, Header, MessageId, Timestamp};
+use i247_node::trace;
+use i247_wire::pb;
+use tracing::{Span, field};
+
+/// Taking a draft into the outbox; its header names this span, and [`accepted`] gives it its id.
+pub(crate) fn accept(me: CountryCode, kind: pb::Kind) -> Span {
+    tracing::info_span!(
+        "accept",
+        otel.kind = "producer",
+        messaging.system = "i247",
+        messaging.operation.name = "accept",
+        messaging.operation.type = "send",
+        messaging.message.id = field::Empty,
+        country = %me,
+        kind = kind.as_str_name(),
+    )
+}
+
+/// The id of what was accepted.
+pub(crate) fn accepted(span: &Span, id: &MessageId) {
+    span.record("messaging.message.id", field::display(id));
+}
+
+/// A message that arrived and passed the checks.
+pub(crate) fn arrive(header: &Header, me: CountryCode, accepted: Timestamp, now: Timestamp) -> Span {
+    let span = tracing::info_span!(
+        "arrive",
+        otel.kind = "consumer",
+        messaging.system = "i247",
+        messaging.operation.name = "arrive",
+        messaging.operation.type = "receive",
+        messaging.message.id = %header.id,
+        country = %me,
+        kind = %header.kind,
+    );
+    if let Some(parent) = &header.traceparent {
+        trace::follow(&span, parent, now.since(accepted));
+    }
+    span
+}
+
+/// Answering a question without an officer, in the question's own trace; none for one that nobody traces.
+pub(crate) fn answer(question: &pb::Header, me: CountryCode, waited: Duration) -> Span {
+    if question.traceparent.is_empty() {
+        return Span::none();
+    }
+    let span = tracing::info_span!(
+        "answer",
+        otel.kind = "consumer",
+        messaging.system = "i247",
+        messaging.operation.name = "answer",
+        messaging.operation.type = "process",
+        messaging.message.id = question.id,
+        country = %me,
+    );
+    trace::follow(&span, &question.traceparent, waited);
+    span
+}
