@@ -43,6 +43,8 @@ pub struct State {
     pub(crate) predecessors: Vec<Predecessor>,
     /// When the log was taken up again for the last time.
     pub(crate) recovered_at: Option<Timestamp>,
+    /// When the first entry came since then: the hub runs again, perhaps long after.
+    pub(crate) heard_at: Option<Timestamp>,
 }
 
 impl State {
