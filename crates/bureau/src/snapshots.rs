@@ -20,7 +20,7 @@ use crate::journal::{Journal, OpenError};
 use crate::views::{Unreadable, Views};
 
 /// The version of [`Stored`]; snapshots of other versions are passed over.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// How many entries, and bytes with their bodies, are read at once.
 const READ_RECORDS: usize = 1024;
 const READ_BYTES: usize = 4 * 1024 * 1024;

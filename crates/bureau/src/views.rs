@@ -181,7 +181,7 @@ impl Views {
                 let signed = directory.change.clone().unwrap_or_default();
                 self.people.apply(position, at, &Change::read(&signed.payload)?);
             }
-            Event::TakenOver(taken) => self.taken_over(&TakenOver::try_from(taken)?),
+            Event::TakenOver(taken) => self.taken_over(at, &TakenOver::try_from(taken)?),
             Event::GivenAnew(anew) => {
                 let (id, lane) = (parsed(&anew.id, "id")?, lane(anew.lane)?);
                 self.inbox.given_anew(&id, lane, anew.number, anew.position);
@@ -254,13 +254,13 @@ impl Views {
         Ok(())
     }
 
-    fn taken_over(&mut self, taken: &TakenOver) {
+    fn taken_over(&mut self, at: Timestamp, taken: &TakenOver) {
         if taken.first {
             self.outbox.log_id.clone_from(&taken.log_id);
             return;
         }
         self.outbox.take_over(taken);
-        self.inbox.take_over(&taken.given);
+        self.inbox.take_over(at, &taken.given);
     }
 
     fn voided(&mut self, position: u64, voided: &pb::JournalVoided) -> Result<(), Refusal> {
