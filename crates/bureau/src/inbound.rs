@@ -260,8 +260,8 @@ impl Inbound {
             Some(last) => *last,
             None => views.inbox.last_of(&id.sender, lane),
         };
-        let comes_back = views.inbox.came_back_until(Timestamp::from_millis(place.accepted_at_ms));
-        if (id.epoch, id.number) <= last && !comes_back {
+        let this = (id.epoch, id.number);
+        if this <= last && (this == last || !comes_back(place, id, views)) {
             return Err(Refusal::of(Reason::OutOfOrder, "header.id"));
         }
         Ok(())
@@ -370,11 +370,18 @@ struct Place {
     accepted_at_ms: u64,
 }
 
-/// Whether this is a message where there was nothing: it had been taken back or had expired, and a hub that was restored
-/// from an older copy does not know that. Then it has come after all, and its end will.
+/// Whether somebody else than its sender may have brought the message back to a recovered hub, and it has no number of
+/// the hub's present log yet.
+fn comes_back(place: &Place, id: &MessageId, views: &Views) -> bool {
+    let accepted_at = Timestamp::from_millis(place.accepted_at_ms);
+    views.inbox.came_back_until(accepted_at) && views.inbox.get(id).is_none_or(|held| held.number == 0)
+}
+
+/// Whether this is a message that had been taken back before it came, and a hub that was restored from an older copy does
+/// not know that. Then it has come after all, and its end will. What had expired is not wanted any more.
 fn fills_gap(lane: Lane, delivery: &pb::Delivery, views: &Views) -> bool {
     matches!(delivery.content, Some(pb::delivery::Content::Envelope(_)))
-        && views.inbox.known(lane, delivery.number) == Known::Gap
+        && views.inbox.known(lane, delivery.number) == Known::TakenBack
 }
 
 /// A number that came before: the same message is fine, another one is not.

@@ -70,8 +70,10 @@ pub(crate) enum Known<'a> {
     Nothing,
     /// This message.
     Message(&'a MessageId),
-    /// A gap: nothing came.
-    Gap,
+    /// Nothing: it had been taken back.
+    TakenBack,
+    /// Nothing: it had expired.
+    Expired,
     /// Something that failed the checks.
     Rejected,
 }
@@ -81,7 +83,8 @@ pub(crate) enum Known<'a> {
 enum Held {
     /// The message at this place.
     Message(usize),
-    Gap,
+    TakenBack,
+    Expired,
     Rejected,
 }
 
@@ -164,7 +167,8 @@ impl Inbox {
             Some(Held::Message(place)) => {
                 self.received.get(*place).map_or(Known::Nothing, |received| Known::Message(&received.id))
             }
-            Some(Held::Gap) => Known::Gap,
+            Some(Held::TakenBack) => Known::TakenBack,
+            Some(Held::Expired) => Known::Expired,
             Some(Held::Rejected) => Known::Rejected,
             None => Known::Nothing,
         }
@@ -238,8 +242,12 @@ impl Inbox {
     }
 
     /// A number without a message.
-    pub(crate) fn gap(&mut self, lane: Lane, number: u64) {
-        self.number(lane, number, Held::Gap);
+    pub(crate) fn gap(&mut self, lane: Lane, number: u64, gap: pb::Gap) {
+        let held = match gap {
+            pb::Gap::Expired => Held::Expired,
+            pb::Gap::Withdrawn | pb::Gap::Unspecified => Held::TakenBack,
+        };
+        self.number(lane, number, held);
     }
 
     /// A number whose delivery failed the checks.

@@ -160,7 +160,7 @@ impl Views {
                 }
                 self.inbox.arrived(received);
             }
-            Event::Gap(gap) => self.inbox.gap(lane(gap.lane)?, gap.number),
+            Event::Gap(gap) => self.inbox.gap(lane(gap.lane)?, gap.number, gap.gap()),
             Event::Rejected(rejected) => self.inbox.reject(lane(rejected.lane)?, rejected.number),
             Event::Marked(marked) => self.inbox.mark(&parsed(&marked.id, "id")?, marked.actioned),
             Event::Heard(heard) => {
