@@ -133,7 +133,7 @@ mod tests {
         let mut views = Views::new("FR".parse().unwrap());
         views.outbox.log_id = b"log".to_vec();
         views.outbox.log_end_seen = 40;
-        views.inbox.gap(Lane::Urgent, 1);
+        views.inbox.gap(Lane::Urgent, 1, pb::Gap::Withdrawn);
         views
     }
 

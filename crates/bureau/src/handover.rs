@@ -18,7 +18,7 @@ use crate::journal::Journal;
 
 /// How long a message waits that the hub does not want yet, at first and at most: what it waits for may never come.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
-const MAX_WAIT: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// What goes out next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ pub(crate) async fn envelope(journal: &Journal, handed: &Handed) -> Result<Optio
 
 #[cfg(test)]
 mod tests {
-    use i247_model::Kind;
+    use i247_model::{Kind, Timestamp};
 
     use super::*;
     use crate::story::{about, arrived, header};
@@ -145,7 +145,7 @@ mod tests {
             let message = header(&format!("BR-1-N-{number}"), Kind::FreeText);
             views.apply(number, &arrived(number, &message, about(""))).unwrap();
         }
-        views.inbox.take_over(&[0; 4]);
+        views.inbox.take_over(Timestamp::default(), &[0; 4]);
         views
     }
 
@@ -216,7 +216,7 @@ mod tests {
         let mut message = header("BR-1-N-1", Kind::FreeText);
         message.attachments = vec![Hash([9; 32])];
         views.apply(1, &arrived(1, &message, about(""))).unwrap();
-        views.inbox.take_over(&[0; 4]);
+        views.inbox.take_over(Timestamp::default(), &[0; 4]);
         let mut handover = Handover::default();
         for expected in [Some(Hash([9; 32])), None] {
             handover.take(&views.inbox, Duration::from_secs(99), 1);

@@ -223,7 +223,7 @@ impl Inbound {
         use pb::delivery::Content;
         let lane = crate::views::lane(delivery.lane).map_err(|why| stream("delivery", &why))?;
         let up_to = self.up_to[lane.index()];
-        if delivery.number <= up_to {
+        if delivery.number <= up_to && !fills_gap(lane, &delivery, views) {
             repeated(lane, &delivery, views, batch)?;
             let handed = &mut self.handed[lane.index()];
             *handed = delivery.number.max(*handed);
@@ -231,7 +231,7 @@ impl Inbound {
         }
         // After a loss the hub goes on either where this bureau stands or behind what it knows to be delivered.
         let lost = views.inbox.lost_up_to(lane);
-        if delivery.number != up_to + 1 && !(up_to < lost && delivery.number == lost + 1) {
+        if delivery.number > up_to + 1 && !(up_to < lost && delivery.number == lost + 1) {
             let hole = format!("mailbox number {} of the {lane} lane follows {up_to}", delivery.number);
             return Err(Broken::Stream(hole));
         }
@@ -248,16 +248,18 @@ impl Inbound {
             }
             None => return Err(Broken::Stream("a delivery without content".into())),
         }
-        self.up_to[lane.index()] = number;
-        self.handed[lane.index()] = number;
+        for last in [&mut self.up_to[lane.index()], &mut self.handed[lane.index()]] {
+            *last = number.max(*last);
+        }
         batch.lanes.insert(lane);
         batch.deliveries += 1;
         Ok(())
     }
 
     /// A sender's messages come in the order of their numbers, each once: the hub can neither hand out an old one
-    /// under a new mailbox number nor turn two round.
-    fn check_turn(&self, lane: Lane, id: &MessageId, views: &Views) -> Result<(), Refusal> {
+    /// under a new mailbox number nor turn two round, but for what comes back to it after a recovery.
+    fn check_turn(&self, place: &Place, id: &MessageId, views: &Views) -> Result<(), Refusal> {
+        let lane = place.lane;
         if id.lane != lane {
             return Err(Refusal::of(Reason::WrongField, "delivery.lane"));
         }
@@ -265,7 +267,8 @@ impl Inbound {
             Some(last) => *last,
             None => views.inbox.last_of(&id.sender, lane),
         };
-        if (id.epoch, id.number) <= last {
+        let this = (id.epoch, id.number);
+        if this <= last && (this == last || !comes_back(place, id, views)) {
             return Err(Refusal::of(Reason::OutOfOrder, "header.id"));
         }
         Ok(())
@@ -294,7 +297,7 @@ impl Inbound {
         let opened = checks::open(self.me, &envelope, accepted_at, &self.signers, &known);
         let in_turn = opened.and_then(|(attested, body)| {
             let id = &attested.header().id;
-            self.check_turn(place.lane, id, views)?;
+            self.check_turn(place, id, views)?;
             let held = self.check_held(id, attested.header_hash(), views)?;
             Ok((attested, body, held))
         });
@@ -309,7 +312,8 @@ impl Inbound {
             }
         };
         let header = attested.header();
-        self.last.insert((header.id.sender.clone(), place.lane), (header.id.epoch, header.id.number));
+        let last = self.last.entry((header.id.sender.clone(), place.lane)).or_default();
+        *last = (header.id.epoch, header.id.number).max(*last);
         spans::arrive(header, self.me, accepted_at, now)
             .in_scope(|| tracing::debug!(lane = %place.lane, number, held, "delivered"));
         if held {
@@ -367,6 +371,20 @@ struct Place {
     number: u64,
     position: u64,
     accepted_at_ms: u64,
+}
+
+/// Whether somebody else than its sender may have brought the message back to a recovered hub, and it has no number of
+/// the hub's present log yet.
+fn comes_back(place: &Place, id: &MessageId, views: &Views) -> bool {
+    let accepted_at = Timestamp::from_millis(place.accepted_at_ms);
+    views.inbox.came_back_until(accepted_at) && views.inbox.get(id).is_none_or(|held| held.number == 0)
+}
+
+/// Whether this is a message that had been taken back before it came, and a hub that was restored from an older copy does
+/// not know that. Then it has come after all, and its end will. What had expired is not wanted any more.
+fn fills_gap(lane: Lane, delivery: &pb::Delivery, views: &Views) -> bool {
+    matches!(delivery.content, Some(pb::delivery::Content::Envelope(_)))
+        && views.inbox.known(lane, delivery.number) == Known::TakenBack
 }
 
 /// A number that came before: the same message is fine, another one is not.

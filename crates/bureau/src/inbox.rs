@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::time::Duration;
 
 use i247_model::{CountryCode, Hash, Identity, Kind, Lane, MessageId, ReplyStage, Sender, Timestamp};
 use i247_wire::pb;
@@ -9,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::KnownNotice;
 use crate::stored;
+
+/// So long a recovered hub takes what it lost from whoever has it.
+const COMES_BACK_WITHIN: Duration = Duration::from_secs(60 * 60);
 
 /// A message received.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -66,8 +70,22 @@ pub(crate) enum Known<'a> {
     Nothing,
     /// This message.
     Message(&'a MessageId),
-    /// A gap, or something that failed the checks.
-    Empty,
+    /// Nothing: it had been taken back.
+    TakenBack,
+    /// Nothing: it had expired.
+    Expired,
+    /// Something that failed the checks.
+    Rejected,
+}
+
+/// What is kept of a mailbox number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+enum Held {
+    /// The message at this place.
+    Message(usize),
+    TakenBack,
+    Expired,
+    Rejected,
 }
 
 /// A notice that arrived here.
@@ -83,8 +101,7 @@ pub(crate) struct Inbox {
     received: Vec<Received>,
     #[serde(skip)]
     by_id: BTreeMap<MessageId, usize>,
-    /// What each mailbox number holds; none for gaps and rejected deliveries.
-    numbers: BTreeMap<(Lane, u64), Option<usize>>,
+    numbers: BTreeMap<(Lane, u64), Held>,
     /// Per sender and lane, the last message: whatever the hub delivers next of it comes behind.
     last: BTreeMap<(Sender, Lane), (u64, u64)>,
     up_to: [u64; 4],
@@ -98,6 +115,8 @@ pub(crate) struct Inbox {
     notices: BTreeMap<String, Published>,
     /// Requests that name a notice, by the notice's number.
     asked: BTreeMap<String, Vec<usize>>,
+    /// When the hub's log was taken over after a recovery, by the clock here.
+    taken_over_at: Option<Timestamp>,
     /// What a recovered hub may have lost and has not delivered again, by its position in the log that was lost.
     owed: BTreeSet<Owed>,
     /// How many, from the first, the national system has answered.
@@ -145,10 +164,12 @@ impl Inbox {
 
     pub(crate) fn known(&self, lane: Lane, number: u64) -> Known<'_> {
         match self.numbers.get(&(lane, number)) {
-            Some(Some(place)) => {
-                self.received.get(*place).map_or(Known::Empty, |received| Known::Message(&received.id))
+            Some(Held::Message(place)) => {
+                self.received.get(*place).map_or(Known::Nothing, |received| Known::Message(&received.id))
             }
-            Some(None) => Known::Empty,
+            Some(Held::TakenBack) => Known::TakenBack,
+            Some(Held::Expired) => Known::Expired,
+            Some(Held::Rejected) => Known::Rejected,
             None => Known::Nothing,
         }
     }
@@ -185,11 +206,17 @@ impl Inbox {
         self.last.get(&(sender.clone(), lane)).copied().unwrap_or_default()
     }
 
+    /// Whether a recovered hub, which accepted something then, may still have been getting back what it lost: out of order,
+    /// when it comes from others than its sender.
+    pub(crate) fn came_back_until(&self, accepted_at: Timestamp) -> bool {
+        self.taken_over_at.is_some_and(|since| accepted_at <= since.plus(COMES_BACK_WITHIN))
+    }
+
     /// Adds a message, unless its id is there already.
     pub(crate) fn arrived(&mut self, received: Received) {
         let known = self.by_id.get(&received.id).copied();
         let place = known.unwrap_or(self.received.len());
-        self.number(received.lane, received.number, Some(place));
+        self.number(received.lane, received.number, Held::Message(place));
         if known.is_some() {
             return;
         }
@@ -215,14 +242,18 @@ impl Inbox {
     }
 
     /// A number without a message.
-    pub(crate) fn gap(&mut self, lane: Lane, number: u64) {
-        self.number(lane, number, None);
+    pub(crate) fn gap(&mut self, lane: Lane, number: u64, gap: pb::Gap) {
+        let held = match gap {
+            pb::Gap::Expired => Held::Expired,
+            pb::Gap::Withdrawn | pb::Gap::Unspecified => Held::TakenBack,
+        };
+        self.number(lane, number, held);
     }
 
     /// A number whose delivery failed the checks.
     pub(crate) fn reject(&mut self, lane: Lane, number: u64) {
         self.rejected += 1;
-        self.number(lane, number, None);
+        self.number(lane, number, Held::Rejected);
     }
 
     pub(crate) fn mark(&mut self, id: &MessageId, actioned: bool) {
@@ -242,7 +273,8 @@ impl Inbox {
 
     /// The hub goes on with another log, in which numbers of the lane above these are given anew. Marks are told from
     /// the first: receipts that it had may be lost too.
-    pub(crate) fn take_over(&mut self, given: &[u64; 4]) {
+    pub(crate) fn take_over(&mut self, at: Timestamp, given: &[u64; 4]) {
+        self.taken_over_at = Some(at);
         self.numbers.retain(|(lane, number), _| *number <= given[lane.index()]);
         self.marks.retain(|mark| mark.number <= given[mark.lane.index()]);
         self.told = 0;
@@ -270,9 +302,9 @@ impl Inbox {
 
     /// A message that is here has another mailbox number, in the log that the hub goes on with.
     pub(crate) fn given_anew(&mut self, id: &MessageId, lane: Lane, number: u64, position: u64) {
-        self.number(lane, number, self.by_id.get(id).copied());
-        self.follow(id);
         let Some(place) = self.by_id.get(id).copied() else { return };
+        self.number(lane, number, Held::Message(place));
+        self.follow(id);
         let Some(received) = self.received.get_mut(place) else { return };
         self.owed.remove(&(received.position, place));
         (received.number, received.position) = (number, position);
@@ -313,8 +345,8 @@ impl Inbox {
         *lost = up_to.max(*lost);
     }
 
-    fn number(&mut self, lane: Lane, number: u64, place: Option<usize>) {
-        self.numbers.insert((lane, number), place);
+    fn number(&mut self, lane: Lane, number: u64, held: Held) {
+        self.numbers.insert((lane, number), held);
         let up_to = &mut self.up_to[lane.index()];
         *up_to = number.max(*up_to);
     }

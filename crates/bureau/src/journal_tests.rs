@@ -1,6 +1,7 @@
 //! The writer over a ledger in memory.
 
-use i247_ledger::Memory;
+use i247_ledger::faults::BreakableDisk;
+use i247_ledger::{Inline, Memory, Options, Segments};
 use i247_model::Timestamp;
 
 use super::*;
@@ -207,4 +208,22 @@ async fn a_reader_finds_every_entry_where_the_views_say() {
     let (entry, body) = journal.read(at).await.unwrap();
     assert!(matches!(entry.event, Some(Event::Arrived(arrived)) if arrived.number == 4));
     assert_eq!(body, Body::None);
+}
+
+/// One read in forty flips a bit, and several reads make an entry: read once, many of these would be damaged.
+#[tokio::test]
+async fn what_only_the_reading_damaged_is_read_once_more() {
+    let disk = BreakableDisk::new(1);
+    let options = Options { segment_bytes: 64 * 1024, blocking: Arc::new(Inline), ..Options::default() };
+    let (segments, _) = Segments::open(Arc::new(disk.clone()), "/journal", options).unwrap();
+    let (journal, writer) = open(Views::new("FR".parse().unwrap()), Arc::new(segments), Arc::new(Still));
+    let _running = tokio::spawn(writer.run(CancellationToken::new()));
+    journal.number(numberless("", "a")).await.unwrap();
+    disk.flip_one_read_in(Some(40));
+    let mut whole = 0;
+    for _ in 0..2000 {
+        let read = journal.read(1).await;
+        whole += u32::from(read.is_ok_and(|(_, body)| body == Body::Present(Bytes::from_static(b"carried"))));
+    }
+    assert!(whole > 1970, "{whole}");
 }

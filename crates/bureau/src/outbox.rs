@@ -291,14 +291,14 @@ impl Outbox {
             let known = (taken.epoch, taken.accepted[sent.id.lane.index()]);
             if let SentState::Accepted(acceptance) = &mut sent.state {
                 acceptance.lost |= acceptance.position > taken.end;
-                if !acceptance.lost {
-                    continue;
-                }
-                // Where it stands begins anew.
+                // Where it stands begins anew, or what was last heard of it was heard of the lost part: it is asked.
                 if let Some(status) = &mut sent.status {
                     status.closed = false;
                 }
                 self.open.insert(sent.id.clone());
+                if !acceptance.lost {
+                    continue;
+                }
             } else if sent.answered_at_entry.is_none() || (sent.id.epoch, sent.id.number) <= known {
                 continue;
             }

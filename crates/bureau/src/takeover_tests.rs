@@ -115,7 +115,7 @@ fn an_older_epoch_is_complete_at_the_hub_before_the_next_one_begins() {
 }
 
 #[test]
-fn what_is_sent_again_is_open_again() {
+fn where_a_message_stands_is_asked_anew_whether_the_copy_has_it_or_not() {
     let mut entries = sent();
     let closed = |id: &str| {
         let status = Some(pb::MessageStatus { id: id.into(), closed: true, ..Default::default() });
@@ -123,7 +123,8 @@ fn what_is_sent_again_is_open_again() {
     };
     entries.extend([closed("FR-1-N-1"), closed("FR-1-N-3")]);
     entries.push(taken_over("log", "log two", 11, [0; 4], 1));
-    assert_eq!(built(&entries).outbox.open(None, 9), [id("FR-1-N-3"), id("FR-1-N-5")]);
+    let open = built(&entries).outbox.open(None, 9);
+    assert_eq!(open, [id("FR-1-N-1"), id("FR-1-N-3"), id("FR-1-N-5")]);
 }
 
 /// Four messages in the mailbox, two of them opened, one of these actioned.

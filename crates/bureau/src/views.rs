@@ -163,7 +163,7 @@ impl Views {
                 }
                 self.inbox.arrived(received);
             }
-            Event::Gap(gap) => self.inbox.gap(lane(gap.lane)?, gap.number),
+            Event::Gap(gap) => self.inbox.gap(lane(gap.lane)?, gap.number, gap.gap()),
             Event::Rejected(rejected) => self.inbox.reject(lane(rejected.lane)?, rejected.number),
             Event::Marked(marked) => self.inbox.mark(&parsed(&marked.id, "id")?, marked.actioned),
             Event::Heard(heard) => {
@@ -184,7 +184,7 @@ impl Views {
                 let signed = directory.change.clone().unwrap_or_default();
                 self.people.apply(position, at, &Change::read(&signed.payload)?);
             }
-            Event::TakenOver(taken) => self.taken_over(&TakenOver::try_from(taken)?),
+            Event::TakenOver(taken) => self.taken_over(at, &TakenOver::try_from(taken)?),
             Event::GivenAnew(anew) => {
                 let (id, lane) = (parsed(&anew.id, "id")?, lane(anew.lane)?);
                 self.inbox.given_anew(&id, lane, anew.number, anew.position);
@@ -260,13 +260,13 @@ impl Views {
         Ok(())
     }
 
-    fn taken_over(&mut self, taken: &TakenOver) {
+    fn taken_over(&mut self, at: Timestamp, taken: &TakenOver) {
         if taken.first {
             self.outbox.log_id.clone_from(&taken.log_id);
             return;
         }
         self.outbox.take_over(taken);
-        self.inbox.take_over(&taken.given);
+        self.inbox.take_over(at, &taken.given);
     }
 
     fn voided(&mut self, position: u64, voided: &pb::JournalVoided) -> Result<(), Refusal> {

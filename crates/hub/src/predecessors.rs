@@ -143,7 +143,8 @@ fn said(acceptance: &pb::Acceptance) -> Result<Earlier, Refusal> {
         "" => None,
         number => Some(parsed(number, "acceptance.notice_id")?),
     };
-    Ok(Earlier { accepted_at: Timestamp::from_millis(acceptance.accepted_at_ms), notice_id })
+    let accepted_at = Timestamp::from_millis(acceptance.accepted_at_ms);
+    Ok(Earlier { accepted_at, recipients: acceptance.recipients, notice_id })
 }
 
 /// For a while after a recovery a key or certificate that is not known may be one whose admission was lost: its owner

@@ -71,6 +71,9 @@ pub(crate) async fn recover(
     limits: Limits,
     root: &Root,
 ) -> Result<Recovered, RecoverError> {
+    // Every entry is verified at every start, also what a snapshot covers: `Options::trusted_to` stays unset. A damaged entry
+    // must stop the hub while bureaus still hold what stood in it. Found only when it is read, perhaps after years, nobody
+    // could give it back any more, and no view could be made anew without it. Nor does a snapshot say which log it is of.
     let (ledger, opened) = Segments::open(disk.clone(), dir, options)?;
     report(&opened);
     let archive = Arc::new(Archive::new(disk, dir, blocking, limits));

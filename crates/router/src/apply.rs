@@ -32,6 +32,7 @@ impl State {
     /// changes nothing.
     pub fn apply(&mut self, stamp: Stamp, input: &Input, decision: &Decision) -> Vec<Effect> {
         let mut changes = Changes::default();
+        self.heard_at = self.heard_at.or(Some(stamp.at));
         match (input, decision) {
             (Input::Genesis { log_id, previous: None }, Decision::Noted) => {
                 self.log_id = Some(log_id.clone());

@@ -42,7 +42,7 @@ pub fn decide(state: &State, stamp: Stamp, input: &Input) -> Result<Decision, Re
 fn decide_submission(state: &State, stamp: Stamp, submission: &Submission) -> Result<Decision, Refusal> {
     let header = &submission.header;
     state.directory.check_sender(&header.id.sender)?;
-    let turn = turn(state, submission)?;
+    let turn = turn(state, stamp, submission)?;
     match turn {
         Turn::Next | Turn::NewEpoch => {}
         Turn::Repeated(answer) => return Ok(Decision::Answered(answer.clone())),
@@ -60,6 +60,10 @@ fn decide_submission(state: &State, stamp: Stamp, submission: &Submission) -> Re
         Ok(accepted) => Ok(Decision::Accepted(accepted)),
         // A refused opening opens nothing: there is no epoch whose number it could spend.
         Err(refusal) if matches!(turn, Turn::NewEpoch) => Err(refusal),
+        // Whoever asked for it may still bring the request that it answers.
+        Err(refusal) if predecessor::awaits_request(state, stamp, submission, &refusal) => {
+            Err(predecessor::ahead(refusal.fields))
+        }
         // The number is its sender's to spend, who may have more to show than whoever hands it over.
         Err(refusal) if submission.origin == Origin::HandedOver => Err(refusal),
         Err(refusal) => Ok(Decision::Void(refusal)),
@@ -70,9 +74,10 @@ fn decide_submission(state: &State, stamp: Stamp, submission: &Submission) -> Re
 fn accept(state: &State, stamp: Stamp, submission: &Submission) -> Result<Accepted, Refusal> {
     let (header, lifted) = (&submission.header, &submission.lifted);
     let new_epoch = header.id.epoch > state.epoch(&header.id.sender);
-    let (_, previous) = state.end_of(&header.id);
-    // A predecessor of the log had checked it; the sender may have voided what it does not hold any more.
-    let was_checked = matches!(submission.origin, Origin::Again(_));
+    let (last, previous) = state.end_of(&header.id);
+    // A predecessor of the log had checked it; the sender may have voided what it does not hold any more. And what came
+    // before it may be lost.
+    let was_checked = matches!(submission.origin, Origin::Again(_)) || header.id.number > last + 1;
     if header.previous != previous && !was_checked {
         return Err(Refusal::of(Reason::ChainBroken, "previous"));
     }

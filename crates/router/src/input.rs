@@ -85,6 +85,8 @@ pub enum Origin {
 pub struct Earlier {
     /// When it was accepted there.
     pub accepted_at: Timestamp,
+    /// How many recipients it had there.
+    pub recipients: u32,
     /// The number that a notice request was given there.
     pub notice_id: Option<NoticeId>,
 }

@@ -95,20 +95,27 @@ pub(crate) fn check(
     let examined = |review: Option<&Review>| {
         review.is_some_and(|review| lifted.request_header_hash == Some(review.request_hash))
     };
+    // Published before it was lost: it had been approved, and was the next edition then.
+    let comes_back = submission.origin != Origin::Sender;
     let fits = match kind {
         Kind::NoticeRequest if file.request != referred.id => Err("refers_to"),
         Kind::NoticeRequest => file.message().map(|_| ()).ok_or("refers_to"),
         Kind::ReviewDecision if review.is_none_or(|review| review.approved) => Err("refers_to"),
         Kind::ReviewDecision => examined(review).then_some(()).ok_or("request_header_hash"),
-        Kind::Notice if !review.is_some_and(|review| review.approved && review.addendum_to.is_none()) => {
+        Kind::Notice
+            if !review
+                .is_some_and(|review| (review.approved || comes_back) && review.addendum_to.is_none()) =>
+        {
             Err("refers_to")
         }
         Kind::Notice if lifted.edition != 1 => Err("edition"),
         Kind::Notice => examined(review).then_some(()).ok_or("request_header_hash"),
-        Kind::Addendum if file.edition.checked_add(1) != Some(lifted.edition) => Err("edition"),
+        Kind::Addendum if !comes_back && file.edition.checked_add(1) != Some(lifted.edition) => {
+            Err("edition")
+        }
         // The secretariat may add of its own accord; for a request it must be an approved one.
         Kind::Addendum if lifted.request_header_hash.is_some() => {
-            approved_addendum(state, id, lifted.request_header_hash).map(|_| ()).ok_or("request_header_hash")
+            addendum_asked(state, id, submission).map(|_| ()).ok_or("request_header_hash")
         }
         _ => Ok(()),
     };
@@ -135,12 +142,12 @@ pub(crate) fn apply(state: &mut State, stamp: Stamp, submission: &Submission, no
         }
         Kind::Notice | Kind::Addendum => {
             if let Some(file) = state.notices.get_mut(&notice_id) {
-                file.edition = lifted.edition;
+                file.edition = lifted.edition.max(file.edition);
                 file.published.push(header.id.clone());
             }
             let request = match header.kind {
                 Kind::Notice => header.refers_to.clone(),
-                _ => approved_addendum(state, notice_id, lifted.request_header_hash).cloned(),
+                _ => addendum_asked(state, notice_id, submission).cloned(),
             };
             if let Some(request) = request {
                 state.reviews.remove(&request);
@@ -191,12 +198,13 @@ fn register(state: &mut State, stamp: Stamp, submission: &Submission, notice_id:
     state.reviews.insert(header.id.clone(), review);
 }
 
-fn approved_addendum(state: &State, notice: NoticeId, hash: Option<Hash>) -> Option<&MessageId> {
+/// The approved request that an addendum names; one that comes back had been approved.
+fn addendum_asked<'a>(state: &'a State, notice: NoticeId, addendum: &Submission) -> Option<&'a MessageId> {
     let fits = |review: &&Review| {
         review.notice_id == notice
-            && review.approved
+            && (review.approved || addendum.origin != Origin::Sender)
             && review.addendum_to.is_some()
-            && Some(review.request_hash) == hash
+            && Some(review.request_hash) == addendum.lifted.request_header_hash
     };
     state.reviews.values().find(fits).map(|review| &review.request)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use i247_model::{Hash, Kind, Lane, MessageId, NoticeId, Party, Reason, Refusal, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Accepted, Message, Origin, State, Submission};
+use crate::{Accepted, Message, Origin, Stamp, State, Submission};
 
 /// So many answers are kept per sender and lane; older repetitions are answered from history.
 pub const ANSWERS_KEPT: usize = 1024;
@@ -77,9 +77,12 @@ pub(crate) struct Numbering {
 
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 struct LaneNumbers {
+    /// All up to this one are decided on.
     last: u64,
     /// The newest last.
     answers: VecDeque<Answer>,
+    /// What came back of an epoch that is over, behind numbers that nobody brought back.
+    beyond: BTreeMap<u64, Answer>,
 }
 
 impl LaneNumbers {
@@ -87,6 +90,29 @@ impl LaneNumbers {
     fn place(&self, number: u64) -> Option<usize> {
         let back = usize::try_from(self.last.checked_sub(number)?).ok()?;
         self.answers.len().checked_sub(back + 1)
+    }
+
+    fn answer(&self, number: u64) -> Option<&Answer> {
+        match self.place(number) {
+            Some(at) => self.answers.get(at),
+            None => self.beyond.get(&number),
+        }
+    }
+
+    fn spend(&mut self, number: u64, answer: Answer) {
+        if number > self.last + 1 {
+            self.beyond.insert(number, answer);
+            return;
+        }
+        let mut next = Some(answer);
+        while let Some(answer) = next {
+            self.last += 1;
+            if self.answers.len() == ANSWERS_KEPT {
+                self.answers.pop_front();
+            }
+            self.answers.push_back(answer);
+            next = if self.beyond.is_empty() { None } else { self.beyond.remove(&(self.last + 1)) };
+        }
     }
 }
 
@@ -128,24 +154,30 @@ impl Numbering {
     }
 
     fn answer(&self, id: &MessageId) -> Option<&Answer> {
-        let numbers = self.numbers(id.epoch, id.lane)?;
-        numbers.answers.get(numbers.place(id.number)?)
+        self.numbers(id.epoch, id.lane)?.answer(id.number)
     }
 
-    /// Keeps the answer to the next number of the lane that the id names.
+    /// Whether the number was decided on.
+    pub(crate) fn is_spent(&self, id: &MessageId) -> bool {
+        let numbers = self.numbers(id.epoch, id.lane);
+        numbers.is_some_and(|numbers| id.number <= numbers.last || numbers.beyond.contains_key(&id.number))
+    }
+
+    /// Keeps the answer to the number that the id names: the next of its lane, or one that came back behind a hole.
     pub(crate) fn spend(&mut self, id: &MessageId, answer: Answer) {
-        let Some(numbers) = self.numbers_mut(id) else { return };
-        numbers.last += 1;
-        if numbers.answers.len() == ANSWERS_KEPT {
-            numbers.answers.pop_front();
+        if let Some(numbers) = self.numbers_mut(id) {
+            numbers.spend(id.number, answer);
         }
-        numbers.answers.push_back(answer);
     }
 
     /// Notes that the log has evidence of a number used twice.
     pub(crate) fn mark_reused(&mut self, id: &MessageId) {
         let Some(numbers) = self.numbers_mut(id) else { return };
-        if let Some(answer) = numbers.place(id.number).and_then(|at| numbers.answers.get_mut(at)) {
+        let answer = match numbers.place(id.number) {
+            Some(at) => numbers.answers.get_mut(at),
+            None => numbers.beyond.get_mut(&id.number),
+        };
+        if let Some(answer) = answer {
             answer.reused = true;
         }
     }
@@ -167,9 +199,12 @@ pub(crate) enum Turn<'a> {
 
 /// Whose turn it is.
 ///
+/// Nobody gives numbers of an epoch that is over any more: what has not come back of it soon after a recovery is lost, and
+/// holds up nothing that follows it.
+///
 /// # Errors
 /// `OUT_OF_ORDER` when an earlier number or the opening of the epoch is missing.
-pub(crate) fn turn<'a>(state: &'a State, submission: &Submission) -> Result<Turn<'a>, Refusal> {
+pub(crate) fn turn<'a>(state: &'a State, stamp: Stamp, submission: &Submission) -> Result<Turn<'a>, Refusal> {
     let id = &submission.header.id;
     let epoch = state.epoch(&id.sender);
     let comes_back = submission.origin != Origin::Sender && state.is_left_open(&id.sender, id.epoch);
@@ -183,14 +218,13 @@ pub(crate) fn turn<'a>(state: &'a State, submission: &Submission) -> Result<Turn
         return if opens { Ok(Turn::NewEpoch) } else { Err(out_of_order()) };
     }
     let (last, _) = state.end_of(id);
-    if id.number > last.saturating_add(1) {
-        return Err(out_of_order());
-    }
-    if id.number > last {
-        return Ok(Turn::Next);
-    }
-    let Some(answer) = state.senders.get(&id.sender).and_then(|numbering| numbering.answer(id)) else {
-        return Ok(Turn::Older);
+    let answer = state.senders.get(&id.sender).and_then(|numbering| numbering.answer(id));
+    let Some(answer) = answer else {
+        if id.number <= last {
+            return Ok(Turn::Older);
+        }
+        let in_order = id.number == last + 1 || (comes_back && !state.is_awaited(stamp.at));
+        return if in_order { Ok(Turn::Next) } else { Err(out_of_order()) };
     };
     if answer.header_hash == submission.header_hash {
         return Ok(Turn::Repeated(answer));

@@ -4,14 +4,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use i247_model::{Lane, MessageId, NoticeId, Party, Reason, Refusal, Sender, Timestamp};
+use i247_model::{Kind, Lane, MessageId, NoticeId, Party, Reason, Refusal, Sender, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::notice::year_of;
-use crate::{Deadline, Input, Origin, Stamp, State, Submission};
+use crate::{Deadline, Input, Message, Origin, Stamp, State, Submission};
 
 /// So long after a recovery a message is not refused for what it refers to while that may still come back.
 pub const RECOVERY_WINDOW: Duration = Duration::from_secs(60 * 60);
+
+/// So long after the hub runs again whoever is on the network has brought back what waits for nothing else. What has not
+/// come by then is not waited for where it may not exist at all.
+const BROUGHT_BACK_WITHIN: Duration = Duration::from_secs(15);
 
 /// So long after a recovery nobody is reminded of an answer that may be among what comes back.
 const CLOCKS_STAND: Duration = Duration::from_secs(10 * 60);
@@ -64,6 +68,18 @@ impl State {
         self.recovered_at.is_some_and(|since| at <= since.plus(RECOVERY_WINDOW))
     }
 
+    /// Whether what was lost is expected back from all who are on the network.
+    pub(crate) fn is_awaited(&self, at: Timestamp) -> bool {
+        self.is_soon_after(Timestamp::default(), at)
+    }
+
+    /// Whether the log was taken up again, the hub has run since for no longer than everybody may need, and this has been
+    /// there for no longer than that either.
+    fn is_soon_after(&self, entered: Timestamp, at: Timestamp) -> bool {
+        let since = self.heard_at.unwrap_or(at).max(entered);
+        self.is_recovering(at) && at <= since.plus(BROUGHT_BACK_WITHIN)
+    }
+
     /// The epoch of the messages that an entry makes: its position, and after a recovery apart from all that were made
     /// at such a position before.
     pub(crate) fn made_epoch(&self, position: u64) -> u64 {
@@ -81,8 +97,18 @@ impl State {
             // Made by the hub, which makes its own again under other ids.
             Sender::Secretariat => false,
             sender if id.epoch < self.epoch(sender) && !self.is_left_open(sender, id.epoch) => false,
-            _ => id.number > self.end_of(id).0,
+            sender => !self.senders.get(sender).is_some_and(|numbering| numbering.is_spent(id)),
         }
+    }
+
+    /// Whether the notice that a request led to was perhaps lost, and those who have it bring it back soon.
+    fn notice_may_come_back(&self, at: Timestamp, request: &Message) -> bool {
+        let file = request.notice_id.and_then(|id| self.notices.get(&id));
+        let unpublished = file.is_some_and(|file| file.request == request.id && file.published.is_empty());
+        let end = self.predecessors.last().map_or(0, |predecessor| predecessor.end);
+        let perhaps = request.again || request.at.position <= end;
+        // Nobody can hand the notice over before the request is there.
+        unpublished && perhaps && self.is_soon_after(request.accepted_at, at)
     }
 
     /// Goes on under another name after a recovery.
@@ -91,7 +117,7 @@ impl State {
         let given = self.mailboxes.iter().map(|(party, mailbox)| (*party, lasts(mailbox))).collect();
         let before = self.log_id.replace(log_id.to_vec()).unwrap_or_default();
         self.predecessors.push(Predecessor { log_id: before, end, given });
-        self.recovered_at = Some(stamp.at);
+        (self.recovered_at, self.heard_at) = (Some(stamp.at), None);
         // Whoever restored the log may have restored the journal of searches as well.
         self.search_root = None;
         self.hold_clocks(stamp.at.plus(CLOCKS_STAND));
@@ -157,17 +183,47 @@ pub(crate) fn check(state: &State, stamp: Stamp, genesis: &Input) -> Result<(), 
     if fits { Ok(()) } else { Err(Refusal::of(Reason::Malformed, "genesis")) }
 }
 
-/// Whether what a message refers to was perhaps lost and comes back.
+/// Whether what a message refers to was perhaps lost and comes back; for what ends a notice by its request, whether the
+/// notice does, so that whoever has it is told.
 ///
 /// # Errors
 /// `REFERENCE_AHEAD` for a while after a recovery.
 pub(crate) fn check_reference(state: &State, stamp: Stamp, submission: &Submission) -> Result<(), Refusal> {
     let Some(id) = &submission.header.refers_to else { return Ok(()) };
-    let known = state.message(id).is_some() || submission.referred.is_some();
-    if known || !state.is_recovering(stamp.at) || !state.may_come_back(id) {
+    let comes_back = match state.message(id) {
+        None => submission.referred.is_none() && state.is_recovering(stamp.at) && state.may_come_back(id),
+        Some(request) if submission.header.kind == Kind::Cancellation => {
+            !was_for_nobody_else(submission) && state.notice_may_come_back(stamp.at, request)
+        }
+        Some(_) => false,
+    };
+    if !comes_back {
         return Ok(());
     }
-    Err(Refusal::of(Reason::ReferenceAhead, "refers_to").retry_after(COME_AGAIN))
+    Err(ahead(vec!["refers_to".into()]))
+}
+
+/// Whether a publication that is handed over answers a request that was perhaps lost: it names that by its hash alone.
+pub(crate) fn awaits_request(
+    state: &State,
+    stamp: Stamp,
+    submission: &Submission,
+    refusal: &Refusal,
+) -> bool {
+    submission.origin == Origin::HandedOver
+        && refusal.reason == Reason::NoticeConflict
+        && refusal.fields.iter().any(|field| field == "request_header_hash")
+        && state.is_recovering(stamp.at)
+}
+
+/// What is said of a message whose turn has not come, because something that these fields name may still come back.
+pub(crate) fn ahead(fields: Vec<String>) -> Refusal {
+    Refusal::of_fields(Reason::ReferenceAhead, fields).retry_after(COME_AGAIN)
+}
+
+/// Whether the message had no recipient but the secretariat when a predecessor of the log accepted it.
+fn was_for_nobody_else(submission: &Submission) -> bool {
+    matches!(&submission.origin, Origin::Again(earlier) if earlier.recipients <= 1)
 }
 
 /// The explanation that a message names; none when it stood at a position that may mean another entry here.

@@ -45,6 +45,8 @@ pub struct State {
     pub(crate) recovered_at: Option<Timestamp>,
     /// How far the journal of searches had come when the log last heard of it.
     pub(crate) search_root: Option<SearchRoot>,
+    /// When the first entry came since then: the hub runs again, perhaps long after.
+    pub(crate) heard_at: Option<Timestamp>,
 }
 
 impl State {

@@ -137,12 +137,9 @@ fn must_arrive(record: &Record, wish: &Wish, at: CountryCode) -> bool {
     }
 }
 
-/// Whether the hub has lost it, and does not take it again because it has expired since; or lost that it had been taken
-/// back, and takes the gap for a delivery.
+/// Whether the hub has lost it, and does not take it again because it has expired since.
 fn says_nothing_more(record: &Record, wish: &Wish) -> bool {
-    let before = record.recovered.is_some_and(|recovered| wish.written < recovered);
-    let ends = |end: &Wish| end.kind == Kind::Withdrawal && Some(&end.refers_to) == wish.id.as_ref();
-    before && (wish.expires_at_ms > 0 || record.wishes.iter().any(ends))
+    wish.expires_at_ms > 0 && record.recovered.is_some_and(|recovered| wish.written < recovered)
 }
 
 /// Whether the notice of this request was ended: then it is taken back from whoever does not have it yet.
@@ -208,8 +205,7 @@ pub(crate) fn check(record: &mut Record, now: Duration) {
                 Kind::Cancellation => !record.has_about(*at, Kind::Notice, &seen.refers_to),
                 _ => false,
             };
-            // A recovered hub takes for received what had been taken back in the part that it lost.
-            if without && !record.restored.contains(at) && record.recovered.is_none() {
+            if without && !record.restored.contains(at) {
                 broken.push((
                     "nothing before what it refers to",
                     seen.id.clone(),

@@ -27,7 +27,7 @@ const NOTICED: Duration = Duration::from_millis(1_500);
 /// The hub's place among the machines.
 const HUB: usize = 0;
 
-/// What ends a fault.
+/// What ends a fault, or follows it.
 #[derive(Clone, Debug)]
 enum Undo {
     Repair(usize),
@@ -38,6 +38,10 @@ enum Undo {
     Reads(usize),
     Clock(usize),
     Boot(usize),
+    /// Another bureau stops, until somebody who is away comes back.
+    Follow(usize, Duration),
+    /// Both come back to a hub that has much to look up on a slow disk.
+    SlowHub,
     Reinstate(CountryCode),
     /// Puts the hub's own disk back in place of the older copy.
     OwnDisk,
@@ -78,8 +82,8 @@ pub(crate) struct Breaker {
     next_disk: Option<BreakableDisk>,
     /// The hub's log is to be taken up under a new name.
     recovering: bool,
-    /// Bureaus that stop for long.
-    leaving: BTreeSet<usize>,
+    /// Bureaus that stop for long, and until when, if that is fixed.
+    leaving: BTreeMap<usize, Option<Duration>>,
     max_latency: Duration,
 }
 
@@ -152,7 +156,7 @@ impl Breaker {
             astray: BTreeSet::new(),
             next_disk: None,
             recovering: false,
-            leaving: BTreeSet::new(),
+            leaving: BTreeMap::new(),
             max_latency: network.max_latency,
         }
     }

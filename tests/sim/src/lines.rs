@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use i247_node::{BoxedStream, Listener, Network};
-use tokio::io::{AsyncRead, ReadBuf, join};
-use turmoil::net::tcp::OwnedReadHalf;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, join};
+use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use turmoil::net::{TcpListener, TcpStream};
+
+use crate::handshake::Clear;
 
 /// A connection that a machine took, in simulated time. A handshake that fails is one, too.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub(crate) struct Line {
     pub(crate) opened: Duration,
     /// When this end was let go of.
     pub(crate) closed: Option<Duration>,
+    /// Its handshake took up an earlier session.
+    pub(crate) resumed: bool,
 }
 
 impl Line {
@@ -41,6 +45,11 @@ impl Lines {
         self.all().iter().filter(|line| line.from == machine).cloned().collect()
     }
 
+    /// All lines that took up an earlier session.
+    pub(crate) fn resumed(&self) -> Vec<Line> {
+        self.all().iter().filter(|line| line.resumed).cloned().collect()
+    }
+
     /// Whether a line from this machine is open.
     pub(crate) fn is_joined(&self, machine: &str) -> bool {
         self.all().iter().any(|line| line.from == machine && line.closed.is_none())
@@ -53,8 +62,15 @@ impl Lines {
 
     fn open(&self, from: String) -> usize {
         let mut lines = self.all();
-        lines.push(Line { from, opened: turmoil::sim_elapsed().unwrap_or_default(), closed: None });
+        let opened = turmoil::sim_elapsed().unwrap_or_default();
+        lines.push(Line { from, opened, closed: None, resumed: false });
         lines.len() - 1
+    }
+
+    fn note_resumed(&self, nth: usize) {
+        if let Some(line) = self.all().get_mut(nth) {
+            line.resumed = true;
+        }
     }
 
     fn close(&self, nth: usize) {
@@ -108,6 +124,7 @@ impl Listener for SimListener {
         let (stream, from) = self.listener.accept().await?;
         let nth = self.lines.open(turmoil::reverse_lookup(from.ip()).unwrap_or_default());
         let (stream, writing) = stream.into_split();
+        let writing = Answering { stream: writing, clear: Clear::default(), nth, lines: self.lines.clone() };
         Ok((Box::new(join(Taken { stream, nth, lines: self.lines.clone() }, writing)), from))
     }
 
@@ -136,5 +153,37 @@ impl AsyncRead for Taken {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+/// The same line as far as it is written: what is said there in the clear is listened to.
+struct Answering {
+    stream: OwnedWriteHalf,
+    clear: Clear,
+    nth: usize,
+    lines: Lines,
+}
+
+impl AsyncWrite for Answering {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if let Poll::Ready(Ok(count)) = &written
+            && self.clear.says(&bytes[..*count])
+        {
+            self.lines.note_resumed(self.nth);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -11,6 +11,7 @@ mod check;
 mod drafts;
 mod expect;
 mod faults;
+mod handshake;
 mod identities;
 mod lines;
 mod logs;

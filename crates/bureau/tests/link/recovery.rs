@@ -324,6 +324,44 @@ async fn what_is_delivered_anew_is_acknowledged_shown_once_and_its_marks_are_tol
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_back_in_the_lost_part_comes_after_all_and_what_had_expired_does_not() {
+    let world = World::new();
+    let hub = world.hub.serve(CancellationToken::new()).await;
+    let mut bureau = world.bureau(hub).await;
+    world.introduce(&world.brazil);
+    for (number, gap) in [(1, pb::Gap::Withdrawn), (2, pb::Gap::Expired)] {
+        let content = Some(pb::delivery::Content::Gap(gap.into()));
+        let position = 110 + number;
+        let gap = pb::Delivery { lane: NORMAL, number, position, accepted_at_ms: 0, content };
+        world.hub.deliver(Down::Delivery(gap));
+    }
+    world.hub.deliver(delivery_at(60, 3, now(), told(&world, 3)));
+    until_delivered(&world, 3).await;
+    // All three numbers are in the copy, and nothing of what became of them.
+    world.hub.recovers(SECOND_LOG, 100, 3);
+    world.hub.remembers(0);
+    world.introduce(&world.brazil);
+    for number in 1..=3 {
+        world.hub.deliver(delivery_at(50 + number, number, now(), told(&world, number)));
+    }
+    // What somebody else brought back late comes out of order.
+    world.hub.deliver(delivery_at(105, 4, now(), told(&world, 9)));
+    world.hub.deliver(delivery_at(106, 5, now(), told(&world, 8)));
+    until_delivered(&world, 5).await;
+    let inbox = bureau.desk.list_inbox(pb::ListInboxRequest::default()).await.unwrap().into_inner();
+    let listed: Vec<&str> = inbox.items.iter().map(|item| item.id.as_str()).collect();
+    assert_eq!(listed, ["BR-1-N-8", "BR-1-N-9", "BR-1-N-1", "BR-1-N-3"]);
+    bureau.stop().await;
+    // An hour after that the order counts again.
+    let mut bureau = world.bureau(hub).await;
+    let later = now().plus(Duration::from_secs(2 * 60 * 60));
+    world.hub.deliver(delivery_at(107, 6, later, told(&world, 7)));
+    until_delivered(&world, 6).await;
+    assert_eq!(bureau.report().await.received, 4);
+    bureau.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_known_id_with_another_header_is_evidence_also_from_a_recovered_hub() {
     let world = World::new();
     let hub = world.hub.serve(CancellationToken::new()).await;

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use i247_model::{Audience, Kind, Lane, MessageId, Party, Reason, ReplyStage, Timestamp};
+use i247_model::{Audience, Header, Kind, Lane, Lifted, MessageId, Party, Reason, ReplyStage, Timestamp};
 use i247_router::{Decision, Earlier, Input, Origin, Previous, RECOVERY_WINDOW, Submission};
 
 use crate::kit::{Hub, parties, party, to};
 
 const BEYOND: Duration = Duration::from_secs(RECOVERY_WINDOW.as_secs() + 1);
+
+/// Longer than everybody may need to bring back what waits for nothing else.
+const SOON: Duration = Duration::from_secs(16);
 
 /// The hub as it went on after it was copied, and the copy, taken up again.
 fn two_hubs(mut hub: Hub) -> (Hub, Hub) {
@@ -20,12 +23,18 @@ fn two_hubs(mut hub: Hub) -> (Hub, Hub) {
 
 /// The message as its sender brings it back, who shows what the lost part of the log said.
 fn again(message: &Submission, accepted_at: Timestamp) -> Submission {
-    let notice_id = None;
-    Submission { origin: Origin::Again(Earlier { accepted_at, notice_id }), ..message.clone() }
+    let earlier = Earlier { accepted_at, recipients: 2, notice_id: None };
+    Submission { origin: Origin::Again(earlier), ..message.clone() }
 }
 
 fn handed_over(message: &Submission) -> Submission {
     Submission { origin: Origin::HandedOver, ..message.clone() }
+}
+
+/// The same as the first that its reviewer writes after the recovery.
+fn anew(message: &Submission) -> Submission {
+    let id = "GS.lena-2-N-1".parse().unwrap();
+    Submission { header: Header { id, previous: None, ..message.header.clone() }, ..message.clone() }
 }
 
 /// France asks for a notice; the number that it is given.
@@ -82,7 +91,8 @@ fn a_notice_request_gets_its_number_again_and_new_ones_keep_clear_of_it() {
     // Somebody asks before what was lost is there again.
     let new = copy.message("BR", Kind::NoticeRequest, None, Audience::secretariat());
     assert_eq!(copy.accept(new).notice_id.unwrap().to_string(), "2010/1002");
-    let claim = Origin::Again(Earlier { accepted_at: hub.now, notice_id: Some("2010/2".parse().unwrap()) });
+    let notice_id = Some("2010/2".parse().unwrap());
+    let claim = Origin::Again(Earlier { accepted_at: hub.now, recipients: 1, notice_id });
     let accepted = copy.accept(Submission { origin: claim.clone(), ..lost });
     assert_eq!(accepted.notice_id.unwrap().to_string(), "2010/2");
     let mut taken = copy.message("JP", Kind::NoticeRequest, None, Audience::secretariat());
@@ -130,6 +140,44 @@ fn a_reviewer_begins_a_new_epoch_and_what_was_lost_of_the_old_one_may_come_back(
     lost.header_hash.0[31] = 1;
     copy.accept(of_otto);
     copy.accept(handed_over(&lost));
+}
+
+#[test]
+fn a_hole_among_what_a_reviewer_had_written_holds_up_what_follows_it_only_for_a_while() {
+    let (mut hub, mut copy) = two_hubs(Hub::new());
+    let mut lost = Vec::new();
+    for _ in 0..5 {
+        let words = hub.message("GS.lena", Kind::FreeText, None, to(&["BR"]));
+        hub.accept(words.clone());
+        lost.push(handed_over(&words));
+    }
+    // The hub may not have run for long: that is nobody's delay.
+    copy.now = copy.now.plus(2 * SOON);
+    copy.not_entered(lost[1].clone(), Reason::OutOfOrder, "id");
+    let of_france = copy.message("FR", Kind::FreeText, None, to(&["BR"]));
+    copy.accept(of_france.clone());
+    copy.not_entered(lost[1].clone(), Reason::OutOfOrder, "id");
+    copy.now = copy.now.plus(SOON);
+    for nth in [3, 1] {
+        assert_eq!(parties(&copy.accept(lost[nth].clone())), "BR");
+    }
+    // What fills a hole late counts all the same, and each once.
+    for nth in [0, 2] {
+        copy.accept(lost[nth].clone());
+    }
+    for words in &lost[..4] {
+        let Ok(Decision::Answered(_)) = copy.submit(words.clone()) else { panic!("it is known now") };
+    }
+    let mut other = lost[3].clone();
+    other.header_hash.0[31] = 1;
+    let Ok(Decision::Equivocation { .. }) = copy.submit(other) else { panic!("its number is spent") };
+    // A sender that goes on with its numbers fills its holes itself.
+    let mut ahead = of_france;
+    (ahead.header.id.number, ahead.header_hash.0[31]) = (3, 1);
+    copy.not_entered(handed_over(&ahead), Reason::OutOfOrder, "id");
+    // Nothing is missing any more: what comes next need not wait.
+    copy.go_on(3);
+    copy.accept(lost[4].clone());
 }
 
 #[test]
@@ -227,6 +275,118 @@ fn what_came_back_is_taken_back_by_words_to_all_who_may_have_it_from_before() {
     assert_eq!(known, 2, "both, in their order");
 }
 
+/// A decision about the request, then the notice.
+fn publish(hub: &mut Hub, request: &Submission, number: &str) -> [Submission; 2] {
+    let id = Some(&request.header.id);
+    let lifted = Lifted {
+        notice_id: Some(number.parse().unwrap()),
+        request_header_hash: Some(request.header_hash),
+        ..Lifted::default()
+    };
+    let mut decision = hub.message("GS.lena", Kind::ReviewDecision, id, to(&["FR"]));
+    decision.lifted = Lifted { approved: Some(true), ..lifted.clone() };
+    hub.accept(decision.clone());
+    let mut notice = hub.message("GS.lena", Kind::Notice, id, Audience::all());
+    notice.lifted = Lifted { edition: 1, ..lifted };
+    hub.accept(notice.clone());
+    [decision, notice]
+}
+
+#[test]
+fn the_end_of_a_notice_waits_for_the_notice_and_reaches_all_who_have_it() {
+    let mut hub = Hub::new();
+    let (request, number) = ask_for_notice(&mut hub);
+    let (mut hub, mut copy) = two_hubs(hub);
+    let published = publish(&mut hub, &request, &number);
+    hub.deliver("BR");
+    hub.deliver("JP");
+    hub.deliver("US");
+    let end = hub.message("FR", Kind::Cancellation, Some(&request.header.id), Audience::as_referred());
+    assert_eq!(parties(&hub.accept(end.clone())), "IPSG BR JP US");
+    for end in [again(&end, hub.now), handed_over(&end), end.clone()] {
+        copy.not_entered(end, Reason::ReferenceAhead, "refers_to");
+    }
+    for message in published {
+        copy.accept(handed_over(&message));
+    }
+    assert_eq!(parties(&copy.accept(again(&end, hub.now))), "IPSG BR JP US");
+}
+
+#[test]
+fn the_end_of_a_notice_that_nobody_has_waits_only_while_that_is_not_known() {
+    let mut hub = Hub::new();
+    let (request, _) = ask_for_notice(&mut hub);
+    let (mut hub, mut copy) = two_hubs(hub);
+    let end = hub.message("FR", Kind::Cancellation, Some(&request.header.id), Audience::as_referred());
+    assert_eq!(parties(&hub.accept(end.clone())), "IPSG");
+    let earlier = Earlier { accepted_at: hub.now, recipients: 1, notice_id: None };
+    let known = Submission { origin: Origin::Again(earlier), ..end.clone() };
+    assert_eq!(parties(&copy.copy().accept(known)), "IPSG");
+    copy.send("JP", Kind::FreeText, None, to(&["US"]));
+    copy.not_entered(end.clone(), Reason::ReferenceAhead, "refers_to");
+    // A request that comes back late may bring its notice late.
+    let (mut late, mut other) =
+        (hub.message("FR", Kind::NoticeRequest, None, Audience::secretariat()), copy.copy());
+    (late.header.id.number, late.header.previous) =
+        (2, copy.state.sender_end(&end.header.id.sender, Lane::Normal).1);
+    copy.now = copy.now.plus(SOON);
+    other.now = copy.now;
+    assert_eq!(parties(&copy.accept(end.clone())), "IPSG");
+    other.accept(handed_over(&late));
+    let mut end = other.message("FR", Kind::Cancellation, Some(&late.header.id), Audience::as_referred());
+    end.header.id.number = 3;
+    other.not_entered(end.clone(), Reason::ReferenceAhead, "refers_to");
+    other.now = other.now.plus(SOON);
+    other.accept(end);
+}
+
+#[test]
+fn a_notice_whose_approval_nobody_has_comes_back() {
+    let mut hub = Hub::new();
+    let (request, number) = ask_for_notice(&mut hub);
+    let (mut hub, mut copy) = two_hubs(hub);
+    let [decision, notice] = publish(&mut hub, &request, &number);
+    copy.copy().void(anew(&notice), Reason::NoticeConflict, "refers_to");
+    copy.send("JP", Kind::FreeText, None, to(&["US"]));
+    copy.now = copy.now.plus(SOON);
+    assert_eq!(parties(&copy.accept(handed_over(&notice))), "BR JP US");
+    assert_eq!(copy.state.reviews().count(), 0, "it is published");
+    copy.not_entered(handed_over(&decision), Reason::NoticeConflict, "refers_to");
+}
+
+#[test]
+fn an_addendum_waits_for_the_request_that_it_answers_and_not_for_its_approval() {
+    let mut hub = Hub::new();
+    let (first, number) = ask_for_notice(&mut hub);
+    let [_, notice] = publish(&mut hub, &first, &number);
+    let (mut hub, mut copy) = two_hubs(hub);
+    let about = Some(&notice.header.id);
+    let asked = Some(&first.header.id);
+    let mut request = hub.message("FR", Kind::NoticeRequest, asked, Audience::secretariat());
+    request.lifted.notice_id = Some(number.parse().unwrap());
+    hub.accept(request.clone());
+    // Two editions, of which nobody has the first.
+    let mut addendum = hub.message("GS.lena", Kind::Addendum, about, Audience::as_referred());
+    addendum.lifted = Lifted {
+        notice_id: Some(number.parse().unwrap()),
+        request_header_hash: Some(request.header_hash),
+        edition: 3,
+        ..Lifted::default()
+    };
+    copy.not_entered(handed_over(&addendum), Reason::ReferenceAhead, "request_header_hash");
+    copy.accept(again(&request, hub.now));
+    assert_eq!(copy.state.reviews().count(), 1);
+    assert_eq!(parties(&copy.accept(handed_over(&addendum))), "BR JP US");
+    assert_eq!(copy.state.reviews().count(), 0);
+    let mut older = addendum;
+    (older.header.id.number, older.header.previous) = (4, Some(older.header_hash));
+    (older.lifted.edition, older.lifted.request_header_hash) = (2, None);
+    older.header_hash.0[31] = 1;
+    copy.copy().void(anew(&older), Reason::NoticeConflict, "edition");
+    copy.accept(handed_over(&older));
+    assert_eq!(copy.state.notice(number.parse().unwrap()).unwrap().edition, 3);
+}
+
 #[test]
 fn a_question_whose_time_is_over_comes_back_with_its_old_interval() {
     let (mut hub, mut copy) = two_hubs(Hub::new());
@@ -265,8 +425,11 @@ fn an_explanation_from_the_lost_part_is_no_fault_and_says_nothing() {
     let (mut hub, mut copy) = two_hubs(hub);
     let mut message = hub.message("FR", Kind::FreeText, None, Audience::all());
     (message.header.explained_at, message.header.exactly) = (Some(1_000), true);
-    let mut other = copy.copy();
-    other.void(message.clone(), Reason::WrongField, "explained_at");
+    copy.copy().void(message.clone(), Reason::WrongField, "explained_at");
+    copy.copy().accept(again(&message, hub.now));
+    // Behind it somebody became a member, in another log than the one that was explained.
+    message.header.explained_at = Some(hub.position());
+    copy.change("ncb/de", i247_router::DirectoryAction::Admit, 1).unwrap();
     let accepted = copy.accept(again(&message, hub.now));
     assert_eq!((accepted.come, accepted.gone), (vec![], vec![]));
     // What both logs share still says who came and went.

@@ -1,4 +1,5 @@
-//! Whoever is cut off is gone within a second: nothing more arrives, and no line to the hub stays.
+//! Whoever is cut off is gone within a second: nothing more arrives, and no line to the hub stays. And nobody gets a line
+//! without showing a certificate that counts now.
 
 use std::time::Duration;
 
@@ -29,6 +30,14 @@ pub(super) fn check(record: &Record, now: Duration, broken: &mut Vec<Broken>) {
                 broken.push(("cut off", seen.id.clone(), format!("{at} received it without a certificate")));
             }
         }
+    }
+    for line in record.lines.resumed() {
+        let text = format!(
+            "the line of {} at {:.3} takes up an earlier session: nobody looks at its certificate",
+            line.from,
+            line.opened.as_secs_f64()
+        );
+        broken.push(("every line is verified", String::new(), text));
     }
     for (country, since) in &record.revoked {
         let since = simulated(*since);

@@ -58,9 +58,21 @@ impl Breaker {
         self.excused.remove(&machine);
         let now = network.now();
         match self.leaving.remove(&machine) {
-            true => self.after(now, 5_000, 7_000, Undo::Boot(machine)),
-            false => self.after(now, 20, 2_000, Undo::Boot(machine)),
+            Some(None) => self.stay_away(network, now, machine),
+            Some(Some(until)) => self.undo.push((until, Undo::Boot(machine))),
+            None => self.after(now, 20, 2_000, Undo::Boot(machine)),
         }
+    }
+
+    /// It starts again much later; now and then together with another one, when both have much to be told of.
+    fn stay_away(&mut self, network: &Network, now: Duration, bureau: usize) {
+        let until = now + Duration::from_millis(5_000 + self.dice.below(7_000));
+        let other = self.some_bureau(network);
+        if other != bureau && self.watched != Some(other) && self.dice.one_in(2) {
+            self.undo.push((now + Duration::from_millis(2_000), Undo::Follow(other, until)));
+            self.undo.push((until, Undo::SlowHub));
+        }
+        self.undo.push((until, Undo::Boot(bureau)));
     }
 
     /// Fuses that have blown, and those that have not in their time.

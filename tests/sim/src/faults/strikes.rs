@@ -65,17 +65,20 @@ impl Breaker {
         }
         let most = if self.dice.one_in(3) { 2_000 } else { 400 };
         let ms = 5 + self.dice.below(most);
-        let target = network.machine(machine);
-        target.blocking.set_slowest(ms);
-        let name = target.name.clone();
-        note(network, &format!("* the disk of {name} is slow: up to {ms} ms"));
-        count(network, "slow disk");
-        self.after(now, 300, 5_000, Undo::Disk(machine));
+        self.slow_down(network, now, machine, ms);
         // Somebody comes back to a hub that has to look up what it is asked.
         let bureau = self.some_bureau(network);
         if machine == HUB && self.watched != Some(bureau) && !self.busy(bureau) {
             self.crash_between(network, bureau);
         }
+    }
+
+    pub(super) fn slow_down(&mut self, network: &Network, now: Duration, machine: usize, ms: u64) {
+        let target = network.machine(machine);
+        target.blocking.set_slowest(ms);
+        note(network, &format!("* the disk of {} is slow: up to {ms} ms", target.name));
+        count(network, "slow disk");
+        self.after(now, 300, 5_000, Undo::Disk(machine));
     }
 
     pub(super) fn break_disk(&mut self, network: &mut Network, now: Duration, machine: usize) {
@@ -197,7 +200,7 @@ impl Breaker {
         if self.watched == Some(bureau) || self.busy(bureau) {
             return;
         }
-        self.leaving.insert(bureau);
+        self.leaving.insert(bureau, None);
         count(network, "long absence");
         self.stop(network, bureau);
     }

@@ -6,6 +6,7 @@ use i247_wire::pb;
 
 use super::{Breaker, HUB, Undo, note};
 use crate::network::{Network, PEOPLE};
+use crate::run::BUSY;
 use crate::secretariat::Order;
 
 impl Breaker {
@@ -31,6 +32,16 @@ impl Breaker {
             Undo::Reads(machine) => network.machine(machine).disk.borrow().flip_one_read_in(None),
             Undo::Clock(machine) => network.machine(machine).clock.set_wrong_by(0),
             Undo::Boot(machine) => self.boot(network, now, machine),
+            Undo::Follow(bureau, until) if now < BUSY && !self.busy(bureau) => {
+                self.leaving.insert(bureau, Some(until));
+                self.crash(network, bureau, false);
+            }
+            Undo::SlowHub if now < BUSY => {
+                let ms = 200 + self.dice.below(1_000);
+                self.slow_down(network, now, HUB, ms);
+            }
+            // It is over, or the bureau is away already.
+            Undo::Follow(..) | Undo::SlowHub => {}
             Undo::Reinstate(country) => {
                 network.order(Order::Change(pb::DirectoryAction::Reinstate, country));
             }
