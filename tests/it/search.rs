@@ -135,14 +135,20 @@ async fn who_must_not_see_a_record_gets_the_bytes_of_no_record() -> Result<(), W
     assert_eq!(ask(&mut france, hidden.clone()).await?.answers[0].result(), pb::SearchResult::Match);
     let answer = ask(&mut japan, hidden).await?;
     let nothing = ask(&mut japan, vec![passport("L9999999K", "D")]).await?;
-    assert_eq!(answer.encode_to_vec(), nothing.encode_to_vec());
     assert_eq!(answer.answers[0].result(), pb::SearchResult::NoRecord);
+    assert_eq!(bytes(answer), bytes(nothing.clone()));
     // Nor is it found by a look-alike, or without its country.
     for key in [passport("LOOOOOO1K", "D"), passport("L0000001K", "")] {
         let answer = ask(&mut japan, vec![key]).await?;
-        assert_eq!(answer.encode_to_vec(), nothing.encode_to_vec());
+        assert_eq!(bytes(answer), bytes(nothing.clone()));
     }
     world.finish().await
+}
+
+/// An answer but for how far the databases had come: the log goes on from one search to the next.
+fn bytes(mut answer: pb::SearchResponse) -> Vec<u8> {
+    answer.as_of_position = 0;
+    answer.encode_to_vec()
 }
 
 /// What is wrong with a frame, and why it is refused with which fields.

@@ -144,8 +144,10 @@ impl Outbound {
             frame.content = Some(pb::delivery::Content::Gap(gap.into()));
         } else {
             let Stored { at, signed, envelope, traced } = self.stored(message).await;
-            let now = self.core.clock.now();
-            deliver = spans::deliver(traced.as_deref(), self.link.party, message.position, at, now);
+            if let Some(traced) = traced {
+                let now = self.core.clock.now();
+                deliver = spans::deliver(&traced, self.link.party, message.position, at, now);
+            }
             self.introduce(signed).await?;
             frame.accepted_at_ms = at.as_millis();
             frame.content = Some(pb::delivery::Content::Envelope(envelope));

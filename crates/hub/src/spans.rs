@@ -47,13 +47,12 @@ pub(crate) fn append(header: &Header, position: u64) -> Option<Span> {
 
 /// Its way to one recipient, until it is in that stream.
 pub(crate) fn deliver(
-    traced: Option<&Traced>,
+    traced: &Traced,
     to: Party,
     position: u64,
     accepted: Timestamp,
     now: Timestamp,
 ) -> Span {
-    let Some(traced) = traced else { return Span::none() };
     let span = tracing::info_span!(
         "deliver",
         otel.kind = "producer",

@@ -335,14 +335,6 @@ impl Views {
         }
     }
 
-    /// Whether the owner of a hit has its message now.
-    fn observe_hit(&mut self, (position, at): (u64, Timestamp), message: &Message) {
-        let has_it = |party: &Party| message.recipients.get(party).is_some_and(|one| one.state.has_it());
-        if message.kind == Kind::Hit && has_it(&message.owner) {
-            self.hits.told(position, at, &message.id);
-        }
-    }
-
     /// What changed becomes history. A closed message goes there; what is left of its effect is that it stands
     /// differently.
     fn observe(
@@ -357,14 +349,13 @@ impl Views {
                 Effect::Progress(id) => {
                     if let Some(message) = self.state.message(id) {
                         self.history.observe(message, now, by);
-                        let hit = (message.kind == Kind::Hit).then(|| message.clone());
-                        hit.iter().for_each(|message| self.observe_hit(now, message));
+                        observe_hit(&mut self.hits, now, message);
                     }
                 }
                 Effect::Closed(message) => {
                     let progress = Effect::Progress(message.id.clone());
                     if let Effect::Closed(message) = std::mem::replace(effect, progress) {
-                        self.observe_hit(now, &message);
+                        observe_hit(&mut self.hits, now, &message);
                         self.history.close(*message, now, by)?;
                     }
                 }
@@ -375,6 +366,14 @@ impl Views {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether the owner of a hit has its message now.
+fn observe_hit(hits: &mut Register, (position, at): (u64, Timestamp), message: &Message) {
+    let has_it = |party: &Party| message.recipients.get(party).is_some_and(|one| one.state.has_it());
+    if message.kind == Kind::Hit && has_it(&message.owner) {
+        hits.told(position, at, &message.id);
     }
 }
 

@@ -28,7 +28,7 @@ const SALT_BYTES: usize = 16;
 /// Packs a batch of at least one item. Each salt must be random and used for nothing else.
 ///
 /// # Errors
-/// As for what [`check`] finds: an item without salt or change, too many, none.
+/// As for a batch that comes: an item without salt or change, too many, none.
 pub fn carry_batch(batch: &pb::RecordBatch) -> Result<CarriedBody, Refusal> {
     let commitment = root(batch, Door::Submission)?;
     let bytes = Bytes::from(batch.encode_to_vec());

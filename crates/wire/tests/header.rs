@@ -327,8 +327,9 @@ prop_compose! {
         to_all in any::<bool>(),
     ) -> Header {
         let request = kind == Kind::Request;
+        let lane = if kind == Kind::Grant { 'V' } else { 'B' };
         Header {
-            id: format!("FR.cdg-3-B-{number}").parse().expect("valid by its pattern"),
+            id: format!("FR.cdg-3-{lane}-{number}").parse().expect("valid by its pattern"),
             key_id: key,
             previous: (number > 1).then_some(key),
             kind,
