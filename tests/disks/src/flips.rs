@@ -2,7 +2,7 @@
 //! serves what it served before: it never serves anything else, and leaves nothing out in silence. This runs in one
 //! process, on disks in memory, so that hundreds of flips take seconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,7 @@ struct Tally {
 /// A node at rest: its disk, and what it served from it.
 struct AtRest {
     disk: BreakableDisk,
-    log: PathBuf,
+    logs: BTreeSet<PathBuf>,
     /// By kind of file.
     files: BTreeMap<String, Vec<PathBuf>>,
     served: Served,
@@ -166,9 +166,10 @@ async fn at_rest(world: &World, node: Node, disk: BreakableDisk, sent: &[String]
             files.entry(kind(&path)).or_default().push(path);
         }
     }
-    let log = files.values().flatten().find(|path| path.extension().is_some_and(|end| end == "log"));
-    let log = log.and_then(|path| path.parent()).context("there is no log")?.to_owned();
-    Ok(AtRest { disk, log, files, served })
+    let segments = files.values().flatten().filter(|path| path.extension().is_some_and(|end| end == "log"));
+    let logs: BTreeSet<PathBuf> = segments.filter_map(|path| path.parent()).map(Path::to_owned).collect();
+    ensure!(!logs.is_empty(), "there is no log");
+    Ok(AtRest { disk, logs, files, served })
 }
 
 /// Flips one bit of a file of this kind.
@@ -189,8 +190,7 @@ async fn one(
     tally.flips += 1;
     // The disk as it is now is asked; what is damaged must be named before the node may leave it out.
     let as_disk: Arc<dyn Disk> = Arc::new(disk.fork());
-    let report = check(&as_disk, &rest.log);
-    let sound = report.as_ref().is_ok_and(Report::is_sound);
+    let sound = rest.logs.iter().all(|log| check(&as_disk, log).as_ref().is_ok_and(Report::is_sound));
     match start(world, node, &disk).await {
         Err(error) if names_damage(&error) => {
             tally.refused += 1;
