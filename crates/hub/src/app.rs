@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,37 +13,42 @@ use i247_node::{
     DescriptorError, Health, Limits, Listener, Live, Renewal, Seams, Server, Shutdown, Stage, Telemetry,
     TelemetryError, TlsClock, reflection,
 };
+use i247_router::State;
 use i247_trust::{Credentials, Presented, Root, TlsError, server_config};
 use i247_wire::pb::directory_service_server::DirectoryServiceServer;
 use i247_wire::pb::exchange_service_server::ExchangeServiceServer;
 use i247_wire::pb::monitor_service_server::MonitorServiceServer;
 use i247_wire::pb::review_service_server::ReviewServiceServer;
 use opentelemetry::metrics::Meter;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
 use crate::admission::ByDirectory;
+use crate::alerts::{self, Book};
 use crate::answer::Answers;
 use crate::archive::{Archive, Limits as StoreLimits, keep_merged, keep_stored, store};
 use crate::attachments::sweep;
+use crate::audit::Audit;
 use crate::calls::Calls;
 use crate::config::Config;
 use crate::core::Core;
 use crate::directory::Directory;
 use crate::effects::Actor;
 use crate::exchange::Exchange;
+use crate::flow::{self, Flow};
 use crate::gauges::{Counters, gauges};
 use crate::history::HistoryError;
 use crate::links::Links;
 use crate::made::Maker;
 use crate::monitor::Monitor;
+use crate::overdue::Overdue;
 use crate::quota::Quotas;
 use crate::recent::Recent;
 use crate::recover::{RecoverError, Recovered, begin, recover};
 use crate::review::Review;
-use crate::rules::{SERVICES, rules};
-use crate::sequencer::{Held, Sequencer, SequencerError};
+use crate::rules::{READS_ONLY, SERVICES, rules};
+use crate::sequencer::{Held, Sequencer, SequencerError, Work};
 use crate::stamps::Stamps;
 use crate::together::Together;
 use crate::turns::Turns;
@@ -51,6 +56,9 @@ use crate::views::Views;
 
 /// Inputs that wait for the sequencer.
 const QUEUE_MAX: usize = 4096;
+
+/// So many may watch at once.
+pub(crate) const WATCHERS_MAX: usize = 64;
 
 /// The largest frame on a stream: an entry with its body, and some.
 const FRAME_BYTES_MAX: usize = 320 * 1024;
@@ -182,6 +190,11 @@ impl Hub {
         self.listener.address()
     }
 
+    /// Where the metrics page is, if it is served.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.telemetry.metrics_address()
+    }
+
     /// A digest over every view: equal for equal logs, whether recovered or rebuilt.
     ///
     /// # Errors
@@ -232,6 +245,8 @@ impl Hub {
         });
         pipeline.spawn(keep_stored(core.clone(), archive.clone(), pipeline.stop()));
         pipeline.spawn(keep_merged(core.clone(), archive.clone(), pipeline.stop()));
+        pipeline.spawn(flow::run(core.clone(), pipeline.stop()));
+        pipeline.spawn(alerts::run(core.clone(), pipeline.stop()));
         pipeline.spawn(sweep(core.clone(), config.attachment_unnamed.0, pipeline.stop()));
         let (writable, behind) = (core.writable.clone(), core.behind.subscribe());
         let unreadable = core.recent.unreadable();
@@ -288,11 +303,12 @@ impl Parts<'_> {
         let (writable, is_writable) = watch::channel(true);
         let (links, counters) = (Links::after(&views.state), Counters::new(meter));
         let (ahead, stamps) = (views.state.clone(), Stamps::after(views.at));
+        let begins = Begins { ahead, stamps, queue, entered, writable };
         let log_id: Bytes = views.state.log_id().map(Bytes::copy_from_slice).unwrap_or_default();
         let (dir, recovered) = (config.data.join("attachments"), views.state.generation() > 0);
         let core = Arc::new(Core {
             views: Arc::new(RwLock::new(views)),
-            ledger: ledger.clone(),
+            ledger,
             attachments: Attachments::open(
                 seams.disk.clone(),
                 dir,
@@ -300,8 +316,19 @@ impl Parts<'_> {
                 config.attachment_bytes,
             )?,
             links: Arc::new(links),
-            counters: counters.clone(),
+            live,
             recent: Arc::new(Recent::new(counters.clone())),
+            counters,
+            flow: Arc::new(Flow::new(seams.clock.now())),
+            audit: Audit::new(seams.disk.clone(), seams.blocking.clone(), config.data.join("audit")),
+            alerts: Book::default(),
+            overdue: Overdue::default(),
+            pulse: Arc::default(),
+            disk: seams.disk.clone(),
+            data: config.data.clone(),
+            room: Mutex::default(),
+            own: self.own.clone(),
+            began: seams.clock.now(),
             quotas: Quotas::new(config.submissions_per_second),
             work,
             clock: seams.clock.clone(),
@@ -312,25 +339,37 @@ impl Parts<'_> {
             calls: Calls::default(),
             turns: Turns::new(std::thread::available_parallelism().map_or(2, usize::from)),
             behind: watch::Sender::new(false),
-            log_id: log_id.clone(),
+            log_id,
             recovered,
             me: credentials.identity.clone(),
             // A channel without a place is none.
             window: config.window.max(1),
             progress_wait: config.progress_wait.0,
+            watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
             streams,
         });
-        let actor =
-            Actor { links: core.links.clone(), live, recent: core.recent.clone(), views: core.views.clone() };
-        let sequencer = Sequencer {
-            ledger,
+        let sequencer = self.sequencer(&core, begins);
+        Ok((core, sequencer))
+    }
+
+    fn sequencer(&self, core: &Core, begins: Begins) -> Sequencer {
+        let Self { config, credentials, seams, .. } = self;
+        let Begins { ahead, stamps, queue, entered, writable } = begins;
+        let actor = Actor {
+            links: core.links.clone(),
+            live: core.live.clone(),
+            recent: core.recent.clone(),
+            views: core.views.clone(),
+        };
+        Sequencer {
+            ledger: core.ledger.clone(),
             views: core.views.clone(),
             ahead,
             stamps,
             clock: seams.clock.clone(),
             work: queue,
             actor,
-            answers: Answers { key: credentials.signing_key.clone(), log_id },
+            answers: Answers { key: credentials.signing_key.clone(), log_id: core.log_id.clone() },
             maker: Maker { key: credentials.signing_key.clone(), dice: seams.dice.clone() },
             own: self.own.clone(),
             entered,
@@ -340,10 +379,20 @@ impl Parts<'_> {
             held: Held::default(),
             behind: core.behind.subscribe(),
             receipts_wait: config.receipts_wait.0,
-            counters,
-        };
-        Ok((core, sequencer))
+            counters: core.counters.clone(),
+            flow: core.flow.clone(),
+            pulse: core.pulse.clone(),
+        }
     }
+}
+
+/// What only the sequencer has, at the begin.
+struct Begins {
+    ahead: State,
+    stamps: Stamps,
+    queue: mpsc::Receiver<Work>,
+    entered: Vec<Bytes>,
+    writable: watch::Sender<bool>,
 }
 
 /// Opens the data directory of a hub, which nobody else may use meanwhile.
@@ -411,7 +460,8 @@ async fn server(
 /// The largest call of a reviewer: 64 publications.
 const DECIDE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Ready while entries are taken and can be read; the services go with the node.
+/// Ready while entries are taken and can be read. What only reads is ready as long as the hub runs: operators must see
+/// why the others are not.
 async fn tell_health(
     mut writable: watch::Receiver<bool>,
     mut behind: watch::Receiver<bool>,
@@ -423,7 +473,7 @@ async fn tell_health(
         let whole = unreadable.borrow_and_update().is_empty();
         let ready = *writable.borrow_and_update() && !*behind.borrow_and_update() && whole;
         for service in SERVICES.iter().chain([&""]) {
-            health.set_ready(service, ready).await;
+            health.set_ready(service, ready || *service == READS_ONLY).await;
         }
         // Dropping the wait for a change loses none.
         let changed = tokio::select! {

@@ -12,16 +12,19 @@
 //! * `views`: what follows from the log (`state` of the router, `history`, `signers`); `entry` is its stored form.
 //! * `archive`: what of it lies on disk, a snapshot of what is open and `history` in runs; `past` looks things up.
 //! * `exchange`, `directory`, `review`, `monitor`, `attachments`: the services.
-//! * `calls`, `frames`, `effects`, `links`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
+//! * `flow`, `overdue`, `alerts`, `audit`: what moves, what is late, what is wrong, and who looked.
+//! * `calls`, `frames`, `effects`, `links`, `pulse`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
 //! * `take_up`: goes on with a log that lost its end; `predecessors`: what comes back of it afterwards.
 //!
 //! It never opens what bureaus say to each other, and decides nothing itself: `i247_router` does.
 
 mod admission;
+mod alerts;
 mod answer;
 mod app;
 mod archive;
 mod attachments;
+mod audit;
 mod calls;
 mod config;
 mod core;
@@ -29,6 +32,7 @@ mod directory;
 mod effects;
 mod entry;
 mod exchange;
+mod flow;
 mod frames;
 mod gauges;
 mod history;
@@ -37,8 +41,10 @@ mod links;
 mod made;
 mod monitor;
 mod outbound;
+mod overdue;
 mod past;
 mod predecessors;
+mod pulse;
 mod quota;
 mod rebuild;
 mod recent;

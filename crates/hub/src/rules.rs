@@ -10,6 +10,9 @@ pub const SERVICES: [&str; 4] = [
     "i247.v1.MonitorService",
 ];
 
+/// The one among them that writes nothing.
+pub(crate) const READS_ONLY: &str = "i247.v1.MonitorService";
+
 const BUREAUS: Rule = Rule::Roles(&[Role::Bureau]);
 const REVIEWERS: Rule = Rule::Roles(&[Role::Reviewer]);
 const OPERATORS: Rule = Rule::Roles(&[Role::Operator]);
@@ -41,6 +44,15 @@ pub fn rules() -> Result<Rules, DescriptorError> {
             ("/i247.v1.MonitorService/Summary", OPERATORS),
             ("/i247.v1.MonitorService/OperationTally", OPERATORS),
             ("/i247.v1.MonitorService/Trace", OPERATORS),
+            ("/i247.v1.MonitorService/Watch", OPERATORS),
+            ("/i247.v1.MonitorService/Tap", OPERATORS),
+            ("/i247.v1.MonitorService/Replay", OPERATORS),
+            ("/i247.v1.MonitorService/Statistics", OPERATORS),
+            ("/i247.v1.MonitorService/Country", OPERATORS),
+            ("/i247.v1.MonitorService/FindMessages", OPERATORS),
+            ("/i247.v1.MonitorService/Notices", OPERATORS),
+            ("/i247.v1.MonitorService/Identities", OPERATORS),
+            ("/i247.v1.MonitorService/Alerts", OPERATORS),
         ],
     )
 }
