@@ -62,6 +62,11 @@ if command -v buf >/dev/null 2>&1; then
 else
   skipped="$skipped protocol(make_setup)"
 fi
+if command -v promtool >/dev/null 2>&1; then
+  sh tests/prometheus.sh
+else
+  skipped="$skipped rules(make_setup)"
+fi
 command -v systemd-analyze >/dev/null 2>&1 || skipped="$skipped units(apt-get_install_systemd)"
 
 if [ -z "$skipped$excused" ]; then

@@ -14,6 +14,8 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   missing mkfs.ext4 e2fsprogs
   missing eatmydata eatmydata
   missing strace strace
+  # Its promtool checks the rules of deploy/prometheus.
+  missing promtool prometheus
   # For buf, grpcio and nats-server, below. A python3 of Debian's own comes without what makes environments.
   python3 -c 'import ensurepip' 2>/dev/null || wanted="$wanted python3-venv"
   # shellcheck disable=SC2086
