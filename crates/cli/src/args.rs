@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use i247_model::CountryCode;
 
 use crate::authority::AuthorityCommand;
+use crate::console::ConsoleArgs;
 use crate::context::ContextCommand;
 use crate::demo::DemoArgs;
 use crate::fail::Fail;
@@ -74,6 +75,8 @@ pub(crate) enum Command {
     Hub(HubArgs),
     /// Run a country's bureau until it is asked to stop (SIGTERM or SIGINT)
     Bureau(BureauArgs),
+    /// Serve the operators' web page until it is asked to stop (SIGTERM or SIGINT)
+    Console(ConsoleArgs),
     /// Run a whole network on this machine and play Operation Infra-Red 2010 on it
     Demo(DemoArgs),
     /// Keys, certificates, and who may be on the network
@@ -240,6 +243,9 @@ mod tests {
             "i247 hub recover --yes --lost 00112233445566778899aabbccddeeff,ffeeddccbbaa99887766554433221100",
             "i247 bureau FR --config bureau.toml --hub 127.0.0.1:7247",
             "i247 bureau FR recover --reason restored",
+            "i247 console --listen 127.0.0.1:0 --context operator",
+            "i247 console --passwords p --certificate c.pem --key k.pem --listen 0.0.0.0:7280",
+            "i247 console password passwords --name anna",
             "i247 authority init ca --site lyon",
             "i247 authority request keys ncb/fr",
             "i247 authority issue keys/request.pem --names hub.example,127.0.0.1 --authority ca",
@@ -278,6 +284,8 @@ mod tests {
     fn what_makes_no_sense_is_refused() {
         for line in [
             "i247",
+            "i247 console --certificate c.pem",
+            "i247 console password passwords",
             "i247 hub recover",
             "i247 hub recover --config hub.toml",
             "i247 hub recover --yes --lost 0011",

@@ -13,6 +13,7 @@
 mod args;
 mod authority;
 mod compose;
+mod console;
 mod context;
 mod demo;
 mod fail;
@@ -22,7 +23,6 @@ mod message;
 mod officer;
 mod operator;
 mod out;
-mod reflect;
 mod render;
 mod review;
 mod services;
@@ -33,6 +33,7 @@ use std::process::ExitCode;
 pub use args::Cli;
 use args::Command;
 use fail::Fail;
+use i247_client::reflect;
 use session::Session;
 
 /// Does what the command line asks and returns the exit code. It must be called within a tokio runtime.
@@ -54,6 +55,7 @@ async fn perform(cli: Cli) -> Result<ExitCode, Fail> {
     match cli.command {
         Command::Hub(args) => services::hub(args, &session).await?,
         Command::Bureau(args) => Box::pin(services::bureau(args, &session)).await?,
+        Command::Console(args) => Box::pin(console::run(args, &session)).await?,
         Command::Demo(args) => return Box::pin(demo::demo(args, session.global.json)).await,
         Command::Authority(command) => Box::pin(authority::run(command, &session)).await?,
         Command::Context(command) => context::run(command, &session)?,

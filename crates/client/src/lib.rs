@@ -20,6 +20,7 @@ mod directory;
 mod error;
 mod monitor;
 mod publication;
+pub mod reflect;
 mod review;
 
 pub use connection::{Connection, ConnectionError, channel};
