@@ -51,29 +51,28 @@ impl Gate {
     pub(crate) async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {
         let response = match self.admit(request.headers()) {
             Ok(()) => self.route(request, from).await,
-            Err(refused) => refused,
+            Err(why) => respond::refused(StatusCode::FORBIDDEN, why, Json::Null),
         };
         respond::secured(response, self.tls)
     }
 
     /// Another site's page, whatever it was told to ask, gets nothing.
-    fn admit(&self, headers: &HeaderMap) -> Result<(), Response<Body>> {
-        let foreign = |what| Err(respond::refused(StatusCode::FORBIDDEN, what, Json::Null));
+    fn admit(&self, headers: &HeaderMap) -> Result<(), &'static str> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let Some(host) = text(HOST.as_str()) else { return foreign("no_host") };
+        let Some(host) = text(HOST.as_str()) else { return Err("no_host") };
         // Without TLS no certificate says whom the browser means: a name that leads here is not enough.
         if !self.tls && !is_this_machine(host) {
-            return foreign("other_host");
+            return Err("other_host");
         }
         if let Some(site) = text("sec-fetch-site")
             && !matches!(site, "same-origin" | "none")
         {
-            return foreign("other_site");
+            return Err("other_site");
         }
         if let Some(origin) = text(ORIGIN.as_str()) {
             let own = format!("{}://{host}", if self.tls { "https" } else { "http" });
             if origin != own {
-                return foreign("other_site");
+                return Err("other_site");
             }
         }
         Ok(())
