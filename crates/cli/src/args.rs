@@ -19,6 +19,7 @@ use crate::operator::OperationCommand;
 use crate::out;
 use crate::review::ReviewCommand;
 use crate::services::{BureauArgs, HubArgs};
+use crate::watch::{TapArgs, TopArgs};
 
 const ABOUT: &str = "A simulated I-24/7: a secure police network of one hub and many bureaus";
 
@@ -114,7 +115,7 @@ pub(crate) enum Command {
         /// The message, or a prefix that only it has
         id: String,
     },
-    /// Say where a sent message stands with each recipient; without one, how the bureau is
+    /// Say where a sent message stands with each recipient; without one, how the bureau is, or, to an operator, the hub
     Status {
         /// The message, or a prefix that only it has
         id: Option<String>,
@@ -140,6 +141,26 @@ pub(crate) enum Command {
     },
     /// Show the network at a glance: every link, and what waits for it
     Network,
+    /// Watch all links live: rates, queues, the oldest that waits, what is wrong; Ctrl-C leaves
+    Top(TopArgs),
+    /// Show single messages as they move, one a line, without a word of their texts
+    #[command(
+        after_help = "Examples:\n  i247 tap --country FR --kind diffusion\n  i247 tap --lane very-urgent --json"
+    )]
+    Tap(TapArgs),
+    /// Prove each link from here to its end, and say what is the cause where one does not work: the name, the port, a
+    /// certificate, a clock, a slow line
+    #[command(
+        after_help = "It looks at every context, or at the one that is named with --context or --as. An operator is shown the links of \
+                      all bureaus too."
+    )]
+    Doctor,
+    /// Say what is wrong, since when, where to look and what to do. The exit code is 1 while something is critical
+    Alerts {
+        /// Also what was wrong lately
+        #[arg(long)]
+        cleared: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -271,6 +292,10 @@ mod tests {
             "i247 cases --operation infra-red-2010",
             "i247 review refuse FR-1-U-1 --ground article3 --remark political",
             "i247 operation report infra-red-2010 --json",
+            "i247 top --once",
+            "i247 tap --country FR --kind diffusion --lane urgent --rate 10 --limit 5",
+            "i247 alerts --cleared",
+            "i247 doctor --as FR",
             "i247 ledger check dir",
             "i247 ledger rebuild dir --credentials keys",
             "i247 context add fr --address 127.0.0.1:1 --server ncb/fr --credentials keys",

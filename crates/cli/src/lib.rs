@@ -16,6 +16,7 @@ mod compose;
 mod console;
 mod context;
 mod demo;
+mod doctor;
 mod fail;
 mod forms;
 mod ledger;
@@ -27,6 +28,7 @@ mod render;
 mod review;
 mod services;
 mod session;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -66,6 +68,9 @@ async fn perform(cli: Cli) -> Result<ExitCode, Fail> {
         Command::Outbox(args) => officer::outbox(&args, &session).await?,
         Command::Show { id } => officer::show(&id, &session).await?,
         Command::Done { id } => officer::done(&id, &session).await?,
+        Command::Status { id: None } if session.leads_to_hub()? => {
+            return watch::status(&session).await;
+        }
         Command::Status { id } => officer::status(id.as_deref(), &session).await?,
         Command::Attachment(args) => officer::attachment(&args, &session).await?,
         Command::Cases { operation } => officer::cases(&operation, &session).await?,
@@ -73,6 +78,10 @@ async fn perform(cli: Cli) -> Result<ExitCode, Fail> {
         Command::Operation(command) => return operator::operation(command, &session).await,
         Command::Trace { id } => operator::trace(&id, &session).await?,
         Command::Network => operator::network(&session).await?,
+        Command::Top(args) => Box::pin(watch::top(&args, &session)).await?,
+        Command::Tap(args) => watch::tap(&args, &session).await?,
+        Command::Doctor => return Box::pin(doctor::doctor(&session)).await,
+        Command::Alerts { cleared } => return watch::alerts(cleared, &session).await,
     }
     Ok(ExitCode::SUCCESS)
 }

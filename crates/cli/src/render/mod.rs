@@ -4,6 +4,7 @@
 
 mod files;
 mod message;
+mod monitor;
 mod network;
 mod table;
 #[cfg(test)]
@@ -11,5 +12,6 @@ mod tests;
 
 pub(crate) use files::{check, check_json, contexts};
 pub(crate) use message::{cases, examined, explained, inbox, notices, outbox, pending, shown};
+pub(crate) use monitor::{alerts, clock, hub, is_critical, plain, severity, tapped};
 pub(crate) use network::{directory, network, report, status, trace};
-pub(crate) use table::line;
+pub(crate) use table::{line, moment, span};

@@ -32,9 +32,9 @@ pub(crate) const RECEIPT_EVERY: Duration = Duration::from_millis(20);
 const RECEIPT_STEPS: usize = 10;
 /// How many streams are opened at once.
 const OPENING: usize = 16;
-/// How many countries send in a point-to-point load, at most; as many others receive. The hub's quota is for each
-/// member: fewer would come up against it before anything else.
-pub(crate) const SENDERS: usize = 32;
+/// How many countries send in a point-to-point load, at most; as many others receive, and the rest is linked. The hub's
+/// quota is for each member: half as many would come up against it. The peers' best is with one pair or with four.
+pub(crate) const SENDERS: usize = 12;
 
 /// What to send.
 #[derive(Clone, Copy, Debug)]
