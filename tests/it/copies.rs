@@ -46,7 +46,7 @@ async fn a_bureau_restored_from_an_older_copy_halts_and_goes_on_in_a_new_epoch()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hub_restored_from_an_older_copy_accepts_nothing() -> Result<(), WorldError> {
-    let world = older_hub().await?;
+    let world = Box::pin(older_hub()).await?;
     // Nor from anybody else, by whatever way.
     let mut pen = world.pen("BR").await?;
     let refused = pen.submit(&pen.sign(&pen.letter(free_text(&["FR"], "by hand")))).await.unwrap_err();

@@ -97,8 +97,7 @@ async fn the_last_hour_is_played_again() -> Result<(), WorldError> {
         .await?;
     let times: Vec<u64> = seconds.iter().skip(1).map(|second| second.at_ms).collect();
     assert!(times.is_sorted_by(|one, next| one < next), "{times:?}");
-    let last =
-        seconds.iter().flat_map(|second| &second.countries).filter(|one| one.party == "BR").last().unwrap();
+    let last = seconds.iter().flat_map(|second| &second.countries).rfind(|one| one.party == "BR").unwrap();
     assert!(last.connected && last.queued == [0, 0, 0, 0], "{last:?}");
     world.finish().await
 }

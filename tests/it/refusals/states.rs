@@ -131,7 +131,7 @@ async fn a_void_key() -> Result<Refusal, WorldError> {
 }
 
 async fn an_older_copy() -> Result<Refusal, WorldError> {
-    let world = crate::copies::older_hub().await?;
+    let world = Box::pin(crate::copies::older_hub()).await?;
     let mut pen = world.pen("BR").await?;
     let end = log_end(&world).await?;
     let refusal = refused(pen.submit(&pen.sign(&pen.letter(free_text(&["FR"], "by hand")))).await);

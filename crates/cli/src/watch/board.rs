@@ -7,6 +7,9 @@ use i247_client::pb;
 /// Rates are shown over so many ticks.
 const TICKS: usize = 5;
 
+/// How much each party sent and received.
+type Moved = BTreeMap<String, (u32, u32)>;
+
 /// The links.
 #[derive(Debug, Default)]
 pub(super) struct Board {
@@ -14,7 +17,7 @@ pub(super) struct Board {
     pub(super) numbers: pb::FlowNumbers,
     countries: BTreeMap<String, pb::FlowCountry>,
     /// By the newest ticks: how long they are, and what each party sent and received in them.
-    ticks: VecDeque<(u32, BTreeMap<String, (u32, u32)>)>,
+    ticks: VecDeque<(u32, Moved)>,
     /// From acceptance to receipt, by who receives.
     p99_ms: BTreeMap<String, u64>,
     pub(super) lost: u32,
@@ -44,7 +47,7 @@ impl Board {
         for country in tick.countries {
             self.countries.insert(country.party.clone(), country);
         }
-        let mut moved: BTreeMap<String, (u32, u32)> = BTreeMap::new();
+        let mut moved = Moved::new();
         for link in tick.links {
             moved.entry(link.from).or_default().0 += link.accepted;
             moved.entry(link.to).or_default().1 += link.delivered;
