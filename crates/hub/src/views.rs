@@ -123,7 +123,7 @@ impl Views {
         self.at = stamp.at;
         let mut by = None;
         match input {
-            Input::Submission(submission) => self.enter(*stamp, submission, decision)?,
+            Input::Submission(submission) => self.enter(*stamp, submission, decision, &effects)?,
             Input::Receipts(receipts) => {
                 self.receipts += 1;
                 by = Some(receipts.party);
@@ -263,6 +263,7 @@ impl Views {
         stamp: Stamp,
         submission: &Submission,
         decision: &Decision,
+        effects: &[Effect],
     ) -> Result<(), HistoryError> {
         let header = &submission.header;
         let refused = match decision {
@@ -282,7 +283,7 @@ impl Views {
         self.history.enter(&header.id, item, header.seat.as_ref().map(Name::as_str));
         match decision {
             Decision::Accepted(accepted) => {
-                self.tell(stamp, submission, &accepted.places);
+                self.tell(stamp, submission, &accepted.places, effects);
                 self.place(place, header.id.lane, &accepted.places)
             }
             Decision::Void(refusal) => {
@@ -296,7 +297,7 @@ impl Views {
     }
 
     /// What moved by a message that was accepted.
-    fn tell(&mut self, stamp: Stamp, submission: &Submission, places: &[Place]) {
+    fn tell(&mut self, stamp: Stamp, submission: &Submission, places: &[Place], effects: &[Effect]) {
         let header = &submission.header;
         let Some(moves) = &mut self.moves else { return };
         moves.accepted(stamp, &header.id, header.kind, places);
@@ -305,8 +306,12 @@ impl Views {
             return;
         };
         let open = self.state.message(request);
-        let near = || self.history.near(&request.to_string()).and_then(|item| item.closed.as_ref());
-        let Some(request) = open.or_else(near).or(submission.referred.as_deref()) else { return };
+        // The last answer closes it.
+        let closed = effects.iter().find_map(|effect| match effect {
+            Effect::Closed(message) if message.id == *request => Some(&**message),
+            _ => None,
+        });
+        let Some(request) = open.or(closed).or(submission.referred.as_deref()) else { return };
         let after = stamp.at.since(request.accepted_at).as_millis();
         moves.replies.push(Replied {
             by: header.id.sender.party(),

@@ -182,7 +182,9 @@ pub(super) fn signing(views: &Views, key: &i247_model::Hash, position: u64) -> O
     let chain = views.signers.find(key)?.chains.last()?;
     let issuer = chain.certificates.get(1).and_then(|above| Certificate::parse(above).ok());
     let leaf = Certificate::parse(chain.certificates.first()?).ok()?;
-    Some(facts("signing", &leaf, issuer.map(|issuer| issuer.identity), position))
+    let issuer =
+        issuer.map_or_else(|| views.signers.root().certificate().identity.clone(), |issuer| issuer.identity);
+    Some(facts("signing", &leaf, Some(issuer), position))
 }
 
 pub(super) fn facts(

@@ -102,12 +102,17 @@ fn signature(core: &Core, envelope: &pb::Envelope, header: &Header, at: Timestam
     };
     let opened = open_many(std::slice::from_ref(envelope), Door::Delivery, at, signer_of);
     let holds = opened.first().is_some_and(Result::is_ok);
-    let chain: Vec<Certificate> = views
+    let mut chain: Vec<Certificate> = views
         .signers
         .chain_at(&header.key_id, header.signed_at)
         .iter()
         .filter_map(|der| Certificate::parse(der).ok())
         .collect();
+    // Not everybody sends the root along.
+    let root = views.signers.root().certificate();
+    if chain.last().is_some_and(|last| last.identity != root.identity) {
+        chain.push(root.clone());
+    }
     let issuer = |n: usize| chain.get(n + 1).or(chain.last()).map(|above| above.identity.clone());
     let facts_of = |(n, certificate): (usize, &Certificate)| {
         facts(if n == 0 { "signing" } else { "authority" }, certificate, issuer(n), 0)
