@@ -160,7 +160,7 @@ pub(crate) enum Command {
     /// The posts of a country: airports, border crossings, event teams, partners
     #[command(subcommand)]
     Post(PostCommand),
-    /// Watch all links live: rates, queues, the oldest that waits, what is wrong; Ctrl-C leaves
+    /// Watch all links live: rates, queues, the oldest that waits, what is wrong; q leaves
     Top(TopArgs),
     /// Show single messages as they move, one a line, without a word of their texts
     #[command(

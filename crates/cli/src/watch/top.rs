@@ -1,10 +1,18 @@
-//! `i247 top`: a live table of the links, drawn anew every second; Ctrl-C leaves. `--once` prints one table for pipes.
+//! `i247 top`: a live table of the links. `q` leaves; `--once` prints one table for pipes.
 
 use std::io::{IsTerminal as _, stdout};
 use std::time::Duration;
 
 use clap::Args;
 use i247_client::{ClientError, Monitor, pb};
+use ratatui::DefaultTerminal;
+use ratatui::Frame;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::layout::{Constraint, Layout};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::Line as Text;
+use ratatui::widgets::{Cell, Paragraph, Row, Table, TableState};
+use tokio::sync::mpsc;
 use tonic::Streaming;
 
 use super::board::{Board, Line};
@@ -22,13 +30,10 @@ const STATISTICS: Duration = Duration::from_secs(5);
 /// Over so many seconds they count.
 const WINDOW_S: u32 = 60;
 
-/// From the first column of the first line, with nothing behind.
-const CLEAR: &str = "\u{1b}[H\u{1b}[J";
+/// How long one look for a key takes, so that the table goes away soon when the command ends otherwise.
+const KEYS: Duration = Duration::from_millis(100);
 
-/// How many links are shown where the terminal does not say how many lines it has.
-const LINES: usize = 20;
-
-const HEADER: [&str; 8] = ["LINK", "STATE", "SENT/s", "RECV/s", "QUEUE V/U/N/B", "OLDEST", "P99", "ALERT"];
+const HEADER: [&str; 8] = ["LINK", "STATE", "SENT/s", "RECV/s", "V/U/N/B QUEUED", "OLDEST", "P99", "ALERT"];
 
 /// How it is shown.
 #[derive(Clone, Copy, Debug, Args)]
@@ -38,7 +43,7 @@ pub(crate) struct TopArgs {
     once: bool,
 }
 
-/// Shows the links until it is interrupted, or once.
+/// Shows the links until `q`, or once.
 pub(crate) async fn top(args: &TopArgs, session: &Session) -> Result<(), Fail> {
     let monitor = session.monitor()?;
     let mut ticks = monitor.watch(pb::FlowFilter::default(), TICK_MS).await?;
@@ -48,29 +53,41 @@ pub(crate) async fn top(args: &TopArgs, session: &Session) -> Result<(), Fail> {
     if args.once || session.global.json || !stdout().is_terminal() {
         // The first tick says how all stand; the second how much moves.
         board.tick(next(&mut ticks).await?);
-        if session.global.json {
-            out::json(&json_of(&board));
-        } else {
-            out::data(&text(&board, usize::MAX));
-        }
+        print(&board, session.global.json);
         return Ok(());
     }
-    show(&mut board, &monitor, &mut ticks).await
+    let mut terminal = ratatui::try_init().map_err(|error| {
+        Fail::because("no table can be drawn here", &error, "run it in a terminal, or with --once")
+    })?;
+    let shown = show(&mut terminal, &mut board, &monitor, &mut ticks).await;
+    ratatui::restore();
+    shown
 }
 
 async fn show(
+    terminal: &mut DefaultTerminal,
     board: &mut Board,
     monitor: &Monitor,
     ticks: &mut Streaming<pb::MonitorServiceWatchResponse>,
 ) -> Result<(), Fail> {
-    let lines = std::env::var("LINES").ok().and_then(|lines| lines.parse::<usize>().ok());
-    let links = lines.map_or(LINES, |lines| lines.saturating_sub(6));
+    let mut keys = keys();
+    let mut state = TableState::default();
     let mut statistics = tokio::time::interval(STATISTICS);
     loop {
-        out::data(&format!("{CLEAR}{}", text(board, links)));
-        // Dropping a wait loses nothing: ticks and the interval are remembered.
+        terminal.draw(|frame| draw(frame, board, &mut state)).map_err(|error| {
+            Fail::because("the table cannot be drawn", &error, "run it in another terminal, or with --once")
+        })?;
+        // Dropping a wait loses nothing: ticks, keys and the interval are remembered.
         tokio::select! {
             tick = next(ticks) => board.tick(tick?),
+            key = keys.recv() => match key {
+                Some(KeyCode::Char('q') | KeyCode::Esc) | None => return Ok(()),
+                Some(KeyCode::Down | KeyCode::Char('j')) => state.scroll_down_by(1),
+                Some(KeyCode::Up | KeyCode::Char('k')) => state.scroll_up_by(1),
+                Some(KeyCode::PageDown) => state.scroll_down_by(20),
+                Some(KeyCode::PageUp) => state.scroll_up_by(20),
+                Some(_) => {}
+            },
             _ = statistics.tick() => board.statistics(&monitor.statistics(WINDOW_S).await?),
         }
     }
@@ -80,6 +97,47 @@ async fn next(ticks: &mut Streaming<pb::MonitorServiceWatchResponse>) -> Result<
     let tick = ticks.message().await.map_err(ClientError::of_stream)?;
     let gone = || Fail::refused("the hub has ended the stream", "see that it runs, and start again");
     tick.and_then(|tick| tick.tick).ok_or_else(gone)
+}
+
+/// Keys as they are pressed. The thread that waits for them ends with the receiver.
+fn keys() -> mpsc::Receiver<KeyCode> {
+    let (pressed, keys) = mpsc::channel(16);
+    tokio::task::spawn_blocking(move || {
+        while !pressed.is_closed() {
+            // Without a terminal there are no keys: the command ends.
+            let Ok(waiting) = event::poll(KEYS) else { return };
+            if !waiting {
+                continue;
+            }
+            let Ok(event) = event::read() else { return };
+            let Event::Key(KeyEvent { code, modifiers, kind: KeyEventKind::Press, .. }) = event else {
+                continue;
+            };
+            let stop = code == KeyCode::Char('c') && modifiers.contains(KeyModifiers::CONTROL);
+            if pressed.blocking_send(if stop { KeyCode::Esc } else { code }).is_err() {
+                return;
+            }
+        }
+    });
+    keys
+}
+
+fn draw(frame: &mut Frame, board: &Board, state: &mut TableState) {
+    let [head, body, foot] =
+        Layout::vertical([Constraint::Length(3), Constraint::Min(1), Constraint::Length(1)])
+            .areas(frame.area());
+    let lines = summary(board);
+    frame.render_widget(Paragraph::new(lines.into_iter().map(Text::from).collect::<Vec<_>>()), head);
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    let links = board.lines();
+    let widths = [5, 9, 8, 8, 16, 9, 8, 8].map(Constraint::Length);
+    let rows = links.iter().map(|line| Row::new(cells(line).map(Cell::from)).style(style(line)));
+    let table = Table::new(rows, widths)
+        .header(Row::new(HEADER).style(bold))
+        .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED))
+        .column_spacing(1);
+    frame.render_stateful_widget(table, body, state);
+    frame.render_widget(Paragraph::new("q leaves   up/down, page up/down move   worst first"), foot);
 }
 
 /// What matters of the whole network, in lines that fit 80 columns.
@@ -134,20 +192,22 @@ fn cells(line: &Line) -> [String; 8] {
     ]
 }
 
-/// The whole table, with at most so many links.
-fn text(board: &Board, links: usize) -> String {
-    let lines = board.lines();
-    let rows = lines.iter().take(links).map(|line| cells(line).to_vec()).collect();
-    let table = format!("{}\n\n{}", summary(board).join("\n"), render::plain(&HEADER, rows));
-    match lines.len().saturating_sub(links) {
-        0 => table,
-        more => format!("{table}\n… and {more} more"),
+/// Colour says nothing that the words do not say.
+fn style(line: &Line) -> Style {
+    match line.worst {
+        pb::AlertSeverity::Critical => Style::new().fg(Color::Red),
+        pb::AlertSeverity::Warning => Style::new().fg(Color::Yellow),
+        pb::AlertSeverity::Notice | pb::AlertSeverity::Unspecified => Style::new(),
     }
 }
 
-fn json_of(board: &Board) -> serde_json::Value {
-    let links: Vec<_> = board.lines().iter().map(json).collect();
-    serde_json::json!({ "at_ms": board.at_ms, "links": links })
+fn print(board: &Board, as_json: bool) {
+    if as_json {
+        let links: Vec<_> = board.lines().iter().map(json).collect();
+        return out::json(&serde_json::json!({ "at_ms": board.at_ms, "links": links }));
+    }
+    let rows = board.lines().iter().map(|line| cells(line).to_vec()).collect();
+    out::data(&format!("{}\n\n{}", summary(board).join("\n"), render::plain(&HEADER, rows)));
 }
 
 fn json(line: &Line) -> serde_json::Value {
@@ -165,13 +225,16 @@ fn json(line: &Line) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
     use super::*;
 
     #[test]
     fn the_table_fits_eighty_columns() {
         let mut board = Board::default();
-        let country = |party: &str| pb::FlowCountry {
-            party: party.into(),
+        let country = pb::FlowCountry {
+            party: "FR".into(),
             connected: true,
             standing: pb::Standing::Active.into(),
             queued: vec![1, 22, 333, 4444],
@@ -182,14 +245,15 @@ mod tests {
         board.tick(pb::FlowTick {
             at_ms: 1_700_000_000_000,
             span_ms: 1000,
-            countries: vec![country("FR"), country("BR")],
+            countries: vec![country],
             numbers: Some(numbers),
             ..Default::default()
         });
-        let shown = anstream::adapter::strip_str(&text(&board, 1)).to_string();
-        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+        let mut terminal = Terminal::new(TestBackend::new(80, 10)).unwrap();
+        terminal.draw(|frame| draw(frame, &board, &mut TableState::default())).unwrap();
+        let shown: String = terminal.backend().buffer().content().iter().map(|cell| cell.symbol()).collect();
         for word in
-            ["connected", "1/22/333/4444", "critical", "19675 days", "196 of 196", "ALERT", "and 1 more"]
+            ["connected", "1/22/333/4444", "critical", "19675 days", "196 of 196", "ALERT", "q leaves"]
         {
             assert!(shown.contains(word), "{word}: {shown}");
         }
