@@ -39,7 +39,6 @@ use crate::effects::Actor;
 use crate::exchange::Exchange;
 use crate::gauges::{Counters, gauges};
 use crate::grants::Grants;
-use crate::history::HistoryError;
 use crate::links::Links;
 use crate::made::Maker;
 use crate::monitor::Monitor;
@@ -153,7 +152,8 @@ impl Hub {
         }
         let (disk, blocking) = (seams.disk.clone(), seams.blocking.clone());
         let log = config.data.join("log");
-        let databases = Databases::open(disk, blocking, &log, ledger.clone()).await?;
+        let feeds = |position| views.history.feeds_behind(position);
+        let databases = Databases::open(disk, blocking, &log, ledger.clone(), feeds).await?;
         let (audit, audit_writer) = audit::open_beside(&config.data, &seams, &views).await?;
         let mut shutdown = Shutdown::new();
         // The streams end first: a connection lasts as long as its stream, and the door waits for connections.
@@ -205,9 +205,9 @@ impl Hub {
     ///
     /// # Errors
     /// When history cannot be read.
-    pub fn digest(&self) -> Result<String, HistoryError> {
+    pub fn digest(&self) -> Result<String, DatabasesError> {
         let views = self.core.views().digest()?;
-        Ok(databases::digest(&views, &self.core.databases))
+        databases::digest(&views, &self.core.databases)
     }
 
     /// Serves until `stop`, then stops in order: streams end, no new calls, what was taken is written, the log is
@@ -254,7 +254,7 @@ impl Hub {
         let log = core.work.clone();
         pipeline.spawn(core.audit.clone().keep(audit, log, pipeline.stop()));
         pipeline.spawn(keep_stored(core.clone(), archive.clone(), pipeline.stop()));
-        pipeline.spawn(core.databases.clone().follow(core.clock.clone(), pipeline.stop()));
+        pipeline.spawn(databases::follow(core.clone(), pipeline.stop()));
         pipeline.spawn(keep_merged(core.clone(), archive.clone(), pipeline.stop()));
         pipeline.spawn(sweep(core.clone(), config.attachment_unnamed.0, pipeline.stop()));
         let (writable, behind) = (core.writable.clone(), core.behind.subscribe());
@@ -281,6 +281,7 @@ impl Hub {
         // After a fault the next start reads the log, and trusts nothing else.
         if ended.is_ok() {
             store(&core, &archive).await;
+            databases::store(&core).await;
             if let Err(error) = ledger.close().await {
                 tracing::warn!(%error, "the log was not closed");
             }
@@ -322,6 +323,7 @@ impl Parts<'_> {
         let (work, queue) = mpsc::channel(QUEUE_MAX);
         let (writable, is_writable) = watch::channel(true);
         let (hits, hits_changed) = watch::channel(views.hits.changed());
+        let (fed, fed_changed) = watch::channel(views.fed_at);
         let (links, counters) = (Links::after(&views.state), Counters::new(meter));
         let (ahead, stamps) = (views.state.clone(), Stamps::after(views.at));
         let log_id: Bytes = views.state.log_id().map(Bytes::copy_from_slice).unwrap_or_default();
@@ -346,6 +348,7 @@ impl Parts<'_> {
             searches: Quotas::new(config.searches_per_second),
             audit,
             hits: hits_changed,
+            fed: fed_changed,
             work,
             clock: seams.clock.clone(),
             blocking: seams.blocking.clone(),
@@ -384,6 +387,7 @@ impl Parts<'_> {
             receipts_wait: config.receipts_wait.0,
             counters,
             hits,
+            fed,
         };
         Ok((core, sequencer))
     }

@@ -18,6 +18,7 @@ use i247_wire::{decode_header, pb};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
+use crate::databases;
 use crate::entry::decode_decision;
 use crate::history::{History, HistoryError, Item};
 use crate::predecessors;
@@ -37,10 +38,12 @@ pub(crate) struct Views {
     pub(crate) at: Timestamp,
     /// How many frames of receipts there were.
     pub(crate) receipts: u64,
+    /// The last entry from which records follow; 0 before the first.
+    pub(crate) fed_at: u64,
 }
 
 /// The version of [`Kept`] and of the rows in history's runs; snapshots of other versions are passed over.
-pub(crate) const SNAPSHOT_VERSION: u32 = 12;
+pub(crate) const SNAPSHOT_VERSION: u32 = 13;
 
 /// The views as a snapshot keeps them: what is open. What is closed is in runs.
 #[derive(Debug, Deserialize)]
@@ -52,6 +55,7 @@ pub(crate) struct Kept {
     pub(crate) position: u64,
     at: Timestamp,
     receipts: u64,
+    fed_at: u64,
 }
 
 /// The same fields in the same order, borrowed: to write them out takes a third of the time that a copy would take.
@@ -64,6 +68,7 @@ struct Keeping<'a> {
     position: u64,
     at: Timestamp,
     receipts: u64,
+    fed_at: u64,
 }
 
 impl Kept {
@@ -102,6 +107,7 @@ impl Views {
             position: 0,
             at: Timestamp::default(),
             receipts: 0,
+            fed_at: 0,
         }
     }
 
@@ -184,17 +190,19 @@ impl Views {
             position: self.position,
             at: self.at,
             receipts: self.receipts,
+            fed_at: self.fed_at,
         })
     }
 
     /// The views of a snapshot and the runs up to it; none when it is not of this authority.
     pub(crate) fn of(kept: Kept, root: Root, runs: Runs) -> Option<Self> {
-        let Kept { state, open, chains, hits, position, at, receipts } = kept;
+        let Kept { state, open, chains, hits, position, at, receipts, fed_at } = kept;
         let mut signers = Signers::new(root);
         for chain in chains {
             signers.admit(chain.into_iter().map(Bytes::from).collect(), at).ok()?;
         }
-        Some(Self { state, history: History::of(open, runs), signers, hits, position, at, receipts })
+        let history = History::of(open, runs);
+        Some(Self { state, history, signers, hits, position, at, receipts, fed_at })
     }
 
     /// Reads an entry of the log as the views take it in.
@@ -297,10 +305,12 @@ impl Views {
         item.operation = header.operation.clone();
         let place = item.place;
         self.history.enter(&header.id, item, header.seat.as_ref().map(Name::as_str));
-        match decision {
-            Decision::Accepted(accepted) => self.place(place, header.id.lane, &accepted.places),
-            _ => Ok(()),
+        let Decision::Accepted(accepted) = decision else { return Ok(()) };
+        if databases::is_fed_by(header.kind) {
+            self.history.feed(stamp.position);
+            self.fed_at = stamp.position;
         }
+        self.place(place, header.id.lane, &accepted.places)
     }
 
     /// A message that the hub made belongs to the operation of the request that it is about, which is open.
