@@ -38,7 +38,6 @@ use crate::directory::Directory;
 use crate::exchange::Exchange;
 use crate::flow;
 use crate::gauges::gauges;
-use crate::history::HistoryError;
 use crate::monitor::Monitor;
 use crate::records::Records;
 use crate::recover::{RecoverError, Recovered, begin, recover};
@@ -144,7 +143,8 @@ impl Hub {
         }
         let (disk, blocking) = (seams.disk.clone(), seams.blocking.clone());
         let log = config.data.join("log");
-        let databases = Databases::open(disk, blocking, &log, ledger.clone()).await?;
+        let feeds = |position| views.history.feeds_behind(position);
+        let databases = Databases::open(disk, blocking, &log, ledger.clone(), feeds).await?;
         let (audit, audit_writer) = audit::open_beside(&config.data, &seams, &views).await?;
         let mut shutdown = Shutdown::new();
         // The streams end first: a connection lasts as long as its stream, and the door waits for connections.
@@ -201,9 +201,9 @@ impl Hub {
     ///
     /// # Errors
     /// When history cannot be read.
-    pub fn digest(&self) -> Result<String, HistoryError> {
+    pub fn digest(&self) -> Result<String, DatabasesError> {
         let views = self.core.views().digest()?;
-        Ok(databases::digest(&views, &self.core.databases))
+        databases::digest(&views, &self.core.databases)
     }
 
     /// Serves until `stop`, then stops in order: streams end, no new calls, what was taken is written, the log is
@@ -273,6 +273,7 @@ impl Hub {
         // After a fault the next start reads the log, and trusts nothing else.
         if ended.is_ok() {
             store(&core, &archive).await;
+            databases::store(&core).await;
             if let Err(error) = ledger.close().await {
                 tracing::warn!(%error, "the log was not closed");
             }
@@ -285,7 +286,7 @@ impl Hub {
 /// Begins what goes on behind the path of a message.
 fn follow(core: &Arc<Core>, archive: &Arc<Archive>, unnamed: Duration, pipeline: &Stage) {
     pipeline.spawn(keep_stored(core.clone(), archive.clone(), pipeline.stop()));
-    pipeline.spawn(core.databases.clone().follow(core.clock.clone(), pipeline.stop()));
+    pipeline.spawn(databases::follow(core.clone(), pipeline.stop()));
     pipeline.spawn(keep_merged(core.clone(), archive.clone(), pipeline.stop()));
     pipeline.spawn(flow::run(core.clone(), pipeline.stop()));
     pipeline.spawn(alerts::run(core.clone(), pipeline.stop()));

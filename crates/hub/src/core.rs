@@ -55,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) searched: Searched,
     /// The entry with which the register of hits changed last.
     pub(crate) hits: watch::Receiver<u64>,
+    /// The last entry from which records follow.
+    pub(crate) fed: watch::Receiver<u64>,
     pub(crate) counters: Counters,
     /// What moves, for those who watch.
     pub(crate) flow: Arc<Flow>,
@@ -107,6 +109,17 @@ pub(crate) struct Checked {
 impl Core {
     pub(crate) fn views(&self) -> RwLockReadGuard<'_, Views> {
         self.views.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Up to which entry of the log the databases know it.
+    pub(crate) fn databases_as_of(&self) -> u64 {
+        let (end, fed_at) = {
+            let views = self.views();
+            (views.position, views.fed_at)
+        };
+        // From what came later nothing follows for them.
+        let taken_in = self.databases.position();
+        if taken_in >= fed_at { end } else { taken_in }
     }
 
     /// Whether anything is taken at all. A full disk is the sequencer's business.

@@ -173,6 +173,11 @@ impl History {
         }
     }
 
+    /// Records follow from this entry.
+    pub(crate) fn feed(&mut self, position: u64) {
+        self.memory.feed(position);
+    }
+
     /// A mailbox number carries this message.
     ///
     /// # Errors
@@ -337,6 +342,25 @@ impl History {
 
     pub(crate) fn open(&self) -> &BTreeMap<String, Box<Item>> {
         &self.open
+    }
+
+    /// The entries behind a position from which records follow, in the order of the log. What lies behind the newest run
+    /// is in memory.
+    ///
+    /// # Errors
+    /// When runs cannot be read.
+    pub(crate) fn feeds_behind(&self, position: u64) -> Result<Vec<u64>, HistoryError> {
+        let mut feeds = Vec::new();
+        if position < self.runs.end().0 {
+            for row in self.runs.rows(&[keys::FEEDS]) {
+                feeds.push(keys::fed_at(&row?.key)?);
+            }
+            feeds.drain(..feeds.partition_point(|feed| *feed <= position));
+        }
+        for rows in [self.frozen.as_deref(), Some(&self.memory)].into_iter().flatten() {
+            feeds.extend(rows.feeds.range(position.saturating_add(1)..));
+        }
+        Ok(feeds)
     }
 
     /// How many rows are in memory that a run will hold.

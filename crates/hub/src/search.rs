@@ -159,7 +159,7 @@ impl Core {
         self.grants.charge(&asker.identity, &allowance, request.keys.len())?;
         let waited = self.searches.take(&asker.identity, request.keys.len(), self.clock.monotonic());
         waited.map_err(|wait| Refusal::of(Reason::Busy, "quota").retry_after(wait))?;
-        let as_of_position = self.databases.position();
+        let as_of_position = self.databases_as_of();
         let found = frame.look_up(&self.databases, asker, today).await?;
         let mut told = judge(&frame, found);
         check_size(&told)?;

@@ -90,6 +90,8 @@ pub(crate) struct Sequencer {
     pub(crate) counters: Counters,
     /// The entry with which the register of hits changed last.
     pub(crate) hits: watch::Sender<u64>,
+    /// The last entry from which records follow.
+    pub(crate) fed: watch::Sender<u64>,
     pub(crate) flow: Arc<Flow>,
     pub(crate) pulse: Arc<Pulse>,
 }
@@ -450,8 +452,8 @@ impl Sequencer {
             for pending in &group.entries {
                 effects.extend(views.apply(&pending.taken)?);
             }
-            let changed = views.hits.changed();
-            self.hits.send_if_modified(|last| std::mem::replace(last, changed) != changed);
+            tell(&self.hits, views.hits.changed());
+            tell(&self.fed, views.fed_at);
             views.moves.take().unwrap_or_default()
         };
         self.flow.take(&mut moves);
@@ -497,4 +499,9 @@ impl Sequencer {
             }
         }
     }
+}
+
+/// Says it to those who wait for it, when it is another.
+fn tell(told: &watch::Sender<u64>, position: u64) {
+    told.send_if_modified(|last| std::mem::replace(last, position) != position);
 }

@@ -18,6 +18,7 @@ use i247_wire::{decode_header, pb};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
+use crate::databases;
 use crate::entry::decode_decision;
 use crate::flow::{Moves, Replied};
 use crate::history::{History, HistoryError, Item};
@@ -38,12 +39,14 @@ pub(crate) struct Views {
     pub(crate) at: Timestamp,
     /// How many frames of receipts there were.
     pub(crate) receipts: u64,
+    /// The last entry from which records follow; 0 before the first.
+    pub(crate) fed_at: u64,
     /// What moved since somebody looked; none while nobody will, as during a start.
     pub(crate) moves: Option<Moves>,
 }
 
 /// The version of [`Kept`] and of the rows in history's runs; snapshots of other versions are passed over.
-pub(crate) const SNAPSHOT_VERSION: u32 = 13;
+pub(crate) const SNAPSHOT_VERSION: u32 = 14;
 
 /// The views as a snapshot keeps them: what is open. What is closed is in runs.
 #[derive(Debug, Deserialize)]
@@ -55,6 +58,7 @@ pub(crate) struct Kept {
     pub(crate) position: u64,
     at: Timestamp,
     receipts: u64,
+    fed_at: u64,
 }
 
 /// The same fields in the same order, borrowed: to write them out takes a third of the time that a copy would take.
@@ -67,6 +71,7 @@ struct Keeping<'a> {
     position: u64,
     at: Timestamp,
     receipts: u64,
+    fed_at: u64,
 }
 
 impl Kept {
@@ -106,6 +111,7 @@ impl Views {
             at: Timestamp::default(),
             receipts: 0,
             moves: None,
+            fed_at: 0,
         }
     }
 
@@ -188,18 +194,19 @@ impl Views {
             position: self.position,
             at: self.at,
             receipts: self.receipts,
+            fed_at: self.fed_at,
         })
     }
 
     /// The views of a snapshot and the runs up to it; none when it is not of this authority.
     pub(crate) fn of(kept: Kept, root: Root, runs: Runs) -> Option<Self> {
-        let Kept { state, open, chains, hits, position, at, receipts } = kept;
+        let Kept { state, open, chains, hits, position, at, receipts, fed_at } = kept;
         let mut signers = Signers::new(root);
         for chain in chains {
             signers.admit(chain.into_iter().map(Bytes::from).collect(), at).ok()?;
         }
         let history = History::of(open, runs);
-        Some(Self { state, history, signers, hits, position, at, receipts, moves: None })
+        Some(Self { state, history, signers, hits, position, at, receipts, fed_at, moves: None })
     }
 
     /// Reads an entry of the log as the views take it in.
@@ -305,6 +312,10 @@ impl Views {
         self.history.enter(&header.id, item, header.seat.as_ref().map(Name::as_str));
         match decision {
             Decision::Accepted(accepted) => {
+                if databases::is_fed_by(header.kind) {
+                    self.history.feed(stamp.position);
+                    self.fed_at = stamp.position;
+                }
                 self.tell(stamp, submission, &accepted.places, effects);
                 self.place(place, header.id.lane, &accepted.places)
             }

@@ -75,9 +75,10 @@ impl Parts<'_> {
         let (work, queue) = mpsc::channel(QUEUE_MAX);
         let (writable, is_writable) = watch::channel(true);
         let (hits, hits_changed) = watch::channel(views.hits.changed());
+        let (fed, fed_changed) = watch::channel(views.fed_at);
         let (links, counters) = (Links::after(&views.state), Counters::new(meter));
         let (ahead, stamps) = (views.state.clone(), Stamps::after(views.at));
-        let begins = Begins { ahead, stamps, queue, entered, writable, hits };
+        let begins = Begins { ahead, stamps, queue, entered, writable, hits, fed };
         let log_id: Bytes = views.state.log_id().map(Bytes::copy_from_slice).unwrap_or_default();
         let (dir, recovered) = (config.data.join("attachments"), views.state.generation() > 0);
         let views = Arc::new(RwLock::new(views));
@@ -112,6 +113,7 @@ impl Parts<'_> {
             audit,
             searched: Searched::new(seams.clock.now()),
             hits: hits_changed,
+            fed: fed_changed,
             work,
             clock: seams.clock.clone(),
             blocking: seams.blocking.clone(),
@@ -136,7 +138,7 @@ impl Parts<'_> {
 
     fn sequencer(&self, core: &Core, begins: Begins) -> Sequencer {
         let Self { config, credentials, seams, .. } = self;
-        let Begins { ahead, stamps, queue, entered, writable, hits } = begins;
+        let Begins { ahead, stamps, queue, entered, writable, hits, fed } = begins;
         let actor = Actor::of(core);
         Sequencer {
             ledger: core.ledger.clone(),
@@ -160,6 +162,7 @@ impl Parts<'_> {
             flow: core.flow.clone(),
             pulse: core.pulse.clone(),
             hits,
+            fed,
         }
     }
 }
@@ -173,4 +176,6 @@ struct Begins {
     writable: watch::Sender<bool>,
     /// The entry with which the register of hits changed last.
     hits: watch::Sender<u64>,
+    /// The last entry from which records follow.
+    fed: watch::Sender<u64>,
 }

@@ -44,7 +44,7 @@ pub(super) fn databases(core: &Core, asked: &pb::DatabasesRequest) -> Result<pb:
     let mut response = pb::DatabasesResponse {
         at_ms: now.as_millis(),
         since_ms: since.as_millis(),
-        position: core.databases.position(),
+        position: core.databases_as_of(),
         refusals: reasons
             .into_iter()
             .map(|(reason, count)| pb::ReasonCount { reason: reason.as_str().into(), count })
