@@ -56,6 +56,20 @@ pub(crate) fn passport(number: &str, issuing_country: &str) -> pb::SearchKey {
     pb::SearchKey { key: Some(pb::search_key::Key::TravelDocument(asked)) }
 }
 
+/// A document of a type that there may not be.
+fn of_type(document_type: i32) -> pb::SearchKey {
+    let mut key = passport("X4719T06M", "D");
+    let Some(pb::search_key::Key::TravelDocument(asked)) = &mut key.key else { panic!() };
+    asked.document_type = document_type;
+    key
+}
+
+fn titled(value: &str) -> pb::SearchKey {
+    let kind = pb::ThingKeyKind::Title.into();
+    let thing = pb::ThingKey { kind, value: value.into(), country: String::new() };
+    pb::SearchKey { key: Some(pb::search_key::Key::Thing(thing)) }
+}
+
 fn mrz(text: &str) -> pb::SearchKey {
     pb::SearchKey { key: Some(pb::search_key::Key::Mrz(text.into())) }
 }
@@ -180,7 +194,10 @@ const KEYS: &[BentKey] = &[
     (|| mrz(&ZONE.replace("X4719T06M3", "X4719T06M4")), Reason::WrongCheckDigit, "found 4, expected 3"),
     (|| mrz(&ZONE.replace("P<D<<", "P<ZZZ")), Reason::UnknownCountry, "mrz: issuing country"),
     (|| passport("X4719T06M", "Utopia"), Reason::UnknownCountry, "travel_document.issuing_country"),
+    (|| of_type(99), Reason::WrongField, "travel_document.document_type"),
     (|| passport("", "D"), Reason::MissingData, "travel_document.number"),
+    (|| mrz(&"<".repeat(257)), Reason::TooLarge, "mrz"),
+    (|| titled(&"x".repeat(201)), Reason::TooLarge, "thing.value"),
     (|| pb::SearchKey { key: None }, Reason::Malformed, "key"),
 ];
 

@@ -22,6 +22,7 @@ use crate::out;
 use crate::post::PostCommand;
 use crate::records::RecordsCommand;
 use crate::review::ReviewCommand;
+use crate::scenario::ScenarioCommand;
 use crate::services::{BureauArgs, HubArgs};
 use crate::watch::{TapArgs, TopArgs};
 
@@ -144,6 +145,9 @@ pub(crate) enum Command {
     /// Records of the databases: load files of them, and look where one comes from
     #[command(subcommand)]
     Records(RecordsCommand),
+    /// Operations at borders, and the searches of the whole network, run on a network of their own
+    #[command(subcommand)]
+    Scenario(ScenarioCommand),
     /// What reviewers of the secretariat decide
     #[command(subcommand)]
     Review(ReviewCommand),
@@ -315,6 +319,13 @@ mod tests {
             "i247 records generate sltd --count 1000 --seed 7 --country FRA --out stolen.csv",
             "i247 records show sltd FRA/PASSPORT/12AB34567",
             "i247 records columns sltd",
+            "i247 records change sltd FRA/PASSPORT/12AB34567 fraud_type=REVOKED stolen_on= --as fr",
+            "i247 records restrict sltd FRA/PASSPORT/12AB34567 --except BR,jp",
+            "i247 records restrict sltd FRA/PASSPORT/12AB34567",
+            "i247 records withdraw vehicles FR/2026-17",
+            "i247 scenario list --json",
+            "i247 scenario run hammer --seed 7 --checks 500 --one-process --dir kept",
+            "i247 scenario run network --for 60s",
             "i247 review refuse FR-1-U-1 --ground article3 --remark political",
             "i247 check P1234567 --country UTO --purpose border",
             "i247 check P1234567 --country UTO --type id-card --purpose visa --station cdg --as fr",
@@ -374,8 +385,12 @@ mod tests {
             "i247 post issue CDG",
             "i247 post grant cdg --unit airport",
             "i247 post grant cdg --unit airport --databases sltd --until 2031-06-01 --for 2d",
+            "i247 scenario run",
+            "i247 scenario run network --for 60s --checks 5",
             "i247 records load passports stolen.csv",
             "i247 records generate sltd",
+            "i247 records change sltd FRA/PASSPORT/12AB34567",
+            "i247 records change sltd FRA/PASSPORT/12AB34567 revoked",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
