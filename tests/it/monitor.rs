@@ -196,11 +196,15 @@ async fn saved_questions_find_what_is_overdue_unopened_and_not_acknowledged() ->
     let pair = world
         .until("an overdue answer in the matrix", async || {
             let statistics = monitor.statistics(3600).await?;
-            let owed = |pair: &pb::PairStatistics| pair.from == "FR" && pair.to == "BR" && pair.overdue == 1;
+            let owed = |pair: &pb::PairStatistics| {
+                // What moved is counted a little later than it did.
+                let counted = pair.accepted >= 4 && pair.delivered >= 4;
+                counted && pair.from == "FR" && pair.to == "BR" && pair.overdue == 1
+            };
             Ok(statistics.pairs.into_iter().find(owed))
         })
         .await?;
-    assert_eq!((pair.accepted >= 4, pair.delivered >= 4, pair.failed), (true, true, 0));
+    assert_eq!(pair.failed, 0);
     let brazil = monitor.country("BR").await?;
     let replies = brazil.replies.unwrap();
     assert_eq!(

@@ -41,6 +41,8 @@ pub(crate) struct People {
     authority: Authority,
     pub(crate) hub: Credentials,
     pub(crate) members: Vec<(CountryCode, Credentials)>,
+    /// Who watches.
+    pub(crate) operator: Credentials,
 }
 
 impl People {
@@ -53,14 +55,15 @@ impl People {
         for member in MEMBERS.iter() {
             members.push((member.code, enrol(&Identity::Bureau(member.code))?));
         }
-        Ok(Self { authority, hub, members })
+        let operator = enrol(&Identity::Operator("watch".parse()?))?;
+        Ok(Self { authority, hub, members, operator })
     }
 
-    /// The authority's word that a country is a member, with its keys.
-    fn admission(&self, country: CountryCode, own: &Credentials, clock: &SystemClock) -> pb::Signed {
+    /// The authority's word that somebody takes part, with their keys.
+    fn admission(&self, own: &Credentials, clock: &SystemClock) -> pb::Signed {
         let change = pb::DirectoryChange {
             action: pb::DirectoryAction::Admit.into(),
-            identity: Identity::Bureau(country).to_string(),
+            identity: own.identity.to_string(),
             tls_key: Bytes::copy_from_slice(own.tls_key_id().as_bytes()),
             signing_certificates: own.signing_chain.clone(),
             reason: "benchmark".into(),
@@ -104,8 +107,9 @@ impl Hub {
 
     async fn admit(&self, people: &People, countries: usize) -> Result<()> {
         let directory = Directory::new(self.channel(people.authority.credentials())?);
-        for (country, own) in people.members.iter().take(countries) {
-            directory.change(people.admission(*country, own, &self.clock)).await?;
+        let members = people.members.iter().take(countries).map(|(_, own)| own);
+        for own in members.chain([&people.operator]) {
+            directory.change(people.admission(own, &self.clock)).await?;
         }
         Ok(())
     }

@@ -26,6 +26,7 @@ mod report;
 mod rounds;
 mod run;
 mod stores;
+mod watched;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -96,6 +97,7 @@ enum Part {
     Echo,
     Stores,
     Links,
+    Watched,
     Countries,
     Log,
 }

@@ -18,7 +18,7 @@ use crate::peers::raw_tls::RawTls;
 use crate::peers::raw_tonic::RawTonic;
 use crate::report::{Findings, tell};
 use crate::rounds::{Effort, play};
-use crate::{Part, curves, links, machine, out, stores};
+use crate::{Part, curves, links, machine, out, stores, watched};
 
 /// A whole run: three rounds of the full sweep.
 const WHOLE: Effort = Effort { rounds: 3, seconds: 3.0, quick: false };
@@ -65,6 +65,11 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         handshakes =
             told("handshakes", links::handshakes(&certs, &clock, if effort.quick { 11 } else { 41 }));
     }
+    let mut watched = None;
+    if options.wants(Part::Watched) {
+        out::talk("watched by consoles");
+        watched = told("watched", watched::measure(&program, &place, &people, effort).await);
+    }
     let (mut by_countries, mut by_length) = (None, None);
     if options.wants(Part::Countries) {
         out::talk("cost by number of countries");
@@ -82,6 +87,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         stores,
         memory,
         handshakes,
+        watched,
         by_countries: by_countries.unwrap_or_default(),
         by_length: by_length.unwrap_or_default(),
         absent,

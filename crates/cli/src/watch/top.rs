@@ -130,7 +130,7 @@ fn draw(frame: &mut Frame, board: &Board, state: &mut TableState) {
     frame.render_widget(Paragraph::new(lines.into_iter().map(Text::from).collect::<Vec<_>>()), head);
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let links = board.lines();
-    let widths = [5, 9, 8, 8, 16, 9, 8, 8].map(Constraint::Length);
+    let widths = [5, 9, 8, 8, 16, 10, 8, 8].map(Constraint::Length);
     let rows = links.iter().map(|line| Row::new(cells(line).map(Cell::from)).style(style(line)));
     let table = Table::new(rows, widths)
         .header(Row::new(HEADER).style(bold))

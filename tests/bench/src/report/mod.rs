@@ -15,6 +15,7 @@ use crate::machine::{Card, render};
 use crate::measure::Point;
 use crate::out;
 use crate::rounds::Results;
+use crate::watched::Watched;
 
 pub(crate) use json::{point as point_json, row as row_json};
 pub(crate) use rows::{Goal, Row, Side, render as table};
@@ -28,6 +29,7 @@ pub(crate) struct Findings {
     pub(crate) memory: Option<Memory>,
     /// Microseconds: hybrid, and X25519 alone.
     pub(crate) handshakes: Option<(f64, f64)>,
+    pub(crate) watched: Option<Watched>,
     pub(crate) by_countries: Vec<Step>,
     pub(crate) by_length: Vec<Step>,
     /// Who is not here, and the command that gets it.

@@ -9,6 +9,7 @@ use crate::peers::{nats, postgres, raw_tls, raw_tonic};
 use crate::report::Findings;
 use crate::rounds::Figure;
 use crate::stores::{GROUPS, LEDGER};
+use crate::watched::CONSOLES;
 
 /// What is aimed at.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +73,7 @@ pub(crate) fn rows(found: &Findings) -> Vec<Row> {
     rows.extend(echo(found));
     rows.extend(stores(found));
     rows.extend(links(found));
+    rows.push(watched(found));
     rows.retain(|row| row.ours.is_some());
     rows
 }
@@ -201,6 +203,21 @@ fn links(found: &Findings) -> Vec<Row> {
             goal: Goal::AtMost(1.1),
         },
     ]
+}
+
+/// The same load, watched and not.
+fn watched(found: &Findings) -> Row {
+    let of = |point: &Point| {
+        let shortfall = point.shortfall.clone();
+        Side { name: hub::NAME.into(), value: point.rate, unit: "/s", point: Some(point.clone()), shortfall }
+    };
+    Row {
+        what: format!("one to one, watched by {CONSOLES} consoles / by nobody"),
+        ours: found.watched.as_ref().map(|found| of(&found.watched)),
+        theirs: found.watched.as_ref().map(|found| of(&found.alone)),
+        absolute: false,
+        goal: Goal::AtLeast(0.95),
+    }
 }
 
 fn rate(found: &Findings, name: &str, work: Work, how: &str) -> Option<Side> {
