@@ -16,6 +16,7 @@ mod hits;
 mod hub_faults;
 mod identity;
 mod membership;
+mod mind;
 mod operation;
 mod points;
 mod posts;

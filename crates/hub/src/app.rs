@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use i247_ledger::attachments::{AttachmentError, Attachments};
-use i247_ledger::{Options, Segments};
+use i247_ledger::{Ledger, Options, Segments};
 use i247_model::Identity;
 use i247_node::{
     DescriptorError, Health, Limits, Listener, Live, Renewal, Seams, Server, Shutdown, Stage, Telemetry,
     TelemetryError, TlsClock, reflection,
 };
 use i247_trust::{Credentials, Presented, Root, TlsError, server_config};
+use i247_wire::pb::copy_service_server::CopyServiceServer;
 use i247_wire::pb::directory_service_server::DirectoryServiceServer;
 use i247_wire::pb::exchange_service_server::ExchangeServiceServer;
 use i247_wire::pb::monitor_service_server::MonitorServiceServer;
@@ -32,6 +33,7 @@ use crate::attachments::sweep;
 use crate::audit::{self, Audit, AuditError};
 use crate::calls::Calls;
 use crate::config::Config;
+use crate::copies::{Copies, CopyDesk, HAND_IN_BYTES_MAX};
 use crate::core::Core;
 use crate::databases::{self, Databases, DatabasesError};
 use crate::directory::Directory;
@@ -326,6 +328,8 @@ impl Parts<'_> {
         let (ahead, stamps) = (views.state.clone(), Stamps::after(views.at));
         let log_id: Bytes = views.state.log_id().map(Bytes::copy_from_slice).unwrap_or_default();
         let (dir, recovered) = (config.data.join("attachments"), views.state.generation() > 0);
+        let log: Arc<dyn Ledger> = ledger.clone();
+        let copies = Copies::new(seams, config, self.own.clone(), (log, databases.clone()), &log_id);
         let views = Arc::new(RwLock::new(views));
         let grants = Grants::new(views.clone(), seams.clock.clone(), live.clone(), config.country_limit());
         let core = Arc::new(Core {
@@ -345,6 +349,7 @@ impl Parts<'_> {
             grants: Arc::new(grants),
             searches: Quotas::new(config.searches_per_second),
             audit,
+            copies,
             hits: hits_changed,
             work,
             clock: seams.clock.clone(),
@@ -441,6 +446,9 @@ async fn server(
         )
         .add_service(
             RecordsServiceServer::new(Records(core.clone())).max_decoding_message_size(FRAME_BYTES_MAX),
+        )
+        .add_service(
+            CopyServiceServer::new(CopyDesk(core.clone())).max_decoding_message_size(HAND_IN_BYTES_MAX),
         )
         .add_service(health_service)
         .add_service(reflection);

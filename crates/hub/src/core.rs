@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audit::Audit;
 use crate::calls::Calls;
+use crate::copies::Copies;
 use crate::databases::{self, Databases};
 use crate::gauges::Counters;
 use crate::grants::Grants;
@@ -41,6 +42,7 @@ pub(crate) struct Core {
     /// Keys that members ask the databases for.
     pub(crate) searches: Quotas,
     pub(crate) audit: Arc<Audit>,
+    pub(crate) copies: Arc<Copies>,
     /// The entry with which the register of hits changed last.
     pub(crate) hits: watch::Receiver<u64>,
     pub(crate) counters: Counters,

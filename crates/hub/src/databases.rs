@@ -10,6 +10,7 @@
 //! here is only where.
 
 mod batches;
+mod frozen;
 mod shelves;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use batches::{Batch, Batches};
+pub(crate) use frozen::{Frozen, RestrictedKey};
 use shelves::{Progress, Shelves};
 pub(crate) use verdicts::Verdicts;
 
@@ -146,6 +148,13 @@ impl Databases {
     /// Position of the log that it has followed to.
     pub(crate) fn position(&self) -> u64 {
         *self.position.borrow()
+    }
+
+    /// A database as it is once all up to this position is taken in.
+    pub(crate) async fn frozen(&self, database: Database, through: u64) -> Frozen {
+        // The sender lives as long as this does.
+        let _ = self.position.subscribe().wait_for(|position| *position >= through).await;
+        self.shelves().frozen(database)
     }
 
     /// How many records there are of a database.

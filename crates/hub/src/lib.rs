@@ -29,6 +29,7 @@ mod audit;
 mod budgets;
 mod calls;
 mod config;
+mod copies;
 mod core;
 mod databases;
 mod directory;

@@ -3,13 +3,14 @@
 use i247_node::{DescriptorError, Role, Rule, Rules};
 
 /// The services of a hub, by their full names.
-pub const SERVICES: [&str; 6] = [
+pub const SERVICES: [&str; 7] = [
     "i247.v1.ExchangeService",
     "i247.v1.DirectoryService",
     "i247.v1.ReviewService",
     "i247.v1.MonitorService",
     "i247.v1.SearchService",
     "i247.v1.RecordsService",
+    "i247.v1.CopyService",
 ];
 
 const BUREAUS: Rule = Rule::Roles(&[Role::Bureau]);
@@ -51,6 +52,8 @@ pub fn rules() -> Result<Rules, DescriptorError> {
             ("/i247.v1.SearchService/WatchHits", BUREAUS),
             ("/i247.v1.RecordsService/Verdicts", BUREAUS),
             ("/i247.v1.RecordsService/FindRecord", BUREAUS),
+            ("/i247.v1.CopyService/FetchCopy", ASKERS),
+            ("/i247.v1.CopyService/HandInSearches", ASKERS),
         ],
     )
 }

@@ -74,7 +74,7 @@ pub(crate) struct Asker {
 impl Asker {
     /// # Errors
     /// `NOT_AUTHORISED` for those who ask nothing.
-    fn of(identity: &Identity) -> Result<Self, Refusal> {
+    pub(crate) fn of(identity: &Identity) -> Result<Self, Refusal> {
         match identity {
             Identity::Bureau(country) | Identity::Post(country, _) => {
                 Ok(Self { identity: identity.clone(), party: Party::Bureau(*country) })

@@ -22,7 +22,7 @@ use crate::document::{DocumentNumber, Issuer};
 use crate::index::Locator;
 use crate::record::{Change, Content, Key, Record, RecordName};
 
-pub use ranges::Ranges;
+pub use ranges::{Ranges, Serials};
 pub use refusal::Rejected;
 
 /// Where records are found and read. Handed in; the index and the log stand behind it.

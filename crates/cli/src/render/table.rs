@@ -49,7 +49,7 @@ fn shortened(cell: &str) -> String {
 }
 
 /// A moment in UTC; a dash for none.
-pub(super) fn moment(at_ms: u64) -> String {
+pub(crate) fn moment(at_ms: u64) -> String {
     let known = i64::try_from(at_ms).ok().filter(|ms| *ms > 0);
     match known.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()) {
         Some(at) => at.strftime("%Y-%m-%d %H:%M:%S").to_string(),

@@ -9,12 +9,13 @@ use i247_ledger::{Position, Record as LogRecord};
 use i247_model::{CountryCode, Hash, Party, Refusal};
 use i247_records::database::KeyKind;
 use i247_records::document::{DocumentNumber, Issuer};
-use i247_records::index::{Fingerprint, Index, IndexError, KeySpace, Locator, Merge, MergedRun, Sealed};
+use i247_records::index::{Fingerprint, Index, IndexError, KeySpaces, Locator, Merge, MergedRun, Sealed};
 use i247_records::record::{Change, Content, Key, Record};
-use i247_records::register::{Effect, IndexChange, Lookup, Register, Rejected, Request};
+use i247_records::register::{Effect, IndexChange, Lookup, Ranges, Register, Rejected, Request};
 use i247_records::{Database, Date};
 
 use super::batches::{Batch, Batches, Taken};
+use super::frozen::Frozen;
 use super::{DatabasesError, Verdicts};
 
 /// So many changes gather in memory before they become a run: while that is made, searches wait.
@@ -33,22 +34,27 @@ pub(crate) struct Shelves {
     /// The latest day of any entry.
     today: Option<Date>,
     registers: BTreeMap<Database, Register>,
-    spaces: Spaces,
+    spaces: KeySpaces,
     index: Index,
     /// Who must not see which record: a search applies it without reading the record.
     restricted: BTreeMap<Locator, Restricted>,
     verdicts: BTreeMap<u64, Verdicts>,
+    /// Where records of a database begin that follow those of another one: places grow, so each has its database.
+    begins: BTreeMap<Locator, Database>,
 }
 
-#[derive(Debug)]
-struct Restricted {
+/// Who must not see a record.
+#[derive(Clone, Debug)]
+pub(super) struct Restricted {
     owner: Party,
     except: Box<[CountryCode]>,
 }
 
-/// How keys become fingerprints.
-#[derive(Debug)]
-struct Spaces(BTreeMap<(Database, KeyKind), KeySpace>);
+impl Restricted {
+    pub(super) fn bars(&self, asker: Party) -> bool {
+        self.owner != asker && asker.country().is_some_and(|one| self.except.contains(&one))
+    }
+}
 
 /// How far a group of entries was taken in.
 #[derive(Clone, Copy, Debug, Default)]
@@ -160,7 +166,7 @@ impl NotAtHand {
 struct Reader<'a> {
     database: Database,
     index: &'a Index,
-    spaces: &'a Spaces,
+    spaces: &'a KeySpaces,
     batches: &'a Batches,
     /// The batch that is being taken in.
     present: Option<(u64, &'a Batch)>,
@@ -194,11 +200,20 @@ impl Shelves {
             position: 0,
             today: None,
             registers: Database::ALL.iter().map(|database| (*database, Register::new(*database))).collect(),
-            spaces: Spaces::new(),
+            spaces: KeySpaces::default(),
             index,
             restricted: BTreeMap::new(),
             verdicts: BTreeMap::new(),
+            begins: BTreeMap::new(),
         }
+    }
+
+    /// A database as it is now, for whoever makes a copy of it.
+    pub(super) fn frozen(&self, database: Database) -> Frozen {
+        let no_ranges = Ranges::default();
+        let ranges = self.registers.get(&database).map_or(&no_ranges, Register::ranges);
+        let parts = (self.begins.clone(), self.restricted.clone());
+        Frozen::new(self.position, database, self.index.frozen(), parts, (ranges, &self.spaces))
     }
 
     /// How many records there are of a database.
@@ -239,13 +254,7 @@ impl Shelves {
         keys: &[Key],
         limit: usize,
     ) -> Vec<(usize, Locator)> {
-        let sees = |at: Locator| {
-            let barred = |restricted: &Restricted| {
-                restricted.owner != asker
-                    && asker.country().is_some_and(|one| restricted.except.contains(&one))
-            };
-            !self.restricted.get(&at).is_some_and(barred)
-        };
+        let sees = |at: Locator| !self.restricted.get(&at).is_some_and(|restricted| restricted.bars(asker));
         let fingerprints: Vec<Fingerprint> = keys.iter().map(|key| self.spaces.fingerprint(key)).collect();
         let mut found = Vec::new();
         self.index.look_up_many(&fingerprints, limit, sees, &mut found);
@@ -365,6 +374,11 @@ impl Shelves {
         if let Some(at) = effect.goes() {
             self.restricted.remove(&at);
         }
+        if let Some(at) = effect.comes()
+            && self.begins.last_key_value().is_none_or(|(_, last)| *last != database)
+        {
+            self.begins.insert(at, database);
+        }
         if let (Some(at), Some(record)) = (effect.comes(), record.filter(|record| record.is_restricted())) {
             let except = record.about().except.clone().into_boxed_slice();
             self.restricted.insert(at, Restricted { owner: record.owner(), except });
@@ -377,25 +391,6 @@ impl Shelves {
                 IndexChange::Remove { key, at } => self.index.remove(self.spaces.fingerprint(key), *at),
             }
         }
-    }
-}
-
-impl Spaces {
-    fn new() -> Self {
-        let kinds = |database: &Database| {
-            let database = *database;
-            database.keys().iter().map(move |kind| (database, *kind))
-        };
-        let space = |(database, kind): (Database, KeyKind)| {
-            ((database, kind), KeySpace::new(database.as_str(), kind.as_str()))
-        };
-        Self(Database::ALL.iter().flat_map(kinds).map(space).collect())
-    }
-
-    fn fingerprint(&self, key: &Key) -> Fingerprint {
-        // A key of a kind that its database does not have leads nowhere.
-        let space = self.0.get(&(key.database(), key.kind()));
-        space.map_or(Fingerprint(0), |space| space.fingerprint(key.as_bytes()))
     }
 }
 

@@ -172,6 +172,7 @@ impl Frame {
             refused: count(self.questions.iter().filter(|asked| asked.is_err()).count()),
             matches: surest(Likeness::Same),
             possible: surest(Likeness::Similar),
+            offline: None,
         }
     }
 }
