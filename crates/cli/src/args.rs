@@ -133,7 +133,7 @@ pub(crate) enum Command {
     },
     /// Ask the databases about a document, a thing, or a list of travellers
     Check(CheckArgs),
-    /// List the bureau's hits, as owner and as asker, and where they stand
+    /// List the bureau's hits, as owner and as asker, and where they stand; a post's are those that it made itself
     Hits(HitsArgs),
     /// Say whether a record of the country holds that somebody found, or what was done about a hit
     #[command(subcommand)]
@@ -302,6 +302,7 @@ mod tests {
             "i247 mind sync /var/lib/mind --databases sltd,tdawn --context cdg",
             "i247 mind status /var/lib/mind --json",
             "i247 hits --open --watch",
+            "i247 hits --watch --context cdg",
             "i247 hit confirm IPSG-881-U-1 --as de",
             "i247 hit deny IPSG-881-U-1 --remark found",
             "i247 hit act IPSG-881-U-1 --measure document-seized --place Modane",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use i247_client::{
-    ClientError, Context, Contexts, Copies, Desk, Monitor, Reviewer, ReviewerParts, Searches, pb,
+    ClientError, Context, Contexts, Copies, Desk, Hits, Monitor, Reviewer, ReviewerParts, Searches, pb,
 };
 use i247_model::{CountryCode, Identity, Name};
 use i247_node::{ChannelLimits, Seams, TlsClock, connect};
@@ -217,6 +217,16 @@ impl Checks {
                 search.station = name.to_string();
                 searches.check(search).await
             }
+        }
+    }
+}
+
+impl Checks {
+    /// The hits of whoever asks.
+    pub(crate) async fn watch_hits(&self, after_position: u64, follow: bool) -> Result<Hits, ClientError> {
+        match self {
+            Self::Desk(desk) => desk.watch_hits(after_position, follow).await,
+            Self::Post(searches, _) => searches.watch_hits(after_position, follow).await,
         }
     }
 }

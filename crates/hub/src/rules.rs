@@ -49,7 +49,7 @@ pub fn rules() -> Result<Rules, DescriptorError> {
             ("/i247.v1.MonitorService/Trace", OPERATORS),
             ("/i247.v1.SearchService/Search", ASKERS),
             ("/i247.v1.SearchService/SearchStream", ASKERS),
-            ("/i247.v1.SearchService/WatchHits", BUREAUS),
+            ("/i247.v1.SearchService/WatchHits", ASKERS),
             ("/i247.v1.RecordsService/Verdicts", BUREAUS),
             ("/i247.v1.RecordsService/FindRecord", BUREAUS),
             ("/i247.v1.CopyService/FetchCopy", ASKERS),
