@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod absence;
+mod alerts;
 mod attachments;
 mod audience;
 mod copies;
@@ -16,8 +17,11 @@ mod hits;
 mod hub_faults;
 mod identity;
 mod membership;
+mod metrics;
 mod mind;
+mod monitor;
 mod operation;
+mod own_records;
 mod points;
 mod posts;
 mod processes;
@@ -27,6 +31,7 @@ mod records;
 mod recovery;
 mod refusals;
 mod review;
+mod scenario;
 mod search;
 mod tidy;
 mod tracing;

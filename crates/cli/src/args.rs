@@ -10,6 +10,7 @@ use i247_model::CountryCode;
 
 use crate::authority::AuthorityCommand;
 use crate::check::CheckArgs;
+use crate::console::ConsoleArgs;
 use crate::context::ContextCommand;
 use crate::demo::DemoArgs;
 use crate::fail::Fail;
@@ -22,7 +23,9 @@ use crate::out;
 use crate::post::PostCommand;
 use crate::records::RecordsCommand;
 use crate::review::ReviewCommand;
+use crate::scenario::ScenarioCommand;
 use crate::services::{BureauArgs, HubArgs};
+use crate::watch::{TapArgs, TopArgs};
 
 const ABOUT: &str = "A simulated I-24/7: a secure police network of one hub and many bureaus";
 
@@ -81,6 +84,8 @@ pub(crate) enum Command {
     Hub(HubArgs),
     /// Run a country's bureau until it is asked to stop (SIGTERM or SIGINT)
     Bureau(BureauArgs),
+    /// Serve the operators' web page until it is asked to stop (SIGTERM or SIGINT)
+    Console(ConsoleArgs),
     /// Run a whole network on this machine and play Operation Infra-Red 2010 on it
     Demo(DemoArgs),
     /// Keys, certificates, and who may be on the network
@@ -118,7 +123,7 @@ pub(crate) enum Command {
         /// The message, or a prefix that only it has
         id: String,
     },
-    /// Say where a sent message stands with each recipient; without one, how the bureau is
+    /// Say where a sent message stands with each recipient; without one, how the bureau is, or, to an operator, the hub
     Status {
         /// The message, or a prefix that only it has
         id: Option<String>,
@@ -141,6 +146,9 @@ pub(crate) enum Command {
     /// Records of the databases: load files of them, and look where one comes from
     #[command(subcommand)]
     Records(RecordsCommand),
+    /// Operations at borders, and the searches of the whole network, run on a network of their own
+    #[command(subcommand)]
+    Scenario(ScenarioCommand),
     /// What reviewers of the secretariat decide
     #[command(subcommand)]
     Review(ReviewCommand),
@@ -160,6 +168,26 @@ pub(crate) enum Command {
     /// The posts of a country: airports, border crossings, event teams, partners
     #[command(subcommand)]
     Post(PostCommand),
+    /// Watch all links live: rates, queues, the oldest that waits, what is wrong; q leaves
+    Top(TopArgs),
+    /// Show single messages as they move, one a line, without a word of their texts
+    #[command(
+        after_help = "Examples:\n  i247 tap --country FR --kind diffusion\n  i247 tap --lane very-urgent --json"
+    )]
+    Tap(TapArgs),
+    /// Prove each link from here to its end, and say what is the cause where one does not work: the name, the port, a
+    /// certificate, a clock, a slow line
+    #[command(
+        after_help = "It looks at every context, or at the one that is named with --context or --as. An operator is shown the links of \
+                      all bureaus too."
+    )]
+    Doctor,
+    /// Say what is wrong, since when, where to look and what to do. The exit code is 1 while something is critical
+    Alerts {
+        /// Also what was wrong lately
+        #[arg(long)]
+        cleared: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -263,6 +291,9 @@ mod tests {
             "i247 hub recover --yes --lost 00112233445566778899aabbccddeeff,ffeeddccbbaa99887766554433221100",
             "i247 bureau FR --config bureau.toml --hub 127.0.0.1:7247",
             "i247 bureau FR recover --reason restored",
+            "i247 console --listen 127.0.0.1:0 --context operator",
+            "i247 console --passwords p --certificate c.pem --key k.pem --listen 0.0.0.0:7280",
+            "i247 console password passwords --name anna",
             "i247 authority init ca --site lyon",
             "i247 authority request keys ncb/fr",
             "i247 authority issue keys/request.pem --names hub.example,127.0.0.1 --authority ca",
@@ -292,6 +323,13 @@ mod tests {
             "i247 records generate sltd --count 1000 --seed 7 --country FRA --out stolen.csv",
             "i247 records show sltd FRA/PASSPORT/12AB34567",
             "i247 records columns sltd",
+            "i247 records change sltd FRA/PASSPORT/12AB34567 fraud_type=REVOKED stolen_on= --as fr",
+            "i247 records restrict sltd FRA/PASSPORT/12AB34567 --except BR,jp",
+            "i247 records restrict sltd FRA/PASSPORT/12AB34567",
+            "i247 records withdraw vehicles FR/2026-17",
+            "i247 scenario list --json",
+            "i247 scenario run hammer --seed 7 --checks 500 --one-process --dir kept",
+            "i247 scenario run network --for 60s",
             "i247 review refuse FR-1-U-1 --ground article3 --remark political",
             "i247 check P1234567 --country UTO --purpose border",
             "i247 check P1234567 --country UTO --type id-card --purpose visa --station cdg --as fr",
@@ -307,6 +345,10 @@ mod tests {
             "i247 hit deny IPSG-881-U-1 --remark found",
             "i247 hit act IPSG-881-U-1 --measure document-seized --place Modane",
             "i247 operation report infra-red-2010 --json",
+            "i247 top --once",
+            "i247 tap --country FR --kind diffusion --lane urgent --rate 10 --limit 5",
+            "i247 alerts --cleared",
+            "i247 doctor --as FR",
             "i247 ledger check dir",
             "i247 ledger searches dir",
             "i247 ledger rebuild dir --credentials keys",
@@ -325,6 +367,8 @@ mod tests {
     fn what_makes_no_sense_is_refused() {
         for line in [
             "i247",
+            "i247 console --certificate c.pem",
+            "i247 console password passwords",
             "i247 hub recover",
             "i247 hub recover --config hub.toml",
             "i247 hub recover --yes --lost 0011",
@@ -349,8 +393,12 @@ mod tests {
             "i247 post issue CDG",
             "i247 post grant cdg --unit airport",
             "i247 post grant cdg --unit airport --databases sltd --until 2031-06-01 --for 2d",
+            "i247 scenario run",
+            "i247 scenario run network --for 60s --checks 5",
             "i247 records load passports stolen.csv",
             "i247 records generate sltd",
+            "i247 records change sltd FRA/PASSPORT/12AB34567",
+            "i247 records change sltd FRA/PASSPORT/12AB34567 revoked",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -24,6 +24,7 @@ mod error;
 pub mod mind;
 mod monitor;
 mod publication;
+pub mod reflect;
 mod review;
 mod searches;
 

@@ -10,6 +10,7 @@
 mod asked;
 mod check;
 mod handed_in;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,7 @@ use handed_in::HandedIn;
 
 pub use check::{Searches, check_searches};
 pub(crate) use handed_in::Given;
+pub use tally::{SearchTally, tally_searches};
 
 /// What is noted waits at most so long before it is written.
 const WRITE_WAIT: Duration = Duration::from_millis(50);

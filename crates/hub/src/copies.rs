@@ -20,8 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
+use i247_ledger::Blocking;
 use i247_ledger::disk::Disk;
-use i247_ledger::{Blocking, Ledger};
 use i247_model::{Hash, Identity, Reason, Refusal, Verb};
 use i247_node::{Clock, Peer, Seams};
 use i247_records::Database;
@@ -56,7 +56,6 @@ pub(crate) struct Copies {
     disk: Arc<dyn Disk>,
     blocking: Arc<dyn Blocking>,
     clock: Arc<dyn Clock>,
-    ledger: Arc<dyn Ledger>,
     databases: Arc<Databases>,
     own: watch::Receiver<Arc<Credentials>>,
     dir: PathBuf,
@@ -73,7 +72,7 @@ impl Copies {
         seams: &Seams,
         config: &Config,
         own: watch::Receiver<Arc<Credentials>>,
-        (ledger, databases): (Arc<dyn Ledger>, Arc<Databases>),
+        databases: Arc<Databases>,
         log_id: &[u8],
     ) -> Arc<Self> {
         let copied = Database::ALL.iter().filter(|database| is_copied(**database));
@@ -81,7 +80,6 @@ impl Copies {
             disk: seams.disk.clone(),
             blocking: seams.blocking.clone(),
             clock: seams.clock.clone(),
-            ledger,
             databases,
             own,
             dir: config.data.join(DIR),
@@ -141,7 +139,7 @@ impl CopyService for CopyDesk {
     ) -> Result<Response<Self::FetchCopyStream>, Status> {
         let asker = Asker::of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
         let begun = self.0.begin_copy(&asker, request.get_ref()).await;
-        let (files, place) = begun.map_err(|refusal| status(&self.0.count(refusal)))?;
+        let (files, place) = begun.map_err(|refusal| status(&self.0.count(&asker.identity, refusal)))?;
         let (pieces, stream) = mpsc::channel(stream::PIECES_AHEAD);
         self.0.streams.spawn(stream::send(self.0.clone(), asker, files, place, pieces));
         Ok(Response::new(ReceiverStream::new(stream)))
@@ -153,7 +151,7 @@ impl CopyService for CopyDesk {
     ) -> Result<Response<pb::HandInSearchesResponse>, Status> {
         let asker = Asker::of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
         let taken = hand_in::hand_in(&self.0, &asker, request.get_ref()).await;
-        let taken = taken.map_err(|refusal| status(&self.0.count(refusal)))?;
+        let taken = taken.map_err(|refusal| status(&self.0.count(&asker.identity, refusal)))?;
         Ok(Response::new(pb::HandInSearchesResponse { taken }))
     }
 }

@@ -6,12 +6,14 @@
 //! ```
 //!
 //! It follows the log behind the sequencer, with a position of its own, and decides about each change of a batch in the
-//! order of the log: whoever rebuilds it comes to the same records and the same verdicts. Records lie in the log alone;
-//! here is only where.
+//! order of the log: whoever rebuilds it comes to the same records and the same verdicts. It reads those entries alone
+//! from which records follow; the views know where they are. Records lie in the log alone; here is only where.
 
 mod batches;
 mod frozen;
+mod kept;
 mod shelves;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod verdicts;
@@ -22,18 +24,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use i247_ledger::disk::Disk;
+use i247_ledger::snapshot::SnapshotError;
 use i247_ledger::{Blocking, Ledger, Position, ReadError, outcome};
-use i247_model::{Class, Header, Lifted, MessageId, Party, Refusal};
-use i247_node::Clock;
-use i247_records::index::{Index, IndexError, Locator};
+use i247_model::{Class, Header, Kind, Lifted, MessageId, Party, Refusal};
+use i247_records::index::{IndexError, Locator};
 use i247_records::record::{Key, Record};
 use i247_records::{Database, Date, batch};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::core::Core;
+use crate::history::HistoryError;
 use batches::{Batch, Batches};
 pub(crate) use frozen::{Frozen, RestrictedKey};
-use shelves::{Progress, Shelves};
+use shelves::Shelves;
+use stored::{Extent, Store};
 pub(crate) use verdicts::Verdicts;
 
 /// The directory of the index, below that of the log.
@@ -57,7 +62,9 @@ pub(crate) struct Databases {
     blocking: Arc<dyn Blocking>,
     shelves: Arc<RwLock<Shelves>>,
     batches: Arc<Batches>,
-    position: watch::Sender<u64>,
+    store: Arc<Store>,
+    /// Rung with every entry that was taken in.
+    taken_in: watch::Sender<u64>,
 }
 
 /// A record that was found by a key.
@@ -86,6 +93,15 @@ pub enum DatabasesError {
     /// The index cannot be used.
     #[error("the index of the databases cannot be used")]
     Index(#[from] IndexError),
+    /// It cannot be found out which entries to read.
+    #[error("it cannot be found out from which entries records follow")]
+    Feeds(#[from] HistoryError),
+    /// No snapshot can be written or looked for.
+    #[error("the snapshots of the databases cannot be used")]
+    Snapshot(#[from] SnapshotError),
+    /// What is to be stored cannot be encoded.
+    #[error("the databases cannot be encoded")]
+    Encode(#[from] postcard::Error),
     /// An entry holds what this program cannot understand.
     #[error("entry {position} holds no records that can be understood: {refusal}")]
     Entry {
@@ -98,6 +114,11 @@ pub enum DatabasesError {
     /// The work was given up by a runtime that shuts down.
     #[error("the work was given up")]
     GivenUp,
+}
+
+/// Whether records follow from accepted messages of a kind.
+pub(crate) fn is_fed_by(kind: Kind) -> bool {
+    kind == Kind::Records
 }
 
 /// What the router needs of a batch of records.
@@ -116,12 +137,16 @@ pub(crate) fn lift(body: &Bytes, header: &Header) -> Result<Lifted, Refusal> {
 }
 
 /// A digest over the views and the databases.
-pub(crate) fn digest(views: &str, databases: &Databases) -> String {
-    i247_trust::sha256(&[views.as_bytes(), databases.digest().as_bytes()]).to_string()
+///
+/// # Errors
+/// As [`Databases::digest`].
+pub(crate) fn digest(views: &str, databases: &Databases) -> Result<String, DatabasesError> {
+    Ok(i247_trust::sha256(&[views.as_bytes(), databases.digest()?.as_bytes()]).to_string())
 }
 
 impl Databases {
-    /// The databases as they follow from all of the log, which is read from its first entry.
+    /// The databases as they follow from all of the log: from where they were stored, and what follows behind that.
+    /// `feeds` says which entries behind a position these are.
     ///
     /// # Errors
     /// [`DatabasesError`].
@@ -130,35 +155,50 @@ impl Databases {
         blocking: Arc<dyn Blocking>,
         log: &Path,
         ledger: Arc<dyn Ledger>,
+        feeds: impl Fn(u64) -> Result<Vec<u64>, HistoryError>,
     ) -> Result<Self, DatabasesError> {
-        let dir = log.join(DIR);
-        Index::clear(&*disk, &dir)?;
-        let shelves = Shelves::new(Index::open(disk, dir)?);
+        let store = Arc::new(Store::new(disk, &log.join(DIR), blocking.clone()));
+        let shelves = Arc::new(RwLock::new(store.open(&*ledger).await?));
         let databases = Self {
             ledger,
             blocking,
-            shelves: Arc::new(RwLock::new(shelves)),
+            shelves,
             batches: Arc::default(),
-            position: watch::Sender::new(0),
+            store,
+            taken_in: watch::Sender::new(0),
         };
-        databases.catch_up().await?;
+        databases.take_in(&feeds(databases.position())?).await?;
         Ok(databases)
     }
 
-    /// Position of the log that it has followed to.
+    /// Removes everything that is stored of the databases of the log in this directory.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(crate) fn throw_away(
+        disk: Arc<dyn Disk>,
+        blocking: Arc<dyn Blocking>,
+        log: &Path,
+    ) -> Result<(), DatabasesError> {
+        Store::new(disk, &log.join(DIR), blocking).throw_away()
+    }
+
+    /// The last entry that was taken in; from those behind it that are in the views, nothing follows.
     pub(crate) fn position(&self) -> u64 {
-        *self.position.borrow()
+        self.shelves().position()
     }
 
     /// A database as it is once all up to this position is taken in.
     pub(crate) async fn frozen(&self, database: Database, through: u64) -> Frozen {
-        // The sender lives as long as this does.
-        let _ = self.position.subscribe().wait_for(|position| *position >= through).await;
+        let mut taken_in = self.taken_in.subscribe();
+        while self.position() < through {
+            // A step that comes meanwhile is remembered; the sender lives as long as this does.
+            let _ = taken_in.changed().await;
+        }
         self.shelves().frozen(database)
     }
 
     /// How many records there are of a database.
-    #[cfg(test)]
     pub(crate) fn count(&self, database: Database) -> u64 {
         self.shelves().count(database)
     }
@@ -169,8 +209,11 @@ impl Databases {
     }
 
     /// 32 bytes in hexadecimal digits that are the same for equal logs.
-    pub(crate) fn digest(&self) -> String {
-        self.shelves().digest().to_string()
+    ///
+    /// # Errors
+    /// Never for databases that fit into memory.
+    pub(crate) fn digest(&self) -> Result<String, DatabasesError> {
+        Ok(self.shelves().digest()?.to_string())
     }
 
     /// Looks keys up for an asker; what the asker may not see is not found. One list a key, in the order of the keys,
@@ -210,69 +253,35 @@ impl Databases {
         Ok(found)
     }
 
-    /// Goes with the log until `stop`.
-    pub(crate) async fn follow(self: Arc<Self>, clock: Arc<dyn Clock>, stop: CancellationToken) {
-        let mut end = self.ledger.watch_end();
-        loop {
-            if let Err(error) = self.catch_up().await {
-                if matches!(error, DatabasesError::GivenUp | DatabasesError::Read(ReadError::Cancelled)) {
-                    return;
-                }
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    position = self.position(),
-                    "the databases do not follow the log; they answer as of this position"
-                );
-                // Dropping the wait loses nothing.
-                tokio::select! {
-                    () = i247_node::sleep_on(&*clock, TRY_AGAIN) => continue,
-                    () = stop.cancelled() => return,
-                }
-            }
-            // A step that came meanwhile is remembered.
-            tokio::select! {
-                changed = end.changed() => if changed.is_err() { return },
-                () = stop.cancelled() => return,
-            }
-        }
-    }
-
-    /// Takes in everything up to the end of the log.
-    async fn catch_up(&self) -> Result<(), DatabasesError> {
-        while self.position() < self.ledger.end().0 {
-            let from = Position(self.position()).next();
-            let records = Arc::new(self.ledger.read(from, READ_RECORDS, READ_BYTES).await?);
-            let mut progress = Progress::default();
+    /// Takes in entries, and stores what is due.
+    async fn take_in(&self, mut feeds: &[u64]) -> Result<(), DatabasesError> {
+        while let Some(first) = feeds.first().copied() {
+            // What lies side by side is read at once.
+            let side_by_side = (first..).zip(feeds).take(READ_RECORDS).take_while(|(at, feed)| at == *feed);
+            let records = self.ledger.read(Position(first), side_by_side.count(), READ_BYTES).await?;
+            let records = Arc::new(records);
             loop {
                 let (shelves, batches, records) =
                     (self.shelves.clone(), self.batches.clone(), records.clone());
-                let job = move || shelves::take_in(&shelves, &batches, &records, progress);
-                let taken = outcome(&*self.blocking, job).await.ok_or(DatabasesError::GivenUp)??;
-                self.position.send_replace(taken.position);
-                let Some(missing) = taken.missing else { break };
+                let job = move || shelves::take_in(&shelves, &batches, &records);
+                let taken = outcome(&*self.blocking, job).await.ok_or(DatabasesError::GivenUp)?;
+                let Some(missing) = taken? else { break };
                 self.batch(missing).await?;
-                progress = taken.progress;
             }
-            self.store().await?;
+            let position = self.position();
+            self.taken_in.send_replace(position);
+            feeds = &feeds[feeds.partition_point(|feed| *feed <= position)..];
+            self.store.store(&self.shelves, Extent::Due).await?;
         }
         Ok(())
     }
 
-    /// Makes a run of what has gathered, if that is much, and few runs of many. Searches wait only for the first step.
-    async fn store(&self) -> Result<(), DatabasesError> {
-        let shelves = self.shelves.clone();
-        let job = move || -> Result<(), DatabasesError> {
-            let sealed = shelves.write().unwrap_or_else(PoisonError::into_inner).seal()?;
-            let Some(sealed) = sealed else { return Ok(()) };
-            sealed.store()?;
-            loop {
-                let due = shelves.read().unwrap_or_else(PoisonError::into_inner).merge_due();
-                let Some(merge) = due else { return Ok(()) };
-                let merged = merge.carry_out()?;
-                shelves.write().unwrap_or_else(PoisonError::into_inner).adopt(merged)?;
-            }
-        };
-        outcome(&*self.blocking, job).await.ok_or(DatabasesError::GivenUp)?
+    /// Stores all of it, so that the next start reads nothing again.
+    ///
+    /// # Errors
+    /// [`DatabasesError`]: the next start reads more of the log.
+    pub(crate) async fn store_all(&self) -> Result<(), DatabasesError> {
+        self.store.store(&self.shelves, Extent::All).await
     }
 
     /// The batch that lies there, from memory or from the log.
@@ -302,4 +311,50 @@ impl Databases {
 fn record_of(batch: &Batch, at: Locator, database: Database) -> Result<Option<Record>, DatabasesError> {
     let read = batch.record(at.item(), database);
     read.map_err(|refusal| DatabasesError::Entry { position: at.position().0, refusal })
+}
+
+/// Goes with the log until `stop`, woken only by entries from which records follow.
+pub(crate) async fn follow(core: Arc<Core>, stop: CancellationToken) {
+    let (databases, mut fed) = (&core.databases, core.fed.clone());
+    loop {
+        // A step that comes from here on is remembered.
+        fed.borrow_and_update();
+        if let Err(error) = catch_up(&core).await {
+            if matches!(error, DatabasesError::GivenUp | DatabasesError::Read(ReadError::Cancelled)) {
+                return;
+            }
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                position = databases.position(),
+                "the databases do not follow the log; they answer as of this position"
+            );
+            // Dropping the wait loses nothing.
+            tokio::select! {
+                () = i247_node::sleep_on(&*core.clock, TRY_AGAIN) => continue,
+                () = stop.cancelled() => return,
+            }
+        }
+        tokio::select! {
+            changed = fed.changed() => if changed.is_err() { return },
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Takes in everything that the views have.
+async fn catch_up(core: &Arc<Core>) -> Result<(), DatabasesError> {
+    let (views, position) = (core.views.clone(), core.databases.position());
+    let find = move || views.read().unwrap_or_else(PoisonError::into_inner).history.feeds_behind(position);
+    let feeds = outcome(&*core.blocking, find).await.ok_or(DatabasesError::GivenUp)??;
+    core.databases.take_in(&feeds).await
+}
+
+/// Stores the databases of a hub that stops, or says why not.
+pub(crate) async fn store(core: &Core) {
+    if let Err(error) = core.databases.store_all().await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the databases were not stored; the next start reads more of the log"
+        );
+    }
 }

@@ -15,13 +15,15 @@
 //! * `exchange`, `directory`, `review`, `monitor`, `records`, `attachments`, `search`: the services.
 //! * `copies`: offline copies of the databases, for whoever may ask them.
 //! * `audit`: the journal of searches, beside the log, also of those that were asked of copies.
-//! * `calls`, `frames`, `effects`, `links`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
+//! * `flow`, `searched`, `overdue`, `alerts`, `lookups`: what moves, what is late, what is wrong, and which operator looked.
+//! * `calls`, `frames`, `effects`, `links`, `pulse`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
 //! * `grants`, `budgets`, `enumeration`: whether posts may come, what they may ask, how much, and what is odd about it.
 //! * `take_up`: goes on with a log that lost its end; `predecessors`: what comes back of it afterwards.
 //!
 //! It never opens what bureaus say to each other, and decides nothing itself: `i247_router` does.
 
 mod admission;
+mod alerts;
 mod answer;
 mod app;
 mod archive;
@@ -38,17 +40,21 @@ mod effects;
 mod entry;
 mod enumeration;
 mod exchange;
+mod flow;
 mod frames;
 mod gauges;
 mod grants;
 mod history;
 mod inbound;
 mod links;
+mod lookups;
 mod made;
 mod monitor;
 mod outbound;
+mod overdue;
 mod past;
 mod predecessors;
+mod pulse;
 mod quota;
 mod rebuild;
 mod recent;
@@ -57,6 +63,7 @@ mod recover;
 mod review;
 mod rules;
 mod search;
+mod searched;
 mod sequencer;
 mod signers;
 mod spans;
@@ -68,7 +75,7 @@ mod views;
 
 pub use app::{BuildError, Hub, ServeError};
 pub use archive::StoreError;
-pub use audit::{AuditError, Searches, check_searches};
+pub use audit::{AuditError, SearchTally, Searches, check_searches, tally_searches};
 pub use config::Config;
 pub use databases::DatabasesError;
 pub use history::HistoryError;

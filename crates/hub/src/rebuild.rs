@@ -47,8 +47,8 @@ pub enum RebuildError {
     Close(#[from] CloseError),
 }
 
-/// Removes the snapshots and the runs of history beside the log in `dir`, reads the log from its first entry, and stores
-/// all of it anew.
+/// Removes the snapshots and the runs of history and databases beside the log in `dir`, reads the log from its first
+/// entry, and stores all of it anew.
 /// It takes the lock of the directory: while a hub runs there, it is refused.
 ///
 /// # Errors
@@ -71,8 +71,11 @@ pub async fn rebuild(
     let snapshots_removed = archive.throw_away().map_err(failed)?;
     let mut views = catch_up(&*ledger, &archive, &root).await?;
     archive.store_own(&mut views).await.map_err(RecoverError::from)?;
-    let databases = Databases::open(disk, blocking, dir, ledger.clone()).await?;
-    let digest = databases::digest(&views.digest().map_err(RecoverError::from)?, &databases);
+    Databases::throw_away(disk.clone(), blocking.clone(), dir)?;
+    let feeds = |position| views.history.feeds_behind(position);
+    let databases = Databases::open(disk, blocking, dir, ledger.clone(), feeds).await?;
+    databases.store_all().await?;
+    let digest = databases::digest(&views.digest().map_err(RecoverError::from)?, &databases)?;
     ledger.close().await?;
     Ok(Rebuilt { digest, entries: views.position, snapshots_removed })
 }

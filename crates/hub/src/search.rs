@@ -17,7 +17,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::core::Core;
+use crate::searched::Tally;
 use frame::{Frame, answers, check_size, judge, only_checked};
+pub(crate) use hits::stands;
 
 /// Answers that wait in a stream for the network.
 const FRAMES_AHEAD: usize = 8;
@@ -39,7 +41,7 @@ impl SearchService for Search {
     ) -> Result<Response<pb::SearchResponse>, Status> {
         let asker = Asker::of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
         let found = self.0.search(&asker, request.get_ref()).await;
-        found.map(Response::new).map_err(|refusal| status(&self.0.count(refusal)))
+        found.map(Response::new).map_err(|refusal| status(&refusal))
     }
 
     async fn search_stream(
@@ -58,7 +60,7 @@ impl SearchService for Search {
     ) -> Result<Response<Self::WatchHitsStream>, Status> {
         let asker = Asker::of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
         let may = hits::may_watch(&self.0, &asker, self.0.clock.now());
-        may.map_err(|refusal| status(&self.0.count(refusal)))?;
+        may.map_err(|refusal| status(&self.0.count(&asker.identity, refusal)))?;
         let (told, stream) = mpsc::channel(FRAMES_AHEAD);
         self.0.streams.spawn(hits::watch(self.0.clone(), asker, request.into_inner(), told));
         Ok(Response::new(ReceiverStream::new(stream)))
@@ -107,7 +109,7 @@ async fn serve(
         };
         let frame = match found {
             Ok(found) => Answered::Answers(found),
-            Err(refusal) => Answered::Refusal((&core.count(refusal)).into()),
+            Err(refusal) => Answered::Refusal((&refusal).into()),
         };
         if answers.send(Ok(pb::SearchStreamResponse { frame: Some(frame) })).await.is_err() {
             return;
@@ -129,6 +131,24 @@ impl Core {
         asker: &Asker,
         request: &pb::SearchRequest,
     ) -> Result<pb::SearchResponse, Refusal> {
+        let begun = self.clock.monotonic();
+        let answered = self.answer(asker, request).await;
+        let took = self.clock.monotonic().saturating_sub(begun);
+        let (now, counted) = (self.clock.now(), answered.as_ref().map(|(_, tally)| tally));
+        match counted {
+            Ok(tally) => self.searched.answered(now, asker.party, tally, took),
+            Err(refusal) => self.searched.refused(now, refusal.reason),
+        }
+        let answered = answered.map(|(response, _)| response);
+        self.counters.searched(&answered, took);
+        answered
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        asker: &Asker,
+        request: &pb::SearchRequest,
+    ) -> Result<(pb::SearchResponse, Tally), Refusal> {
         self.check_open()?;
         self.audit.check_open()?;
         let now = self.clock.now();
@@ -144,7 +164,7 @@ impl Core {
         self.grants.charge(&asker.identity, &allowance, request.keys.len())?;
         let waited = self.searches.take(&asker.identity, request.keys.len(), self.clock.monotonic());
         waited.map_err(|wait| Refusal::of(Reason::Busy, "quota").retry_after(wait))?;
-        let as_of_position = self.databases.position();
+        let as_of_position = self.databases_as_of();
         let found = frame.look_up(&self.databases, asker, today).await?;
         let mut told = judge(&frame, found);
         let only_checks = allowance.verb == Verb::CheckOnly;
@@ -157,15 +177,16 @@ impl Core {
             self.counters.enumerated();
             tracing::warn!(asker = %asker.identity, "one number after the other is asked about");
         }
+        let tally = frame.tally(&told);
         if only_checks {
             let answers = only_checked(&frame, &told);
             // Not waited for: how long an answer takes says no more than what it says.
             let (core, asker) = (self.clone(), asker.clone());
             self.streams.spawn(async move { hits::notify(&core, &frame, &asker, &mut told, now).await });
-            return Ok(pb::SearchResponse { answers, as_of_position: 0 });
+            return Ok((pb::SearchResponse { answers, as_of_position: 0 }, tally));
         }
         hits::notify(self, &frame, asker, &mut told, now).await;
         let answers = answers(&frame, told);
-        Ok(pb::SearchResponse { answers, as_of_position })
+        Ok((pb::SearchResponse { answers, as_of_position }, tally))
     }
 }

@@ -151,6 +151,15 @@ impl Index {
     /// # Errors
     /// [`IndexError::Damaged`] when a run is not what was written, or what the disk says.
     pub fn open(disk: Arc<dyn Disk>, dir: impl Into<PathBuf>) -> Result<Self, IndexError> {
+        Self::open_to(disk, dir, Position(u64::MAX))
+    }
+
+    /// As [`open`](Self::open), and removes the runs that reach beyond `end`. [`through`](Self::through) says whether
+    /// what is left reaches up to it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_to(disk: Arc<dyn Disk>, dir: impl Into<PathBuf>, end: Position) -> Result<Self, IndexError> {
         let dir = dir.into();
         disk.create_dir(&dir).map_err(|error| IndexError::io(&dir, error))?;
         let mut ranges = Vec::new();
@@ -164,14 +173,14 @@ impl Index {
         // Of those with one beginning the longest first: it replaces the others.
         ranges.sort_by_key(|range| (range.after, std::cmp::Reverse(range.through)));
         let mut runs = Vec::new();
-        let mut end = Position::START;
+        let mut reached = Position::START;
         for range in ranges {
-            if range.after != end || range.through <= end {
+            if range.after != reached || range.through <= reached || range.through > end {
                 remove_if_there(&*disk, &range.path(&dir))?;
                 continue;
             }
             runs.push(Arc::new(Run::open(&*disk, &dir, range)?));
-            end = range.through;
+            reached = range.through;
         }
         Ok(Self { disk, dir, runs, delta: Delta::new() })
     }
@@ -345,32 +354,27 @@ impl Index {
 
     /// What should be merged now, if anything: the newest runs, as long as the next older one is not larger than they are
     /// together. So there are no more runs than the size can be doubled, and each entry is written about as often.
+    ///
+    /// What lies behind `stored` is never merged with what lies before it, so that an index can be opened up to there
+    /// again.
     #[must_use]
-    pub fn merge_due(&self) -> Option<Merge> {
-        let mut sum = 0;
-        let mut count = 0;
-        for run in self.runs.iter().rev() {
-            let entries = u64::from(run.packed.len());
-            if count > 0 && entries > sum {
-                break;
-            }
-            sum += entries;
-            count += 1;
-        }
-        self.merge_of(count)
+    pub fn merge_due(&self, stored: Position) -> Option<Merge> {
+        let before = self.runs.partition_point(|run| run.range.after < stored);
+        let (before, behind) = self.runs.split_at(before);
+        self.merge_of(newest_alike(behind)).or_else(|| self.merge_of(newest_alike(before)))
     }
 
     /// All runs into one, when there are several.
     #[must_use]
     pub fn merge_all(&self) -> Option<Merge> {
-        self.merge_of(self.runs.len())
+        self.merge_of(&self.runs)
     }
 
-    fn merge_of(&self, count: usize) -> Option<Merge> {
-        let parts = self.runs[self.runs.len() - count..].to_vec();
+    fn merge_of(&self, parts: &[Arc<Run>]) -> Option<Merge> {
         let (first, last) = (parts.first()?, parts.last()?);
         let range = Range { after: first.range.after, through: last.range.through };
-        (count > 1).then(|| Merge { range, parts, disk: self.disk.clone(), dir: self.dir.clone() })
+        let (disk, dir) = (self.disk.clone(), self.dir.clone());
+        (parts.len() > 1).then(|| Merge { range, parts: parts.to_vec(), disk, dir })
     }
 
     /// Puts a merged run in the place of its parts, and removes their files. What is not in this index any more changes
@@ -387,6 +391,21 @@ impl Index {
         }
         Ok(())
     }
+}
+
+/// The newest runs, as long as the next older one is not larger than they are together.
+fn newest_alike(runs: &[Arc<Run>]) -> &[Arc<Run>] {
+    let mut sum = 0;
+    let mut first = runs.len();
+    for run in runs.iter().rev() {
+        let entries = u64::from(run.packed.len());
+        if first < runs.len() && entries > sum {
+            break;
+        }
+        sum += entries;
+        first -= 1;
+    }
+    &runs[first..]
 }
 
 /// A key that is being looked for.
@@ -418,7 +437,7 @@ impl Sealed {
     /// # Errors
     /// What the disk says. The index goes on; after a restart the log's changes have to be told from an earlier
     /// position.
-    pub fn store(self) -> Result<(), IndexError> {
+    pub fn store(&self) -> Result<(), IndexError> {
         self.run.store(&*self.disk, &self.dir)
     }
 }

@@ -11,6 +11,7 @@
 
 mod ranges;
 mod refusal;
+mod stored;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,7 @@ use crate::record::{Change, Content, Key, Record, RecordName};
 
 pub use ranges::{Ranges, Serials};
 pub use refusal::Rejected;
+pub use stored::StoredRegister;
 
 /// Where records are found and read. Handed in; the index and the log stand behind it.
 pub trait Lookup {

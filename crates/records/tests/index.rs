@@ -119,7 +119,7 @@ fn a_removed_record_stays_removed_when_only_the_newer_runs_are_merged() {
     store(&mut index, 9);
     index.add(key(10), at(10), false);
     store(&mut index, 10);
-    let merged = index.merge_due().unwrap().carry_out().unwrap();
+    let merged = index.merge_due(Position::START).unwrap().carry_out().unwrap();
     index.adopt(merged).unwrap();
     assert_eq!(index.runs(), 2, "the two small ones are one");
     assert!(found(&index, key(1)).is_empty());
@@ -135,13 +135,33 @@ fn merging_as_it_falls_due_leaves_few_runs() {
     for round in 1..=64 {
         (0..10).for_each(|item| index.add(key(round * 10 + item), at(round), false));
         store(&mut index, round);
-        while let Some(merge) = index.merge_due() {
+        while let Some(merge) = index.merge_due(Position::START) {
             let merged = merge.carry_out().unwrap();
             index.adopt(merged).unwrap();
         }
         assert!(index.runs() <= 7, "{} runs after {round} rounds", index.runs());
     }
     assert_eq!((index.runs(), index.live().count()), (1, 640));
+}
+
+#[test]
+fn what_lies_behind_a_stored_position_is_not_merged_with_what_lies_before_it() {
+    let disk = BreakableDisk::new(16);
+    let mut index = open(&disk);
+    for position in 1..=6 {
+        index.add(key(position), at(position), false);
+        store(&mut index, position);
+    }
+    while let Some(merge) = index.merge_due(Position(4)) {
+        let merged = merge.carry_out().unwrap();
+        index.adopt(merged).unwrap();
+    }
+    assert_eq!(index.runs(), 2, "those before it, and those behind it");
+    drop(index);
+    let index = Index::open_to(Arc::new(disk.clone()), dir(), Position(4)).unwrap();
+    assert_eq!((index.through(), index.live().count()), (Position(4), 4));
+    drop(index);
+    assert_eq!(open(&disk).through(), Position(4), "what lay behind is gone");
 }
 
 #[test]
@@ -441,7 +461,7 @@ proptest! {
                     through += 1;
                     store(&mut index, through);
                 }
-                Step::MergeDue => carry_out(index.merge_due(), &mut index),
+                Step::MergeDue => carry_out(index.merge_due(Position::START), &mut index),
                 Step::MergeAll => carry_out(index.merge_all(), &mut index),
                 Step::Restart => {
                     through += 1;

@@ -58,7 +58,7 @@ pub(crate) fn moment(at_ms: u64) -> String {
 }
 
 /// A span of time, in the unit that fits.
-pub(super) fn span(ms: u64) -> String {
+pub(crate) fn span(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
         1_000..120_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),

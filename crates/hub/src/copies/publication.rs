@@ -20,6 +20,16 @@ const COME_AGAIN: Duration = Duration::from_secs(10);
 /// Says of which log the files of a database are.
 const LOG: &str = "log";
 
+/// The network at a moment.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) as_of: Timestamp,
+    /// The end of the log.
+    pub(super) end: u64,
+    /// The last entry from which records follow.
+    pub(super) fed_at: u64,
+}
+
 /// What was published last of a database.
 #[derive(Clone)]
 pub(crate) struct Published {
@@ -51,6 +61,7 @@ impl Copies {
         self: &Arc<Self>,
         database: Database,
         country: CountryCode,
+        moment: Moment,
     ) -> Result<Newest, Refusal> {
         let no_copies = || Refusal {
             next_step: format!("ask {database} on line: there are no copies of it"),
@@ -61,7 +72,7 @@ impl Copies {
         let fresh = shelf.take().filter(|last| now.saturating_sub(last.at) < self.every);
         let mut published = match fresh {
             Some(published) => published,
-            None => self.publish(database, now).await?,
+            None => self.publish(database, moment, now).await?,
         };
         let supplement = match published.supplements.get(&country) {
             Some(version) => *version,
@@ -81,13 +92,17 @@ impl Copies {
         Ok(Newest { versions, files: files.await? })
     }
 
-    async fn publish(self: &Arc<Self>, database: Database, at: Duration) -> Result<Published, Refusal> {
-        let (as_of, end) = (self.clock.now(), self.ledger.end().0);
-        let frozen = self.databases.frozen(database, end).await;
+    async fn publish(
+        self: &Arc<Self>,
+        database: Database,
+        Moment { as_of, end, fed_at }: Moment,
+        at: Duration,
+    ) -> Result<Published, Refusal> {
+        let frozen = self.databases.frozen(database, fed_at).await;
         let copies = self.clone();
         self.blocking(move || {
             copies.begin_anew_with_another_log(database)?;
-            let (through, restricted) = (frozen.position(), Arc::new(frozen.restricted()));
+            let (through, restricted) = (frozen.position().max(end), Arc::new(frozen.restricted()));
             let base = copies.chain(database, Scope::Base).publish(as_of, through, &frozen.base()?)?;
             tracing::info!(%database, version = base, through, "offline copy published");
             Ok(Published { as_of, at, through, base, restricted, supplements: BTreeMap::new() })

@@ -16,6 +16,7 @@ use tonic::Status;
 
 use super::Place;
 use super::files::{Sent, leading};
+use super::publication::Moment;
 use crate::core::Core;
 use crate::search::Asker;
 
@@ -55,9 +56,14 @@ impl Core {
         };
         let place = self.copies.enter(&asker.identity)?;
         let (told, newest) = oneshot::channel();
+        let as_of = self.clock.now();
+        let moment = {
+            let views = self.views();
+            Moment { as_of, end: views.position, fed_at: views.fed_at }
+        };
         let copies = self.copies.clone();
         // A task of its own: it is published to its end, although the asker may be gone.
-        self.streams.spawn(async move { drop(told.send(copies.newest(database, country).await)) });
+        self.streams.spawn(async move { drop(told.send(copies.newest(database, country, moment).await)) });
         let stopped = || Refusal::of(Reason::Busy, "copies").retry_after(COME_AGAIN);
         let newest = newest.await.map_err(|_| stopped())??;
         let [base, supplement] = newest.files;
@@ -93,7 +99,7 @@ pub(super) async fn send(
     };
     if let Some(Err(Ended::Refused(refusal))) = stop.run_until_cancelled(sending).await {
         // Whoever fetches may be gone.
-        drop(stream.send(Err(status(&core.count(refusal)))).await);
+        drop(stream.send(Err(status(&core.count(&asker.identity, refusal)))).await);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use i247_ledger::{Position, Record as LogRecord};
 use i247_model::{CountryCode, Hash, Party, Refusal};
@@ -13,13 +13,11 @@ use i247_records::index::{Fingerprint, Index, IndexError, KeySpaces, Locator, Me
 use i247_records::record::{Change, Content, Key, Record};
 use i247_records::register::{Effect, IndexChange, Lookup, Ranges, Register, Rejected, Request};
 use i247_records::{Database, Date};
+use serde::{Deserialize, Serialize};
 
 use super::batches::{Batch, Batches, Taken};
 use super::frozen::Frozen;
 use super::{DatabasesError, Verdicts};
-
-/// So many changes gather in memory before they become a run: while that is made, searches wait.
-const SEAL_CHANGES: usize = 64 * 1024;
 
 /// Searches wait while so many changes are decided.
 const CHUNK: usize = 64;
@@ -30,21 +28,28 @@ const EXPIRE_AT_ONCE: usize = 256;
 /// The databases up to a position.
 #[derive(Debug)]
 pub(crate) struct Shelves {
-    position: u64,
+    /// The last entry that was taken in.
+    pub(super) position: u64,
+    /// The hash of it, which tells one log from another.
+    pub(super) entry: Hash,
     /// The latest day of any entry.
-    today: Option<Date>,
-    registers: BTreeMap<Database, Register>,
+    pub(super) today: Option<Date>,
+    pub(super) registers: BTreeMap<Database, Register>,
     spaces: KeySpaces,
-    index: Index,
+    pub(super) index: Index,
     /// Who must not see which record: a search applies it without reading the record.
-    restricted: BTreeMap<Locator, Restricted>,
-    verdicts: BTreeMap<u64, Verdicts>,
+    pub(super) restricted: BTreeMap<Locator, Restricted>,
+    pub(super) verdicts: BTreeMap<u64, Verdicts>,
     /// Where records of a database begin that follow those of another one: places grow, so each has its database.
-    begins: BTreeMap<Locator, Database>,
+    pub(super) begins: BTreeMap<Locator, Database>,
+    /// How many items of the next entry were taken in already.
+    items_done: usize,
+    /// How many keys came and went since they were stored.
+    unstored: u64,
 }
 
 /// Who must not see a record.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Restricted {
     owner: Party,
     except: Box<[CountryCode]>,
@@ -56,22 +61,8 @@ impl Restricted {
     }
 }
 
-/// How far a group of entries was taken in.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Progress {
-    records: usize,
-    items: usize,
-}
-
-/// What came of it.
-pub(crate) struct TakenIn {
-    pub(crate) position: u64,
-    /// The batch without which it does not go on; none when all was taken in.
-    pub(crate) missing: Option<u64>,
-    pub(crate) progress: Progress,
-}
-
-/// Takes in entries that follow each other, from where it stopped the last time.
+/// Takes in entries, from where it stopped the last time. Returns the position of the batch without which it does not go
+/// on; none when all was taken in.
 ///
 /// # Errors
 /// When an entry cannot be understood. Those before it were taken in.
@@ -79,9 +70,9 @@ pub(crate) fn take_in(
     shelves: &RwLock<Shelves>,
     batches: &Batches,
     records: &[LogRecord],
-    mut progress: Progress,
-) -> Result<TakenIn, DatabasesError> {
-    while let Some(record) = records.get(progress.records) {
+) -> Result<Option<u64>, DatabasesError> {
+    let taken = read(shelves).position;
+    for record in records.iter().filter(|record| record.position.0 > taken) {
         let position = record.position.0;
         let broken = |refusal| DatabasesError::Entry { position, refusal };
         let taken = Taken::of(record).map_err(broken)?;
@@ -92,18 +83,19 @@ pub(crate) fn take_in(
         let missing = match (&taken.batch, changes) {
             (Some(batch), Some((database, changes))) => {
                 let entry = Entry { position, day: taken.day, database, batch, changes: &changes };
-                entry.take_in(shelves, batches, &mut progress.items).map_err(broken)?
+                entry.take_in(shelves, batches).map_err(broken)?
             }
             _ => write(shelves).begin(taken.day, batches).map_err(broken)?,
         };
-        let mut shelves = write(shelves);
         if missing.is_some() {
-            return Ok(TakenIn { position: shelves.position, missing, progress });
+            return Ok(missing);
         }
+        let mut shelves = write(shelves);
         shelves.position = position;
-        progress = Progress { records: progress.records + 1, items: 0 };
+        shelves.entry = i247_trust::sha256(&[&record.entry]);
+        shelves.items_done = 0;
     }
-    Ok(TakenIn { position: write(shelves).position, missing: None, progress })
+    Ok(None)
 }
 
 /// An entry that changes records.
@@ -116,29 +108,27 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Takes in its changes from one on. Returns the batch that is missing, if one is.
-    fn take_in(
-        &self,
-        shelves: &RwLock<Shelves>,
-        batches: &Batches,
-        done: &mut usize,
-    ) -> Result<Option<u64>, Refusal> {
+    /// Takes in its changes, from where it stopped the last time. Returns the batch that is missing, if one is.
+    fn take_in(&self, shelves: &RwLock<Shelves>, batches: &Batches) -> Result<Option<u64>, Refusal> {
         if let Some(missing) = write(shelves).begin(self.day, batches)? {
             return Ok(Some(missing));
         }
-        while *done < self.changes.len() {
+        loop {
             let mut shelves = write(shelves);
-            let chunk: Range<usize> = *done..self.changes.len().min(*done + CHUNK);
+            let done = shelves.items_done;
+            if done >= self.changes.len() {
+                return Ok(None);
+            }
+            let chunk: Range<usize> = done..self.changes.len().min(done + CHUNK);
             for (item, change) in chunk.clone().zip(&self.changes[chunk]) {
                 if let Some(change) = change
                     && let Some(missing) = shelves.change(self, item as u16, change, batches)?
                 {
                     return Ok(Some(missing));
                 }
-                *done = item + 1;
+                shelves.items_done = item + 1;
             }
         }
-        Ok(None)
     }
 }
 
@@ -198,6 +188,7 @@ impl Shelves {
     pub(crate) fn new(index: Index) -> Self {
         Self {
             position: 0,
+            entry: Hash([0; 32]),
             today: None,
             registers: Database::ALL.iter().map(|database| (*database, Register::new(*database))).collect(),
             spaces: KeySpaces::default(),
@@ -205,6 +196,8 @@ impl Shelves {
             restricted: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             begins: BTreeMap::new(),
+            items_done: 0,
+            unstored: 0,
         }
     }
 
@@ -216,8 +209,37 @@ impl Shelves {
         Frozen::new(self.position, database, self.index.frozen(), parts, (ranges, &self.spaces))
     }
 
+    /// The last entry that was taken in.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// How many records there are.
+    pub(crate) fn records(&self) -> u64 {
+        self.registers.values().map(Register::len).sum()
+    }
+
+    /// Whether a part of an entry was taken in: they are as of no position then.
+    pub(crate) fn is_half_way(&self) -> bool {
+        self.items_done > 0
+    }
+
+    /// How many changes are in no run.
+    pub(crate) fn unsealed(&self) -> usize {
+        self.index.changes()
+    }
+
+    /// How many keys came and went since they were stored.
+    pub(crate) fn unstored(&self) -> u64 {
+        self.unstored
+    }
+
+    /// A snapshot of them is taken.
+    pub(crate) fn begin_store(&mut self) {
+        self.unstored = 0;
+    }
+
     /// How many records there are of a database.
-    #[cfg(test)]
     pub(crate) fn count(&self, database: Database) -> u64 {
         self.registers.get(&database).map_or(0, Register::len)
     }
@@ -225,24 +247,6 @@ impl Shelves {
     /// What became of the changes of the message at a position.
     pub(crate) fn verdicts(&self, position: u64) -> Option<&Verdicts> {
         self.verdicts.get(&position)
-    }
-
-    /// 32 bytes that are the same for equal logs.
-    pub(crate) fn digest(&self) -> Hash {
-        let mut digest = self.index.digest();
-        let mut add = |part: &[u8]| digest = i247_trust::sha256(&[digest.as_bytes(), part]);
-        add(&self.position.to_be_bytes());
-        for register in self.registers.values() {
-            add(&register.len().to_be_bytes());
-            add(register.digest().as_bytes());
-        }
-        for (at, restricted) in &self.restricted {
-            add(format!("{at:?} {restricted:?}").as_bytes());
-        }
-        for (position, verdicts) in &self.verdicts {
-            add(format!("{position} {verdicts:?}").as_bytes());
-        }
-        digest
     }
 
     /// Where records may lie that have one of the keys and that the asker may see: by the order of the keys, at most
@@ -279,17 +283,17 @@ impl Shelves {
         last.is_none_or(|last| last >= today)
     }
 
-    /// What should be stored now: a run of what has gathered, if that is much.
+    /// Makes a run of what has gathered; none when nothing came.
     ///
     /// # Errors
     /// Never for an index that was filled here.
     pub(crate) fn seal(&mut self) -> Result<Option<Sealed>, IndexError> {
-        if self.index.changes() < SEAL_CHANGES { Ok(None) } else { self.index.seal(Position(self.position)) }
+        self.index.seal(Position(self.position))
     }
 
-    /// What should be merged now.
-    pub(crate) fn merge_due(&self) -> Option<Merge> {
-        self.index.merge_due()
+    /// What should be merged now, where there is a snapshot up to `stored`.
+    pub(crate) fn merge_due(&self, stored: Position) -> Option<Merge> {
+        self.index.merge_due(stored)
     }
 
     /// How many runs there are.
@@ -383,6 +387,7 @@ impl Shelves {
             let except = record.about().except.clone().into_boxed_slice();
             self.restricted.insert(at, Restricted { owner: record.owner(), except });
         }
+        self.unstored += effect.index().len() as u64;
         for change in effect.index() {
             match change {
                 IndexChange::Insert { key, at, restricted } => {
@@ -417,4 +422,8 @@ fn document_of(key: &Key) -> Option<(Issuer, DocumentNumber)> {
 
 fn write(shelves: &RwLock<Shelves>) -> RwLockWriteGuard<'_, Shelves> {
     shelves.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read(shelves: &RwLock<Shelves>) -> RwLockReadGuard<'_, Shelves> {
+    shelves.read().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,6 +6,7 @@
 //!   m  position, n, party, actioned?             opened or actioned after it was closed
 //!   n  party, lane, bucket                       which messages 64 mailbox numbers carry
 //!   o  operation 0 id          s  operation 0 sender 0 seat
+//!   r  position                                  records follow from this entry
 //! ```
 
 use std::collections::BTreeMap;
@@ -17,6 +18,9 @@ use super::HistoryError;
 
 /// Between texts: neither ids nor names of operations and seats hold it.
 const BETWEEN: u8 = 0;
+
+/// The table of entries from which records follow.
+pub(super) const FEEDS: u8 = b'r';
 
 /// Also a prefix, when `id` is the beginning of one: ids are ordered by their text.
 pub(super) fn item(id: &str) -> Vec<u8> {
@@ -59,6 +63,20 @@ pub(super) fn message_of(operation: &str, id: &str) -> Vec<u8> {
 
 pub(super) fn messages_of(operation: &str) -> Vec<u8> {
     message_of(operation, "")
+}
+
+/// Also a prefix of none but itself: positions are of one length.
+pub(super) fn feed(position: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(9);
+    key.push(FEEDS);
+    key.extend_from_slice(&position.to_be_bytes());
+    key
+}
+
+/// The position in the key of an entry from which records follow.
+pub(super) fn fed_at(key: &[u8]) -> Result<u64, HistoryError> {
+    let position = key.strip_prefix(&[FEEDS]).and_then(|bytes| bytes.try_into().ok());
+    position.map(u64::from_be_bytes).ok_or(HistoryError::Row)
 }
 
 pub(super) fn seat_of(operation: &str, sender: &str, seat: &str) -> Vec<u8> {

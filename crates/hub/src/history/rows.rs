@@ -1,6 +1,6 @@
 //! Rows of history in memory, until they are in a run. It must not lose the order of the keys on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use i247_model::{Lane, Party, RecipientState, Sender, Timestamp};
 use i247_router::MessageRef;
@@ -20,6 +20,8 @@ pub(crate) struct Rows {
     marks: BTreeMap<(MessageRef, Party, bool), (u64, Timestamp)>,
     pub(super) buckets: BTreeMap<(Party, Lane, u64), Bucket>,
     pub(super) operations: BTreeMap<String, Operation>,
+    /// The entries from which records follow.
+    pub(super) feeds: BTreeSet<u64>,
     held: usize,
 }
 
@@ -45,6 +47,11 @@ impl Rows {
         operation.seats.extend(seat.map(|seat| (sender.to_string(), seat.to_owned())));
     }
 
+    pub(super) fn feed(&mut self, position: u64) {
+        self.held += 1;
+        self.feeds.insert(position);
+    }
+
     pub(super) fn mark(&mut self, message: MessageRef, party: Party, actioned: bool, when: (u64, Timestamp)) {
         self.held += 1;
         self.marks.insert((message, party, actioned), when);
@@ -64,11 +71,12 @@ impl Rows {
 
     /// Takes in rows of before; what is here is newer.
     pub(super) fn add_older(&mut self, older: Rows) {
-        let Rows { items, marks, buckets, operations, held } = older;
+        let Rows { items, marks, buckets, operations, feeds, held } = older;
         self.held += held;
         add(&mut self.items, items);
         add(&mut self.marks, marks);
         add(&mut self.buckets, buckets);
+        self.feeds.extend(feeds);
         for (name, Operation { messages, seats }) in operations {
             let operation = self.operations.entry(name).or_default();
             operation.messages.extend(messages);
@@ -104,6 +112,9 @@ impl Rows {
             for id in &operation.messages {
                 put(&keys::message_of(name, id), b"")?;
             }
+        }
+        for position in &self.feeds {
+            put(&keys::feed(*position), b"")?;
         }
         for (name, operation) in &self.operations {
             for (sender, seat) in &operation.seats {

@@ -130,7 +130,7 @@ pub(super) async fn watch(
         // What is granted may have become less meanwhile.
         if let Err(refusal) = may_watch(&core, &asker, now) {
             // Whoever watches may be gone.
-            drop(told.send(Err(i247_wire::status(&core.count(refusal)))).await);
+            drop(told.send(Err(i247_wire::status(&core.count(&asker.identity, refusal)))).await);
             return;
         }
         let (mut hits, changed) = {
@@ -166,15 +166,20 @@ pub(super) async fn watch(
     }
 }
 
-fn status(hit: &Hit, now: Timestamp) -> pb::HitStatus {
-    let state = match hit.state {
+/// Where a hit stands, for the wire.
+pub(crate) fn stands(state: State) -> pb::HitState {
+    match state {
         State::New => pb::HitState::New,
         State::SourceNotified => pb::HitState::SourceNotified,
         State::Confirmed => pb::HitState::Confirmed,
         State::Denied => pb::HitState::Denied,
         State::Stale => pb::HitState::Stale,
         State::ActionReported => pb::HitState::ActionReported,
-    };
+    }
+}
+
+fn status(hit: &Hit, now: Timestamp) -> pb::HitStatus {
+    let state = stands(hit.state);
     pb::HitStatus {
         id: hit.id.to_string(),
         database: hit.found.database.into(),

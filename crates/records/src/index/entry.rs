@@ -14,7 +14,8 @@ impl Locator {
     /// The last position that can be named: 2⁴⁸ - 1.
     pub const MAX_POSITION: Position = Position((1 << POSITION_BITS) - 1);
 
-    pub(super) const FIRST: Self = Self(0);
+    /// The one behind which all others lie.
+    pub(crate) const FIRST: Self = Self(0);
     pub(super) const LAST: Self = Self((1 << (POSITION_BITS + ITEM_BITS)) - 1);
 
     /// The item of the batch at `position`; nothing beyond [`MAX_ITEM`](Self::MAX_ITEM) and
@@ -25,6 +26,18 @@ impl Locator {
             return None;
         }
         Some(Self(position.0 << ITEM_BITS | u64::from(item)))
+    }
+
+    /// One number for both, ordered as locators are.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The locator of such a number; nothing beyond the last.
+    #[must_use]
+    pub fn of_number(number: u64) -> Option<Self> {
+        (number <= Self::LAST.0).then_some(Self(number))
     }
 
     /// The entry of the log.
@@ -121,6 +134,8 @@ mod tests {
     fn a_locator_keeps_position_and_item() {
         let locator = Locator::new(Position(128_000), 999).unwrap();
         assert_eq!((locator.position(), locator.item()), (Position(128_000), 999));
+        assert_eq!(Locator::of_number(locator.number()), Some(locator));
+        assert_eq!(Locator::of_number(1 << 62), None);
         let last = Locator::new(Locator::MAX_POSITION, Locator::MAX_ITEM).unwrap();
         assert_eq!((last.position(), last.item()), (Position(281_474_976_710_655), 16_383));
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::document::{DocumentNumber, Issuer};
 use crate::index::Locator;
 
@@ -52,6 +54,17 @@ struct Span {
     from: u128,
     to: u128,
     at: Locator,
+}
+
+/// A range as it is stored: its numbers folded, as it is found.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredRange {
+    issuer: String,
+    prefix: Box<str>,
+    digits: usize,
+    from: u128,
+    to: u128,
+    at: u64,
 }
 
 impl Ranges {
@@ -114,12 +127,42 @@ impl Ranges {
         let (Some((series, from)), Some((_, to))) = (folded_serial(first), folded_serial(last)) else {
             return;
         };
-        let key = (issuer, series);
+        self.put((issuer, series), Span { from, to, at });
+    }
+
+    fn put(&mut self, key: (Issuer, Series), span: Span) {
         let Spans { spans, longest } = self.series.entry(key.clone()).or_default();
-        let slot = spans.partition_point(|span| (span.from, span.at) < (from, at));
-        spans.insert(slot, Span { from, to, at });
-        *longest = (*longest).max(to.saturating_sub(from) + 1);
-        self.places.insert(at, key);
+        let slot = spans.partition_point(|other| (other.from, other.at) < (span.from, span.at));
+        spans.insert(slot, span);
+        *longest = (*longest).max(span.to.saturating_sub(span.from) + 1);
+        self.places.insert(span.at, key);
+    }
+
+    /// What is stored of them, by issuer and series.
+    pub(super) fn stored(&self) -> Vec<StoredRange> {
+        let of_series = |((issuer, series), of): (&(Issuer, Series), &Spans)| {
+            let stored = |span: &Span| StoredRange {
+                issuer: issuer.to_string(),
+                prefix: series.prefix.clone(),
+                digits: series.digits,
+                from: span.from,
+                to: span.to,
+                at: span.at.number(),
+            };
+            of.spans.iter().map(stored).collect::<Vec<_>>()
+        };
+        self.series.iter().flat_map(of_series).collect()
+    }
+
+    /// As they were stored; none when something else has written them.
+    pub(super) fn of_stored(stored: Vec<StoredRange>) -> Option<Self> {
+        let mut ranges = Self::default();
+        for StoredRange { issuer, prefix, digits, from, to, at } in stored {
+            let series = Series { prefix, digits };
+            let at = Locator::of_number(at)?;
+            ranges.put((issuer.parse().ok()?, series), Span { from, to, at });
+        }
+        Some(ranges)
     }
 
     pub(super) fn remove(&mut self, at: Locator) {
