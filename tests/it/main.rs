@@ -18,6 +18,7 @@ mod hub_faults;
 mod identity;
 mod membership;
 mod metrics;
+mod mind;
 mod monitor;
 mod operation;
 mod own_records;

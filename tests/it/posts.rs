@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use i247_model::{Identity, Reason};
+use i247_client::{ClientError, Searches};
+use i247_model::{Identity, MessageId, Reason};
 use i247_testkit::{World, WorldError, airport, country, grant_draft, name, pb};
+use i247_wire::pb::copy_service_client::CopyServiceClient;
 use i247_wire::pb::search_service_client::SearchServiceClient;
 use tonic::Code;
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
 
-use crate::search::{frame, germany_reports, passport};
+use crate::search::{ZONE, frame, germany_reports, passport};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -230,6 +233,156 @@ async fn budget_of_a_day_is_held_across_a_restart_and_begins_anew_at_midnight() 
     hub.search(one).await.unwrap();
     assert_eq!(france.desk().await?.posts().await?.posts[0].keys_today, 1);
     world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_post_sees_what_becomes_of_its_own_hits_and_of_no_others_as_long_as_it_may()
+-> Result<(), WorldError> {
+    let world = World::of(["DE", "FR"]).automatic(false).start().await?;
+    germany_reports(&world).await?;
+    let france = world.bureau("FR");
+    let mut posts = Vec::new();
+    for post in ["cdg", "orly"] {
+        let credentials = world.post("FR", post).await?;
+        france.grants(airport(&name(post))).await?;
+        posts.push(Searches::new(world.hub_channel(&credentials).await?));
+    }
+    let (cdg, orly) = (&posts[0], &posts[1]);
+    let mut live = cdg.watch_hits(0, true).await?;
+    // The bureau asks in the name of the place, and the other post asks too: neither is this post's.
+    let in_its_place = pb::SearchRequest { station: "cdg".into(), ..frame(vec![passport("X4719T06M", "D")]) };
+    let of_bureau = hit(&france.desk().await?.check(in_its_place).await?);
+    let of_orly = hit(&orly.check(asked(passport("L0000001K", "D"))).await?);
+    let own = hit(&cdg.check(asked(passport("X4719T06M", "D"))).await?);
+    assert!(own != of_bureau && own != of_orly && !own.is_empty(), "{own} {of_bureau} {of_orly}");
+
+    let germany = world.bureau("DE");
+    for told in [&own, &of_orly] {
+        germany.receives(&told.parse::<MessageId>().unwrap()).await?;
+    }
+    germany.send(verdict(&of_orly, pb::HitVerdict::Denied)).await?;
+    germany.send(verdict(&own, pb::HitVerdict::Confirmed)).await?;
+    let mut seen = pb::HitStatus::default();
+    while seen.state() != pb::HitState::Confirmed {
+        seen = live.next(PATIENCE).await?.expect("the watch goes on");
+        assert_eq!((seen.id.as_str(), seen.station.as_str()), (own.as_str(), "cdg"));
+    }
+    let mut live_at_orly = orly.watch_hits(0, true).await?;
+    while seen.state() != pb::HitState::Denied {
+        seen = live_at_orly.next(PATIENCE).await?.expect("the watch goes on");
+        assert_eq!(seen.id, of_orly);
+    }
+
+    // It ends with the grant, and does not begin with less than a leave to search.
+    france.withdraws("cdg").await?;
+    let ended = live.next(PATIENCE).await.unwrap_err();
+    assert!(!matches!(ended, ClientError::Late(_)), "cut off");
+    let checks = pb::Grant { verb: pb::PostVerb::CheckOnly.into(), ..airport(&name("orly")) };
+    france.grants(checks).await?;
+    let refused = orly.watch_hits(0, false).await.unwrap_err();
+    assert_eq!(refused.refusal().unwrap().reason, Reason::NotGranted);
+    world.stop_all().await
+}
+
+fn hit(found: &pb::SearchResponse) -> String {
+    found.answers[0].found[0].hit_id.clone()
+}
+
+fn verdict(hit: &str, verdict: pb::HitVerdict) -> pb::Draft {
+    let form = pb::HitDecision { verdict: verdict.into(), remark: String::new() };
+    let form = Some(pb::body::Form::HitDecision(form));
+    let body = pb::Body { subject: "About a hit".into(), form, ..pb::Body::default() };
+    let kind = pb::Kind::HitDecision.into();
+    pb::Draft { kind, refers_to: hit.to_owned(), body: Some(body), ..pb::Draft::default() }
+}
+
+/// How a partner's frame is bent, and why it is refused with which field.
+type Bent = (fn(&mut pb::SearchRequest), Reason, &'static str);
+
+const PARTNERS_FRAMES: &[Bent] = &[
+    (|frame| frame.purpose = pb::Purpose::BorderControl.into(), Reason::NotGranted, "purpose"),
+    (|frame| frame.databases = vec![pb::Database::Tdawn.into()], Reason::NotGranted, "databases"),
+    (|frame| frame.station = "cdg".into(), Reason::WrongField, "station"),
+    (|frame| frame.officer.clear(), Reason::MissingData, "officer"),
+];
+
+fn screened(number: &str) -> pb::SearchRequest {
+    pb::SearchRequest { purpose: pb::Purpose::Screening.into(), ..asked(passport(number, "D")) }
+}
+
+/// A partner of each country that may check SLTD.
+async fn partners(world: &World) -> Result<Vec<Channel>, WorldError> {
+    let mut partners = Vec::new();
+    for (code, post) in [("FR", "oceanair"), ("JP", "skyline")] {
+        let grant = pb::Grant {
+            unit: pb::PostUnit::Partner.into(),
+            verb: pb::PostVerb::CheckOnly.into(),
+            databases: vec![pb::Database::Sltd.into()],
+            ..airport(&name(post))
+        };
+        let credentials = world.post(code, post).await?;
+        world.bureau(code).grants(grant).await?;
+        partners.push(world.hub_channel(&credentials).await?);
+    }
+    Ok(partners)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partner_is_told_no_match_or_refer_and_nothing_else() -> Result<(), WorldError> {
+    let world = World::of(["DE", "FR", "JP"]).automatic(false).start().await?;
+    germany_reports(&world).await?;
+    let partners = partners(&world).await?;
+    let mut france = SearchServiceClient::new(partners[0].clone());
+    let mut japan = SearchServiceClient::new(partners[1].clone());
+    // Sure or only possible, the same bytes; and so are nothing and what must not be seen.
+    let only = |answer| pb::SearchResponse { answers: vec![answer], ..pb::SearchResponse::default() };
+    let refer = only(pb::KeyAnswer {
+        result: pb::SearchResult::Refer.into(),
+        next_step: "refer whoever it is to the police; nothing has been established".into(),
+        ..pb::KeyAnswer::default()
+    });
+    let result = pb::SearchResult::NoRecord.into();
+    let no_match = only(pb::KeyAnswer { result, ..pb::KeyAnswer::default() });
+    for (number, expected) in
+        [("X4719T06M", &refer), ("X4719TO6M", &refer), ("L0000001K", &refer), ("X9999999X", &no_match)]
+    {
+        assert_eq!(france.search(screened(number)).await.unwrap().into_inner(), *expected, "{number}");
+    }
+    assert_eq!(japan.search(screened("L0000001K")).await.unwrap().into_inner(), no_match, "kept from Japan");
+    // Their owner is told of the matches all the same, and of nothing that is only possible.
+    let desk = world.bureau("DE").desk().await?;
+    let stations = world.until("both hits to be entered", async || {
+        let (mut hits, mut stations) = (desk.watch_hits(0, false).await?, Vec::new());
+        while let Some(hit) = hits.next(PATIENCE).await? {
+            stations.push(hit.station);
+        }
+        Ok((stations.len() >= 2).then_some(stations))
+    });
+    assert_eq!(stations.await?, ["oceanair", "oceanair"], "X4719T06M and L0000001K");
+
+    for (bend, why, field) in PARTNERS_FRAMES {
+        let mut bent = screened("X4719T06M");
+        bend(&mut bent);
+        assert_eq!(reason(&france.search(bent).await.unwrap_err()), (*why, (*field).to_owned()));
+    }
+    // Number, type and country, and nothing that has a name or a date in it.
+    let zone = pb::SearchKey { key: Some(pb::search_key::Key::Mrz(ZONE.into())) };
+    let bent = pb::SearchRequest { keys: vec![zone], ..screened("X4719T06M") };
+    let answer = france.search(bent).await.unwrap().into_inner().answers.remove(0);
+    assert_eq!(answer.result(), pb::SearchResult::Unspecified);
+    assert_eq!(answer.refusal.unwrap().reason, "NOT_GRANTED");
+
+    // No other verb, not even of what its own searches made.
+    let not_granted = (Reason::NotGranted, "grant.verb".to_owned());
+    let refused = france.watch_hits(pb::WatchHitsRequest::default()).await.unwrap_err();
+    assert_eq!(reason(&refused), not_granted);
+    let mut copies = CopyServiceClient::new(partners[0].clone());
+    let copy =
+        pb::FetchCopyRequest { database: pb::Database::Sltd.into(), ..pb::FetchCopyRequest::default() };
+    assert_eq!(reason(&copies.fetch_copy(copy).await.unwrap_err()), not_granted);
+    let searches = pb::HandInSearchesRequest::default();
+    assert_eq!(reason(&copies.hand_in_searches(searches).await.unwrap_err()), not_granted);
+    world.stop_all().await
 }
 
 /// A frame with one key, as a gate sends it: the station is the post.

@@ -13,7 +13,7 @@ use i247_wire::pb::search_service_client::SearchServiceClient;
 use prost::Message as _;
 use tonic::transport::Channel;
 
-const ZONE: &str =
+pub(crate) const ZONE: &str =
     "P<D<<MARLOWE<<TESSA<IRIS<<<<<<<<<<<<<<<<<<<<\nX4719T06M3D<<8703226F3106279<<<<<<<<<<<<<<<8";
 
 /// Germany records two passports as stolen; Japan must not see the second.

@@ -12,7 +12,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("trust", &["model", "wire"]),
     ("records", &["ledger", "model", "wire"]),
     ("node", &["ledger", "model", "trust", "wire"]),
-    ("client", &["model", "node", "trust", "wire"]),
+    ("client", &["ledger", "model", "node", "records", "trust", "wire"]),
     ("hub", &["ledger", "model", "node", "records", "router", "trust", "wire"]),
     ("bureau", &["ledger", "model", "node", "records", "trust", "wire"]),
     ("scenario", &["client", "model", "node", "trust", "wire"]),

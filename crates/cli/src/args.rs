@@ -17,6 +17,7 @@ use crate::fail::Fail;
 use crate::hits::{HitCommand, HitsArgs};
 use crate::ledger::LedgerCommand;
 use crate::message::Message;
+use crate::mind::MindCommand;
 use crate::operator::OperationCommand;
 use crate::out;
 use crate::post::PostCommand;
@@ -137,7 +138,7 @@ pub(crate) enum Command {
     },
     /// Ask the databases about a document, a thing, or a list of travellers
     Check(CheckArgs),
-    /// List the bureau's hits, as owner and as asker, and where they stand
+    /// List the bureau's hits, as owner and as asker, and where they stand; a post's are those that it made itself
     Hits(HitsArgs),
     /// Say whether a record of the country holds that somebody found, or what was done about a hit
     #[command(subcommand)]
@@ -161,6 +162,9 @@ pub(crate) enum Command {
     },
     /// Show the network at a glance: every link, and what waits for it
     Network,
+    /// Offline copies of the databases: fetch them, and see how old they are
+    #[command(subcommand)]
+    Mind(MindCommand),
     /// The posts of a country: airports, border crossings, event teams, partners
     #[command(subcommand)]
     Post(PostCommand),
@@ -331,7 +335,11 @@ mod tests {
         "i247 check --mrz P<UTO --purpose police-check --databases sltd,tdawn",
         "i247 check --manifest passengers.csv --purpose border --csv",
         "i247 check --thing vin 1HGBH41JXMN109186 --purpose investigation --json",
+        "i247 check P1234567 --country UTO --purpose border --offline /var/lib/mind --context cdg",
+        "i247 mind sync /var/lib/mind --databases sltd,tdawn --context cdg",
+        "i247 mind status /var/lib/mind --json",
         "i247 hits --open --watch",
+        "i247 hits --watch --context cdg",
         "i247 hit confirm IPSG-881-U-1 --as de",
         "i247 hit deny IPSG-881-U-1 --remark found",
         "i247 hit act IPSG-881-U-1 --measure document-seized --place Modane",

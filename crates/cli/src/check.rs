@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{ArgGroup, Args, ValueEnum};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use i247_client::mind::OfflineAnswers;
 use i247_client::pb;
 use i247_model::{Name, Reason, Refusal};
 use i247_records::Database;
@@ -16,6 +17,7 @@ use i247_records::import::{Manifest, Traveller, guarded_row};
 use serde_json::{Value as Json, json};
 
 use crate::fail::{Exit, Fail};
+use crate::mind::{self, Offline};
 use crate::out;
 use crate::reflect::to_json;
 use crate::render;
@@ -46,6 +48,7 @@ Examples:
   i247 check --manifest passengers.csv --purpose border --station cdg
   i247 check --thing vin 1HGBH41JXMN109186 --purpose police-check
   i247 check P1234567 --country UTO --purpose border --context cdg   (a post, at the hub itself)
+  i247 check P1234567 --country UTO --purpose border --offline /var/lib/mind   (no network; see `i247 mind sync --help`)
 
 A manifest is a CSV file whose first line names its columns: mrz, or number with issuing_country and document_type; and \
 name, which is repeated in the answer.";
@@ -84,6 +87,9 @@ pub(crate) struct CheckArgs {
     /// Only in these databases: sltd, tdawn, vehicles …
     #[arg(long, value_name = "DATABASES", value_delimiter = ',', value_parser = database)]
     databases: Vec<Database>,
+    /// Ask the offline copies in this directory instead; nothing better than possible is answered then
+    #[arg(long, value_name = "DIR")]
+    offline: Option<PathBuf>,
     /// The seat that asks, where the context is not an officer's own
     #[arg(long, value_name = "SEAT", default_value = "duty")]
     officer: Name,
@@ -133,6 +139,9 @@ enum Thing {
 
 /// Asks, and says with the exit code whether anything was found.
 pub(crate) async fn check(args: &CheckArgs, session: &Session) -> Result<ExitCode, Fail> {
+    if let Some(dir) = &args.offline {
+        return Box::pin(offline(args, dir, session)).await;
+    }
     let checks = session.checks()?;
     if let Some(path) = &args.manifest {
         return manifest(args, path, &checks, session).await;
@@ -158,18 +167,8 @@ async fn manifest(
     session: &Session,
 ) -> Result<ExitCode, Fail> {
     let travellers = read(path)?;
-    let keyed: Vec<(usize, pb::SearchKey)> = travellers
-        .iter()
-        .enumerate()
-        .filter_map(|(at, traveller)| traveller.key.as_ref().ok().map(|key| (at, key.clone())))
-        .collect();
-    let frames: Vec<(Vec<usize>, pb::SearchRequest)> = keyed
-        .chunks(FRAME)
-        .map(|frame| {
-            let (places, keys) = frame.iter().cloned().unzip();
-            (places, request(args, keys))
-        })
-        .collect();
+    let frames = frames(args, &travellers);
+    let keyed: usize = frames.iter().map(|(places, _)| places.len()).sum();
     let mut answers: Vec<Option<pb::KeyAnswer>> = vec![None; travellers.len()];
     let mut done = 0;
     let asking = frames.into_iter().map(|(places, frame)| async move {
@@ -183,20 +182,84 @@ async fn manifest(
             answers[at] = Some(answer);
         }
         if std::io::stderr().is_terminal() {
-            out::talk(&format!("{done} of {} asked", keyed.len()));
+            out::talk(&format!("{done} of {keyed} asked"));
         }
     }
+    tell_list(args, session, &travellers, answers, None)
+}
+
+/// A number, a zone or a list, of which copies are asked.
+async fn offline(args: &CheckArgs, dir: &Path, session: &Session) -> Result<ExitCode, Fail> {
+    let copies = Offline::open(dir, &args.databases, session).await?;
+    let Some(path) = &args.manifest else {
+        let (found, told) = copies.check(request(args, vec![key(args)])).await?;
+        let answer = found.answers.first().cloned().unwrap_or_default();
+        if let Some(refusal) = &answer.refusal {
+            return Err(no_question(refusal));
+        }
+        mind::warn(&told);
+        if session.global.json {
+            let answer = to_json("KeyAnswer", &answer);
+            out::json(&json!({ "answer": answer, "copy": mind::as_of_json(&told) }));
+        } else {
+            out::data(&format!("{}\n{}", render::checked_offline(&answer), mind::as_of(&told)));
+        }
+        return Ok(code(std::slice::from_ref(&answer)));
+    };
+    let travellers = read(path)?;
+    let mut answers: Vec<Option<pb::KeyAnswer>> = vec![None; travellers.len()];
+    let mut last = None;
+    for (places, frame) in frames(args, &travellers) {
+        let (found, told) = copies.check(frame).await?;
+        for (at, answer) in places.into_iter().zip(found.answers) {
+            answers[at] = Some(answer);
+        }
+        last = Some(told);
+    }
+    last.iter().for_each(mind::warn);
+    tell_list(args, session, &travellers, answers, last.as_ref())
+}
+
+/// The keys of a list in frames, with their places in it.
+fn frames(args: &CheckArgs, travellers: &[Traveller]) -> Vec<(Vec<usize>, pb::SearchRequest)> {
+    let keyed: Vec<(usize, pb::SearchKey)> = travellers
+        .iter()
+        .enumerate()
+        .filter_map(|(at, traveller)| traveller.key.as_ref().ok().map(|key| (at, key.clone())))
+        .collect();
+    let of_frame = |frame: &[(usize, pb::SearchKey)]| {
+        let (places, keys) = frame.iter().cloned().unzip();
+        (places, request(args, keys))
+    };
+    keyed.chunks(FRAME).map(of_frame).collect()
+}
+
+/// Tells what came of a list; `copy` is what copies said of its last frame.
+fn tell_list(
+    args: &CheckArgs,
+    session: &Session,
+    travellers: &[Traveller],
+    answers: Vec<Option<pb::KeyAnswer>>,
+    copy: Option<&OfflineAnswers>,
+) -> Result<ExitCode, Fail> {
     let rows: Vec<(&Traveller, Result<pb::KeyAnswer, String>)> = travellers
         .iter()
         .zip(answers)
         .map(|(traveller, answer)| (traveller, outcome(traveller, answer)))
         .collect();
     if session.global.json {
-        out::json(&rows.iter().map(|(traveller, row)| row_json(traveller, row)).collect());
+        let rows: Json = rows.iter().map(|(traveller, row)| row_json(traveller, row)).collect();
+        match copy {
+            None => out::json(&rows),
+            Some(copy) => out::json(&json!({ "rows": rows, "copy": mind::as_of_json(copy) })),
+        }
     } else if args.csv {
         out::data(&csv(&rows));
     } else {
         out::data(&render::manifest(&rows));
+        if let Some(copy) = copy {
+            out::data(&mind::as_of(copy));
+        }
     }
     let told: Vec<pb::KeyAnswer> = rows.iter().filter_map(|(_, row)| row.as_ref().ok().cloned()).collect();
     if told.len() < rows.len() {

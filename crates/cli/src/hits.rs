@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use i247_client::{ClientError, Desk, pb};
+use i247_client::{ClientError, pb};
 use serde_json::json;
 
 use crate::fail::Fail;
@@ -11,7 +11,7 @@ use crate::officer::hand_in;
 use crate::out;
 use crate::reflect::to_json;
 use crate::render;
-use crate::session::Session;
+use crate::session::{Checks, Session};
 
 /// How long nothing may change before the watch looks whether the bureau is still there.
 const LOOK: Duration = Duration::from_secs(60);
@@ -71,11 +71,11 @@ pub(crate) enum Measure {
     Released,
 }
 
-/// Lists the bureau's hits, and what changes.
+/// Lists the hits of the bureau, or those that the post's own searches made, and what changes.
 pub(crate) async fn hits(args: &HitsArgs, session: &Session) -> Result<(), Fail> {
-    let desk = session.desk()?;
+    let checks = session.checks()?;
     let wanted = |hit: &pb::HitStatus| !args.open || hit.state() != pb::HitState::ActionReported;
-    let hits: Vec<pb::HitStatus> = all(&desk).await?.into_iter().filter(wanted).collect();
+    let hits: Vec<pb::HitStatus> = all(&checks).await?.into_iter().filter(wanted).collect();
     if session.global.json {
         out::json(&hits.iter().map(|hit| to_json("HitStatus", hit)).collect());
     } else if hits.is_empty() {
@@ -88,7 +88,7 @@ pub(crate) async fn hits(args: &HitsArgs, session: &Session) -> Result<(), Fail>
     }
     let mut after = hits.iter().map(|hit| hit.changed_position).max().unwrap_or_default();
     loop {
-        let mut changes = desk.watch_hits(after, true).await?;
+        let mut changes = checks.watch_hits(after, true).await?;
         loop {
             match changes.next(LOOK).await {
                 Ok(Some(hit)) => {
@@ -116,7 +116,7 @@ pub(crate) async fn hit(command: &HitCommand, session: &Session) -> Result<(), F
         HitCommand::Deny(decided) => decision(decided, pb::HitVerdict::Denied),
         HitCommand::Stale(decided) => decision(decided, pb::HitVerdict::Stale),
         HitCommand::Act { id, measure, place, remark } => {
-            let hit = all(&desk).await?.into_iter().find(|hit| hit.id == *id);
+            let hit = all(&Checks::Desk(desk.clone())).await?.into_iter().find(|hit| hit.id == *id);
             let decision_id = hit.map(|hit| hit.decision_id).unwrap_or_default();
             if decision_id.is_empty() {
                 let what = format!("the owner of the record has not decided on {id}");
@@ -151,9 +151,9 @@ pub(crate) async fn hit(command: &HitCommand, session: &Session) -> Result<(), F
     Ok(())
 }
 
-/// All hits of the bureau, the oldest change first.
-async fn all(desk: &Desk) -> Result<Vec<pb::HitStatus>, Fail> {
-    let mut stream = desk.watch_hits(0, false).await?;
+/// All hits of whoever asks, the oldest change first.
+async fn all(checks: &Checks) -> Result<Vec<pb::HitStatus>, Fail> {
+    let mut stream = checks.watch_hits(0, false).await?;
     let mut hits = Vec::new();
     while let Some(hit) = stream.next(LOOK).await? {
         hits.push(hit);

@@ -23,6 +23,7 @@ mod forms;
 mod hits;
 mod ledger;
 mod message;
+mod mind;
 mod officer;
 mod operator;
 mod out;
@@ -93,6 +94,7 @@ async fn verb(command: Command, session: &Session) -> Result<ExitCode, Fail> {
         Command::Operation(command) => return operator::operation(command, session).await,
         Command::Trace { id } => operator::trace(&id, session).await?,
         Command::Network => operator::network(session).await?,
+        Command::Mind(command) => Box::pin(mind::run(command, session)).await?,
         Command::Post(command) => Box::pin(post::run(command, session)).await?,
         Command::Top(args) => Box::pin(watch::top(&args, session)).await?,
         Command::Tap(args) => watch::tap(&args, session).await?,

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use i247_client::{ClientError, Context, Contexts, Desk, Monitor, Reviewer, ReviewerParts, Searches, pb};
-use i247_model::{Identity, Name};
+use i247_client::{
+    ClientError, Context, Contexts, Copies, Desk, Hits, Monitor, Reviewer, ReviewerParts, Searches, pb,
+};
+use i247_model::{CountryCode, Identity, Name};
 use i247_node::{ChannelLimits, Seams, TlsClock, connect};
-use i247_trust::{Credentials, Presented};
+use i247_trust::{Credentials, Presented, Root};
 use tonic::transport::Channel;
 
 use crate::args::Global;
@@ -71,6 +73,43 @@ impl Session {
             }
         }
         self.desk().map(Checks::Desk)
+    }
+
+    /// The hub's offline copies, under the identity of the context: a post's or a bureau's own.
+    pub(crate) fn copies(&self) -> Result<Copies, Fail> {
+        let contexts = Self::contexts()?;
+        let context = self.chosen(&contexts)?;
+        let own = credentials(&context.credentials)?;
+        let holder = matches!(own.identity, Identity::Post(..) | Identity::Bureau(_));
+        if !holder || !matches!(context.server, Identity::Hub(_)) {
+            return Err(Fail::usage(
+                "copies are fetched at the hub, by a post or a bureau",
+                "choose a context with --context that leads to the hub under the certificate of a post or a bureau",
+            ));
+        }
+        let server = context.server.clone();
+        Ok(Copies::new(self.channel(&context.address, &own, move |found| *found == server)?))
+    }
+
+    /// Who asks; nobody is called.
+    pub(crate) fn own_identity(&self) -> Result<Identity, Fail> {
+        let contexts = Self::contexts()?;
+        Ok(credentials(&self.chosen(&contexts)?.credentials)?.identity)
+    }
+
+    /// Which network counts, and for which country; nobody is called.
+    pub(crate) fn own_network(&self) -> Result<(Root, CountryCode), Fail> {
+        let contexts = Self::contexts()?;
+        let own = credentials(&self.chosen(&contexts)?.credentials)?;
+        match own.identity {
+            Identity::Post(country, _) | Identity::Bureau(country) | Identity::Officer(country, _) => {
+                Ok((own.root, country))
+            }
+            other => Err(Fail::usage(
+                format!("{other} is of no country"),
+                "choose the context of a post, a bureau or an officer with --context",
+            )),
+        }
     }
 
     fn chosen<'a>(&self, contexts: &'a Contexts) -> Result<&'a Context, Fail> {
@@ -199,6 +238,16 @@ impl Checks {
                 search.station = name.to_string();
                 searches.check(search).await
             }
+        }
+    }
+}
+
+impl Checks {
+    /// The hits of whoever asks.
+    pub(crate) async fn watch_hits(&self, after_position: u64, follow: bool) -> Result<Hits, ClientError> {
+        match self {
+            Self::Desk(desk) => desk.watch_hits(after_position, follow).await,
+            Self::Post(searches, _) => searches.watch_hits(after_position, follow).await,
         }
     }
 }

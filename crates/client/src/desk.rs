@@ -234,7 +234,7 @@ impl Desk {
         let watch = Some(pb::WatchHitsRequest { after_position, follow });
         // As for `watch`: opening it has a deadline, and the stream none.
         let asked = tonic::Request::new(pb::DeskServiceWatchHitsRequest { watch });
-        answer(self.within, self.service.clone().watch_hits(asked)).await.map(Hits)
+        answer(self.within, self.service.clone().watch_hits(asked)).await.map(Hits::Desk)
     }
 
     /// The bureau's own state.
@@ -455,7 +455,12 @@ impl Watch {
 
 /// Hits, as they change.
 #[derive(Debug)]
-pub struct Hits(Streaming<pb::DeskServiceWatchHitsResponse>);
+pub enum Hits {
+    /// As a bureau's desk tells them.
+    Desk(Streaming<pb::DeskServiceWatchHitsResponse>),
+    /// As the hub tells a post.
+    Hub(Streaming<pb::WatchHitsResponse>),
+}
 
 impl Hits {
     /// The next one; none when all are told and nobody waits for more.
@@ -467,10 +472,15 @@ impl Hits {
     /// # Cancel safety
     /// No change is lost when this is dropped.
     pub async fn next(&mut self, within: Duration) -> Result<Option<pb::HitStatus>, ClientError> {
-        match tokio::time::timeout(within, self.0.message()).await {
+        let next = async {
+            Ok(match self {
+                Self::Desk(stream) => stream.message().await?.and_then(|response| response.hit),
+                Self::Hub(stream) => stream.message().await?.and_then(|response| response.hit),
+            })
+        };
+        match tokio::time::timeout(within, next).await {
             Err(_late) => Err(ClientError::Late(within)),
-            Ok(Err(status)) => Err(ClientError::of(status, within)),
-            Ok(Ok(response)) => Ok(response.and_then(|response| response.hit)),
+            Ok(next) => next.map_err(|status: tonic::Status| ClientError::of(status, within)),
         }
     }
 }

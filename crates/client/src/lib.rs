@@ -6,6 +6,7 @@
 //!                                                                      ├─ Reviewer   decides and publishes
 //!                                                                      ├─ Monitor    operators
 //!                                                                      ├─ Searches   posts
+//!                                                                      ├─ Copies     posts, for `mind`: no network
 //!                                                                      └─ Directory  the authority
 //! ```
 //!
@@ -16,9 +17,11 @@
 mod call;
 mod connection;
 mod contexts;
+mod copies;
 mod desk;
 mod directory;
 mod error;
+pub mod mind;
 mod monitor;
 mod publication;
 pub mod reflect;
@@ -27,6 +30,7 @@ mod searches;
 
 pub use connection::{Connection, ConnectionError, channel};
 pub use contexts::{Context, Contexts, ContextsError};
+pub use copies::{Copies, CopyStream};
 pub use desk::{Desk, Event, Hits, InboxFilter, Load, OutboxFilter, Watch};
 pub use directory::Directory;
 pub use error::ClientError;

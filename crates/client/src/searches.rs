@@ -8,6 +8,7 @@ use tonic::transport::Channel;
 
 use crate::ClientError;
 use crate::call::{CALL, answer, request};
+use crate::desk::Hits;
 
 /// A client of the hub's databases. Cheap to clone; clones share the connection.
 #[derive(Clone, Debug)]
@@ -29,5 +30,16 @@ impl Searches {
     /// among the answers.
     pub async fn check(&self, search: pb::SearchRequest) -> Result<pb::SearchResponse, ClientError> {
         answer(self.within, self.service.clone().search(request(search, self.within))).await
+    }
+
+    /// The hits that the post's own searches made and that changed after an entry of the hub's log, and, if wanted,
+    /// whatever changes.
+    ///
+    /// # Errors
+    /// Refused where nothing is granted, or to check only.
+    pub async fn watch_hits(&self, after_position: u64, follow: bool) -> Result<Hits, ClientError> {
+        // Opening it has a deadline, and the stream none.
+        let asked = tonic::Request::new(pb::WatchHitsRequest { after_position, follow });
+        answer(self.within, self.service.clone().watch_hits(asked)).await.map(Hits::Hub)
     }
 }

@@ -15,6 +15,7 @@ use i247_node::{
     TelemetryError, TlsClock, reflection,
 };
 use i247_trust::{Credentials, Presented, Root, TlsError, server_config};
+use i247_wire::pb::copy_service_server::CopyServiceServer;
 use i247_wire::pb::directory_service_server::DirectoryServiceServer;
 use i247_wire::pb::exchange_service_server::ExchangeServiceServer;
 use i247_wire::pb::monitor_service_server::MonitorServiceServer;
@@ -32,6 +33,7 @@ use crate::archive::{Archive, Limits as StoreLimits, keep_merged, keep_stored, s
 use crate::attachments::sweep;
 use crate::audit::{self, AuditError};
 use crate::config::Config;
+use crate::copies::{CopyDesk, HAND_IN_BYTES_MAX};
 use crate::core::Core;
 use crate::databases::{self, Databases, DatabasesError};
 use crate::directory::Directory;
@@ -345,6 +347,9 @@ async fn server(
         )
         .add_service(
             RecordsServiceServer::new(Records(core.clone())).max_decoding_message_size(FRAME_BYTES_MAX),
+        )
+        .add_service(
+            CopyServiceServer::new(CopyDesk(core.clone())).max_decoding_message_size(HAND_IN_BYTES_MAX),
         )
         .add_service(health_service)
         .add_service(reflection);

@@ -9,6 +9,7 @@
 
 mod asked;
 mod check;
+mod handed_in;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -28,13 +29,15 @@ use i247_node::{Clock, Dice, Seams};
 use i247_router::SearchRoot;
 use i247_trust::sha256;
 use i247_wire::pb;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::sequencer::Work;
 use crate::views::Views;
+use handed_in::HandedIn;
 
 pub use check::{Searches, check_searches};
+pub(crate) use handed_in::Given;
 pub use tally::{SearchTally, tally_searches};
 
 /// What is noted waits at most so long before it is written.
@@ -93,6 +96,12 @@ pub(crate) struct Audit {
     clock: Arc<dyn Clock>,
     /// Its end when it was opened.
     opened_at: Position,
+    disk: Arc<dyn Disk>,
+    blocking: Arc<dyn Blocking>,
+    dir: PathBuf,
+    /// How many records are written of those that were noted; none when no more will be.
+    written: watch::Sender<Option<u64>>,
+    handed_in: tokio::sync::Mutex<HandedIn>,
 }
 
 /// What is noted and not yet written.
@@ -102,6 +111,8 @@ struct Waiting {
     entries: Vec<Vec<u8>>,
     /// Of these and of what is being written.
     bytes: usize,
+    /// How many records were noted since the start.
+    noted: u64,
     shut: Option<Shut>,
 }
 
@@ -138,7 +149,8 @@ impl Audit {
     ) -> Result<(Self, Writer), AuditError> {
         let mut salt = [0; 8];
         dice.fill(&mut salt);
-        let options = Options { salt: u64::from_le_bytes(salt), blocking, ..Options::default() };
+        let options =
+            Options { salt: u64::from_le_bytes(salt), blocking: blocking.clone(), ..Options::default() };
         let (journal, opened) = Segments::open(disk.clone(), dir, options)?;
         let secret = secret(&*disk, dir, dice)
             .map_err(|source| AuditError::Secret { path: dir.join(SECRET), source })?;
@@ -160,7 +172,19 @@ impl Audit {
         tracing::info!(end = end.0, clean_stop = opened.clean_stop, "journal of searches opened");
         let roots = Roots { now, entered: known.map_or(0, |known| known.position) };
         let (waiting, bell) = (Mutex::new(waiting), Notify::new());
-        let audit = Self { journal, secret, waiting, bell, clock, opened_at: end };
+        let audit = Self {
+            journal,
+            secret,
+            waiting,
+            bell,
+            clock,
+            opened_at: end,
+            disk,
+            blocking,
+            dir: dir.to_owned(),
+            written: watch::Sender::new(Some(0)),
+            handed_in: tokio::sync::Mutex::default(),
+        };
         Ok((audit, Writer { roots }))
     }
 
@@ -178,11 +202,11 @@ impl Audit {
         digests.extend_from_slice(&whole.as_bytes()[..DIGEST_BYTES]);
     }
 
-    /// Notes a search, which is durable within 100 ms.
+    /// Notes a search, which is durable within 100 ms. Which one it is since the start.
     ///
     /// # Errors
     /// As [`check_open`](Self::check_open): then it must not be answered.
-    pub(crate) fn note(&self, record: &pb::AuditRecord) -> Result<(), Refusal> {
+    pub(crate) fn note(&self, record: &pb::AuditRecord) -> Result<u64, Refusal> {
         const RECORDS: u32 = 2;
         let bytes = prost::encoding::message::encoded_len(RECORDS, record);
         let mut waiting = self.waiting();
@@ -202,11 +226,26 @@ impl Audit {
             }
         };
         prost::encoding::message::encode(RECORDS, record, entry);
+        waiting.noted += 1;
+        let noted = waiting.noted;
         drop(waiting);
         if first {
             self.bell.notify_one();
         }
-        Ok(())
+        Ok(noted)
+    }
+
+    /// Waits until so many of those that were noted are written.
+    ///
+    /// # Errors
+    /// `READ_ONLY` when that does not happen any more: the next start says what is there.
+    async fn written(&self, noted: u64) -> Result<(), Refusal> {
+        let mut written = self.written.subscribe();
+        let far = written.wait_for(|written| written.is_none_or(|written| written >= noted)).await;
+        match far.ok().and_then(|written| *written) {
+            Some(_) => Ok(()),
+            None => Err(shut("the journal of searches has stopped: tell whoever runs the hub")),
+        }
     }
 
     /// Writes what is noted, and tells the log, until `stop`; what was noted by then is written.
@@ -252,7 +291,10 @@ impl Audit {
 
     /// Writes all that is noted. While there is no room it waits here, and nothing more is noted.
     async fn write(&self, writer: &mut Writer, stop: &CancellationToken) {
-        let entries = std::mem::take(&mut self.waiting().entries);
+        let (entries, noted) = {
+            let mut waiting = self.waiting();
+            (std::mem::take(&mut waiting.entries), waiting.noted)
+        };
         if entries.is_empty() {
             return;
         }
@@ -276,17 +318,20 @@ impl Audit {
                     }
                     let waited = i247_node::sleep_on(&*self.clock, LOOK_AGAIN);
                     if stop.run_until_cancelled(waited).await.is_none() {
+                        self.written.send_replace(None);
                         return;
                     }
                 }
                 Err(error) => {
                     tracing::error!(%error, "the journal of searches has stopped: they are refused");
                     self.waiting().shut = Some(Shut::Stopped);
+                    self.written.send_replace(None);
                     return;
                 }
             }
         }
         writer.roots.now = root;
+        self.written.send_replace(Some(noted));
         let mut waiting = self.waiting();
         waiting.bytes -= bytes;
         if waiting.shut == Some(Shut::Full) {

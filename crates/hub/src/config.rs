@@ -32,6 +32,8 @@ pub struct Config {
     pub country_keys_per_minute: u32,
     /// The same for a day (UTC).
     pub country_keys_per_day: u64,
+    /// Offline copies are published when somebody asks for one and the last publication is so old.
+    pub copy_every: Period,
     /// Bytes of attachments that one member may have here, whole or begun, that no message names yet.
     pub attachment_bytes: u64,
     /// An attachment that no message names is removed when nothing has happened to it for so long, or for up to twice
@@ -74,6 +76,7 @@ impl Default for Config {
             searches_per_second: 50_000,
             country_keys_per_minute: 600_000_000,
             country_keys_per_day: 100_000_000_000,
+            copy_every: Period(Duration::from_secs(15 * 60)),
             attachment_bytes: 1024 * 1024 * 1024,
             attachment_unnamed: Period(Duration::from_secs(24 * 60 * 60)),
             receipts_wait: Period(Duration::from_millis(20)),

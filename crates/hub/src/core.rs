@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use crate::alerts::Book;
 use crate::audit::Audit;
 use crate::calls::Calls;
+use crate::copies::Copies;
 use crate::databases::{self, Databases};
 use crate::flow::Flow;
 use crate::gauges::Counters;
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     /// Keys that members ask the databases for.
     pub(crate) searches: Quotas,
     pub(crate) audit: Arc<Audit>,
+    pub(crate) copies: Arc<Copies>,
     /// What was searched for lately, for operators.
     pub(crate) searched: Searched,
     /// The entry with which the register of hits changed last.

@@ -10,6 +10,7 @@
 //! from which records follow; the views know where they are. Records lie in the log alone; here is only where.
 
 mod batches;
+mod frozen;
 mod kept;
 mod shelves;
 mod stored;
@@ -29,11 +30,13 @@ use i247_model::{Class, Header, Kind, Lifted, MessageId, Party, Refusal};
 use i247_records::index::{IndexError, Locator};
 use i247_records::record::{Key, Record};
 use i247_records::{Database, Date, batch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
 use crate::history::HistoryError;
 use batches::{Batch, Batches};
+pub(crate) use frozen::{Frozen, RestrictedKey};
 use shelves::Shelves;
 use stored::{Extent, Store};
 pub(crate) use verdicts::Verdicts;
@@ -60,6 +63,8 @@ pub(crate) struct Databases {
     shelves: Arc<RwLock<Shelves>>,
     batches: Arc<Batches>,
     store: Arc<Store>,
+    /// Rung with every entry that was taken in.
+    taken_in: watch::Sender<u64>,
 }
 
 /// A record that was found by a key.
@@ -154,7 +159,14 @@ impl Databases {
     ) -> Result<Self, DatabasesError> {
         let store = Arc::new(Store::new(disk, &log.join(DIR), blocking.clone()));
         let shelves = Arc::new(RwLock::new(store.open(&*ledger).await?));
-        let databases = Self { ledger, blocking, shelves, batches: Arc::default(), store };
+        let databases = Self {
+            ledger,
+            blocking,
+            shelves,
+            batches: Arc::default(),
+            store,
+            taken_in: watch::Sender::new(0),
+        };
         databases.take_in(&feeds(databases.position())?).await?;
         Ok(databases)
     }
@@ -174,6 +186,16 @@ impl Databases {
     /// The last entry that was taken in; from those behind it that are in the views, nothing follows.
     pub(crate) fn position(&self) -> u64 {
         self.shelves().position()
+    }
+
+    /// A database as it is once all up to this position is taken in.
+    pub(crate) async fn frozen(&self, database: Database, through: u64) -> Frozen {
+        let mut taken_in = self.taken_in.subscribe();
+        while self.position() < through {
+            // A step that comes meanwhile is remembered; the sender lives as long as this does.
+            let _ = taken_in.changed().await;
+        }
+        self.shelves().frozen(database)
     }
 
     /// How many records there are of a database.
@@ -247,6 +269,7 @@ impl Databases {
                 self.batch(missing).await?;
             }
             let position = self.position();
+            self.taken_in.send_replace(position);
             feeds = &feeds[feeds.partition_point(|feed| *feed <= position)..];
             self.store.store(&self.shelves, Extent::Due).await?;
         }

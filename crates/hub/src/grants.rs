@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use i247_model::{CountryCode, Identity, Reason, Refusal, Term, Timestamp, Verb};
+use i247_model::{CountryCode, Identity, Reason, Refusal, Term, Timestamp, Unit, Verb};
 use i247_node::{Clock, Live};
 use i247_records::Database;
 use i247_router::{Directory, Granted, Standing};
@@ -44,6 +44,8 @@ pub(crate) struct Allowance {
     pub(crate) verb: Verb,
     /// Which databases; empty for all that know the key.
     pub(crate) databases: Vec<Database>,
+    /// A partner asks less than others that may only check.
+    pub(crate) partner: bool,
     /// A post's own quota.
     limit: Option<Limit>,
 }
@@ -87,7 +89,8 @@ impl Grants {
             None => return Err(Refusal::of(Reason::NotAuthorised, "identity")),
         }
         let Some(Granted { grant, .. }) = in_force(directory, asker, at)? else {
-            return Ok(Allowance { verb: Verb::Search, databases: named.to_vec(), limit: None });
+            let (verb, databases) = (Verb::Search, named.to_vec());
+            return Ok(Allowance { verb, databases, partner: false, limit: None });
         };
         if let Some(lacking) = named.iter().find(|named| !grant.databases.contains(&named.number())) {
             let next_step = format!("ask your bureau for leave to ask {lacking} too");
@@ -96,7 +99,8 @@ impl Grants {
         let granted = || grant.databases.iter().filter_map(|number| Database::from_number(*number)).collect();
         let databases = if named.is_empty() { granted() } else { named.to_vec() };
         let limit = Limit { per_minute: grant.keys_per_minute, per_day: grant.keys_per_day.into() };
-        Ok(Allowance { verb: grant.verb, databases, limit: Some(limit) })
+        let partner = grant.unit == Unit::Partner;
+        Ok(Allowance { verb: grant.verb, databases, partner, limit: Some(limit) })
     }
 
     /// Takes so many keys from the quotas of a post and of its country; of a bureau's country alone.

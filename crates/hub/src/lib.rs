@@ -13,7 +13,8 @@
 //! * `databases`: the records that follow from the log, with a position of its own; searches look there.
 //! * `archive`: what of it lies on disk, a snapshot of what is open and `history` in runs; `past` looks things up.
 //! * `exchange`, `directory`, `review`, `monitor`, `records`, `attachments`, `search`: the services.
-//! * `audit`: the journal of searches, beside the log.
+//! * `copies`: offline copies of the databases, for whoever may ask them.
+//! * `audit`: the journal of searches, beside the log, also of those that were asked of copies.
 //! * `flow`, `searched`, `overdue`, `alerts`, `lookups`: what moves, what is late, what is wrong, and which operator looked.
 //! * `calls`, `frames`, `effects`, `links`, `pulse`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
 //! * `grants`, `budgets`, `enumeration`: whether posts may come, what they may ask, how much, and what is odd about it.
@@ -31,6 +32,7 @@ mod audit;
 mod budgets;
 mod calls;
 mod config;
+mod copies;
 mod core;
 mod databases;
 mod directory;

@@ -3,13 +3,14 @@
 use i247_node::{DescriptorError, Role, Rule, Rules};
 
 /// The services of a hub, by their full names.
-pub const SERVICES: [&str; 6] = [
+pub const SERVICES: [&str; 7] = [
     "i247.v1.ExchangeService",
     "i247.v1.DirectoryService",
     "i247.v1.ReviewService",
     "i247.v1.MonitorService",
     "i247.v1.SearchService",
     "i247.v1.RecordsService",
+    "i247.v1.CopyService",
 ];
 
 /// The one among them that writes nothing.
@@ -61,9 +62,11 @@ pub fn rules() -> Result<Rules, DescriptorError> {
             ("/i247.v1.MonitorService/Alerts", OPERATORS),
             ("/i247.v1.SearchService/Search", ASKERS),
             ("/i247.v1.SearchService/SearchStream", ASKERS),
-            ("/i247.v1.SearchService/WatchHits", BUREAUS),
+            ("/i247.v1.SearchService/WatchHits", ASKERS),
             ("/i247.v1.RecordsService/Verdicts", BUREAUS),
             ("/i247.v1.RecordsService/FindRecord", BUREAUS),
+            ("/i247.v1.CopyService/FetchCopy", ASKERS),
+            ("/i247.v1.CopyService/HandInSearches", ASKERS),
         ],
     )
 }

@@ -59,6 +59,8 @@ impl SearchService for Search {
         request: Request<pb::WatchHitsRequest>,
     ) -> Result<Response<Self::WatchHitsStream>, Status> {
         let asker = Asker::of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
+        let may = hits::may_watch(&self.0, &asker, self.0.clock.now());
+        may.map_err(|refusal| status(&self.0.count(&asker.identity, refusal)))?;
         let (told, stream) = mpsc::channel(FRAMES_AHEAD);
         self.0.streams.spawn(hits::watch(self.0.clone(), asker, request.into_inner(), told));
         Ok(Response::new(ReceiverStream::new(stream)))
@@ -76,7 +78,7 @@ pub(crate) struct Asker {
 impl Asker {
     /// # Errors
     /// `NOT_AUTHORISED` for those who ask nothing.
-    fn of(identity: &Identity) -> Result<Self, Refusal> {
+    pub(crate) fn of(identity: &Identity) -> Result<Self, Refusal> {
         match identity {
             Identity::Bureau(country) | Identity::Post(country, _) => {
                 Ok(Self { identity: identity.clone(), party: Party::Bureau(*country) })
@@ -155,24 +157,36 @@ impl Core {
         let allowance = allowance.inspect_err(|refusal| {
             tracing::info!(asker = %asker.identity, %refusal, "search refused");
         })?;
-        let frame = Frame::read(asker, request, &allowance.databases, today)?;
+        let mut frame = Frame::read(asker, request, &allowance.databases, today)?;
+        if allowance.partner {
+            frame.check_partner(&request.keys)?;
+        }
         self.grants.charge(&asker.identity, &allowance, request.keys.len())?;
         let waited = self.searches.take(&asker.identity, request.keys.len(), self.clock.monotonic());
         waited.map_err(|wait| Refusal::of(Reason::Busy, "quota").retry_after(wait))?;
         let as_of_position = self.databases_as_of();
         let found = frame.look_up(&self.databases, asker, today).await?;
         let mut told = judge(&frame, found);
-        check_size(&told)?;
+        let only_checks = allowance.verb == Verb::CheckOnly;
+        if !only_checks {
+            check_size(&told)?;
+        }
         self.audit.note(&frame.record(&self.audit, asker, now, &told))?;
-        hits::notify(self, &frame, asker, &mut told, now).await;
         let is_post = matches!(asker.identity, Identity::Post(..));
         if is_post && frame.normalised().any(|key| self.grants.enumerates(&asker.identity, &key)) {
             self.counters.enumerated();
             tracing::warn!(asker = %asker.identity, "one number after the other is asked about");
         }
         let tally = frame.tally(&told);
+        if only_checks {
+            let answers = only_checked(&frame, &told);
+            // Not waited for: how long an answer takes says no more than what it says.
+            let (core, asker) = (self.clone(), asker.clone());
+            self.streams.spawn(async move { hits::notify(&core, &frame, &asker, &mut told, now).await });
+            return Ok((pb::SearchResponse { answers, as_of_position: 0 }, tally));
+        }
+        hits::notify(self, &frame, asker, &mut told, now).await;
         let answers = answers(&frame, told);
-        let answers = if allowance.verb == Verb::CheckOnly { only_checked(answers) } else { answers };
         Ok((pb::SearchResponse { answers, as_of_position }, tally))
     }
 }

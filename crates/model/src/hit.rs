@@ -27,6 +27,8 @@ pub struct HitFound {
     pub station: Name,
     /// When it was asked.
     pub asked_at: Timestamp,
+    /// A post asked, and the station is its name.
+    pub by_post: bool,
 }
 
 impl HitFound {

@@ -63,8 +63,8 @@ impl Hit {
     }
 }
 
-/// Record, asker and station: what makes two hits one.
-type Same = (MessageId, u16, Party, Name);
+/// Record, asker and station, and whether that is a post: what makes two hits one.
+type Same = (MessageId, u16, Party, Name, bool);
 
 /// All hits, as the log has them.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -170,6 +170,12 @@ impl Register {
             .filter(move |hit| hit.changed > after && (hit.found.owner == party || hit.found.asker == party))
     }
 
+    /// The hits that the searches of a post made and that changed after a position, in the order in which they were found.
+    pub fn of_post(&self, home: Party, post: &Name, after: u64) -> impl Iterator<Item = &Hit> {
+        let by_it = move |found: &HitFound| found.by_post && found.asker == home && found.station == *post;
+        self.hits.values().filter(move |hit| hit.changed > after && by_it(&hit.found))
+    }
+
     /// The same record found by the same asker, on which the owner has not yet decided: nobody is told twice.
     pub fn pending(&self, found: &HitFound) -> Option<&Hit> {
         self.hits.get(self.undecided.get(&same(found))?)
@@ -210,7 +216,7 @@ impl Register {
 }
 
 fn same(found: &HitFound) -> Same {
-    (found.records.clone(), found.item, found.asker, found.station.clone())
+    (found.records.clone(), found.item, found.asker, found.station.clone(), found.by_post)
 }
 
 #[cfg(test)]
@@ -242,6 +248,7 @@ mod tests {
             purpose: 1,
             station: "cdg".parse().unwrap(),
             asked_at: START,
+            by_post: false,
         }
     }
 
@@ -298,6 +305,24 @@ mod tests {
         let (hit, decision) = (id("IPSG-40-U-1"), id("DE-1-U-1"));
         register.decide(41, START, (&hit, &decision), party("DE"), HitVerdict::Confirmed);
         assert!(register.pending(&found(3)).is_none());
+    }
+
+    #[test]
+    fn a_post_sees_what_its_own_searches_made_and_not_what_its_bureau_asked_in_its_place() {
+        let mut register = register();
+        let by_post = HitFound { by_post: true, ..found(3) };
+        assert!(register.pending(&by_post).is_none(), "the bureau's hit is not the post's");
+        register.enter(41, START, &id("IPSG-41-U-1"), &by_post);
+        let of = |home: &str, post: &str, after| {
+            let post: Name = post.parse().unwrap();
+            let hits = register.of_post(party(home), &post, after);
+            hits.map(|hit| hit.id.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(of("FR", "cdg", 0), ["IPSG-41-U-1"]);
+        assert_eq!(of("FR", "cdg", 41), Vec::<String>::new());
+        assert_eq!(of("FR", "orly", 0), Vec::<String>::new());
+        assert_eq!(of("BR", "cdg", 0), Vec::<String>::new());
+        assert_eq!(of("DE", "cdg", 0), Vec::<String>::new());
     }
 
     #[test]

@@ -19,10 +19,12 @@
 mod delta;
 mod entry;
 mod fingerprint;
+mod frozen;
 mod merge;
 mod run;
 mod shape;
 mod sort;
+mod spaces;
 
 use std::fmt;
 use std::io;
@@ -42,7 +44,9 @@ use self::shape::{LANES, Span};
 
 pub use self::entry::{Live, Locator};
 pub use self::fingerprint::{Fingerprint, KeySpace};
+pub use self::frozen::Frozen;
 pub use self::sort::Sorter;
+pub use self::spaces::KeySpaces;
 
 /// Why an index cannot be used. The log has everything that is in it: [`Index::clear`] and a rebuild help always.
 #[derive(Debug, thiserror::Error)]
@@ -319,16 +323,6 @@ impl Index {
         }
         sources.push(Box::new(self.delta.of(key.0).map(entry)));
         let _ = in_memory(sources).all(|entry| take(entry.value));
-    }
-
-    /// Every entry that was not removed, by fingerprint and locator.
-    pub fn live(&self) -> impl Iterator<Item = Live> + '_ {
-        let mut sources: Vec<Source<'_>> = Vec::new();
-        for run in &self.runs {
-            sources.push(Box::new(run.packed.entries().map(Ok)));
-        }
-        sources.push(Box::new(self.delta.entries().map(Ok)));
-        in_memory(sources).filter(|entry| !entry.value.is_removed()).map(Entry::live)
     }
 
     /// A SHA-256 over every entry that was not removed: the same for an index that grew and for one made anew.

@@ -9,19 +9,26 @@
 //!
 //! * A hit is only [`Finding::Possible`]: the copy knows fingerprints, not records, and is older than the network. Ask
 //!   again on line before anything is done.
-//! * The copy is asked by keys, 512 at a time at the most, fewer when it has more than 140 million: so one check is wrong
+//! * The copy is asked by keys, 4,096 at a time at the most, fewer when it has more than 17 million: so one check is wrong
 //!   at most once in a million times ([`KeySet`] has the arithmetic). It never says that nothing is recorded of a key
 //!   that it holds.
 //! * Older than [`OLD_AFTER`] answers with a warning, older than [`REFUSED_AFTER`] not at all. Time is handed in: whoever
 //!   sets a post's clock back to just behind the copy's own date can make it look fresh, not more.
 //! * A holder keeps the [`Mark`] of its newest version apart from the files, and so notices when it is given older ones,
 //!   or others of the same version.
+//! * Base and supplement are of one moment. Otherwise a record that was restricted between the two would be in neither.
+//! * Of a range of stolen blanks the copy has [`blocks`] instead of every number.
 //! * Signatures are the caller's: over the statement that `part` documents, byte for byte.
 //! * Fingerprints have no secret. Who holds a copy can try document numbers against it, as often as it likes: it goes
 //!   only to those who may ask on line.
 
+pub mod blocks;
+mod copies;
 mod edition;
+mod holder;
 mod keys;
+mod list;
+mod marks;
 mod part;
 
 use std::fmt;
@@ -31,8 +38,12 @@ use i247_model::{CountryCode, Hash, Timestamp};
 
 use crate::index::Fingerprint;
 
+pub use self::copies::Copies;
 pub use self::edition::{About, Delta, Edition, Holding, MAX_CHANGES};
+pub use self::holder::{Begun, Have, Holder, HolderError, Network, Part};
 pub use self::keys::{KEY_BITS, KeySet};
+pub use self::list::{AskedList, ListError, chained};
+pub use self::marks::Marks;
 
 /// From this age on an answer warns.
 pub const OLD_AFTER: Duration = Duration::from_secs(48 * 60 * 60);
@@ -40,9 +51,9 @@ pub const OLD_AFTER: Duration = Duration::from_secs(48 * 60 * 60);
 pub const REFUSED_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How far a post's clock may be behind the copy's date.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(5 * 60);
-/// The most keys of one check, for copies of up to 140 million keys; for larger ones it is less, so that a false
+/// The most keys of one check, for copies of up to 17 million keys; for larger ones it is less, so that a false
 /// "possible" never comes more often than once in a million checks.
-pub const MAX_QUESTIONS: usize = 512;
+pub const MAX_QUESTIONS: usize = 4096;
 /// 2⁵⁶ / 10⁶: so many times can a key be compared with another before a false "possible" has a chance of one in a million.
 const COMPARISONS: u64 = (1 << KEY_BITS) / 1_000_000;
 
@@ -181,8 +192,11 @@ pub enum OfflineError {
     /// The copy has no keys of that database.
     #[error("the offline copy does not have {0}; ask on line, or fetch a copy that has it")]
     NotCovered(String),
+    /// Base and supplement are of different moments.
+    #[error("the base and the supplement of the offline copy do not belong together; fetch both again")]
+    Apart,
     /// More than [`MAX_QUESTIONS`] keys, or than a copy of this size may be asked at once.
-    #[error("{0} keys are too many for one check; ask in several")]
+    #[error("{0} keys are too many for one check; ask for less at once, and name the country that issued")]
     TooManyQuestions(usize),
 }
 
@@ -226,7 +240,8 @@ impl OfflineCopy {
     /// A copy of `network` for a post of `country`.
     ///
     /// # Errors
-    /// [`OfflineError::Network`] and [`OfflineError::Scope`] when a part is not what belongs here.
+    /// [`OfflineError::Network`] and [`OfflineError::Scope`] when a part is not what belongs here; [`OfflineError::Apart`]
+    /// when the two are not of one moment.
     pub fn new(
         network: Hash,
         country: CountryCode,
@@ -244,6 +259,9 @@ impl OfflineCopy {
         belongs(&base, Scope::Base)?;
         if let Some(supplement) = &supplement {
             belongs(supplement, Scope::Supplement(country))?;
+            if supplement.through() != base.through() {
+                return Err(OfflineError::Apart);
+            }
         }
         Ok(Self { base, supplement })
     }
@@ -254,9 +272,8 @@ impl OfflineCopy {
     /// [`OfflineError::TooOld`], [`OfflineError::ClockBehind`], [`OfflineError::NotCovered`],
     /// [`OfflineError::TooManyQuestions`]: there is no answer then, not "no record".
     pub fn check(&self, questions: &[Question<'_>], now: Timestamp) -> Result<Answer, OfflineError> {
-        let keys: u64 = self.parts().map(Holding::keys).sum();
-        let most =
-            usize::try_from(COMPARISONS / keys.max(1)).map_or(MAX_QUESTIONS, |most| most.min(MAX_QUESTIONS));
+        let most = usize::try_from(COMPARISONS / self.keys().max(1))
+            .map_or(MAX_QUESTIONS, |most| most.min(MAX_QUESTIONS));
         if questions.len() > most {
             return Err(OfflineError::TooManyQuestions(questions.len()));
         }
@@ -284,23 +301,20 @@ impl OfflineCopy {
         Ok(Answer { finding, as_of, old: (age > OLD_AFTER).then_some(age) })
     }
 
+    /// How many keys there are.
+    #[must_use]
+    pub fn keys(&self) -> u64 {
+        self.parts().map(Holding::keys).sum()
+    }
+
     /// When the network was as the copy says; of two parts, the older.
     #[must_use]
     pub fn as_of(&self) -> Timestamp {
         self.parts().map(Holding::as_of).min().unwrap_or_else(|| self.base.as_of())
     }
 
-    /// The base, to apply deltas to.
-    pub fn base_mut(&mut self) -> &mut Holding {
-        &mut self.base
-    }
-
-    /// The supplement, if there is one, to apply deltas to.
-    pub fn supplement_mut(&mut self) -> Option<&mut Holding> {
-        self.supplement.as_mut()
-    }
-
-    fn parts(&self) -> impl Iterator<Item = &Holding> {
+    /// Base and supplement.
+    pub fn parts(&self) -> impl Iterator<Item = &Holding> {
         std::iter::once(&self.base).chain(&self.supplement)
     }
 }

@@ -23,7 +23,7 @@ use crate::document::{DocumentNumber, Issuer};
 use crate::index::Locator;
 use crate::record::{Change, Content, Key, Record, RecordName};
 
-pub use ranges::Ranges;
+pub use ranges::{Ranges, Serials};
 pub use refusal::Rejected;
 pub use stored::StoredRegister;
 

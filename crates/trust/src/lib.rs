@@ -17,6 +17,7 @@ mod batch;
 mod body;
 mod burst;
 mod certificate;
+mod copies;
 mod credentials;
 mod envelope;
 mod files;
@@ -35,6 +36,7 @@ pub use burst::{header_hash, sign_headers};
 pub use certificate::{
     Certificate, CertificateError, Root, Signer, Use, introduce, introduce_past, verify_chain,
 };
+pub use copies::{copy_network, copy_signed};
 pub use credentials::{Credentials, CredentialsError};
 pub use envelope::{Attested, Door, MAX_AHEAD, open, open_many, open_submission};
 pub use files::FileError;

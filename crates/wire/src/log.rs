@@ -69,6 +69,7 @@ impl TryFrom<pb::HitFound> for HitFound {
             purpose: small(wire.purpose, "hit.purpose")?,
             station: parsed(&wire.station, "hit.station")?,
             asked_at: Timestamp::from_millis(wire.asked_at_ms),
+            by_post: wire.by_post,
         })
     }
 }
@@ -85,6 +86,7 @@ impl From<&HitFound> for pb::HitFound {
             purpose: found.purpose.into(),
             station: found.station.to_string(),
             asked_at_ms: found.asked_at.as_millis(),
+            by_post: found.by_post,
         }
     }
 }
@@ -128,6 +130,7 @@ mod tests {
             purpose: 1,
             station: "cdg".parse().unwrap(),
             asked_at: Timestamp::from_millis(5000),
+            by_post: true,
         };
         assert_eq!(HitFound::try_from(pb::HitFound::from(&found)).unwrap(), found);
         assert!(HitFound::try_from(pb::HitFound::default()).is_err());

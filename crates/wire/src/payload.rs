@@ -9,3 +9,6 @@ pub const RECEIPTS: &str = "i247.v1.Receipts";
 
 /// What the authority orders: an encoded `DirectoryChange`.
 pub const DIRECTORY_CHANGE: &str = "i247.v1.DirectoryChange";
+
+/// What the hub states of an offline copy: the statement that `i247_records::offline` documents.
+pub const OFFLINE_COPY: &str = "i247.v1.OfflineCopy";

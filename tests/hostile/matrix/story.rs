@@ -335,6 +335,34 @@ pub(super) fn frame_of_keys(_: &Story) -> Vec<Vec<u8>> {
     one(&pb::SearchStreamRequest { search: Some(asked()) })
 }
 
+pub(super) fn copy(_: &Story) -> Vec<Vec<u8>> {
+    one(&pb::FetchCopyRequest { database: pb::Database::Sltd.into(), ..pb::FetchCopyRequest::default() })
+}
+
+pub(super) fn offline_searches(_: &Story) -> Vec<Vec<u8>> {
+    handed_in("airport", 7)
+}
+
+pub(super) fn offline_searches_elsewhere(_: &Story) -> Vec<Vec<u8>> {
+    handed_in("harbour", 8)
+}
+
+fn handed_in(station: &str, list: u8) -> Vec<Vec<u8>> {
+    let search = pb::OfflineSearch {
+        officer: "duty".into(),
+        station: station.into(),
+        purpose: pb::Purpose::BorderControl.into(),
+        keys: vec![b"travel-document\0D/X4719T06M".to_vec().into()],
+        ..pb::OfflineSearch::default()
+    };
+    one(&pb::HandInSearchesRequest {
+        list: vec![list; 16].into(),
+        first: 1,
+        chain: vec![0; 32].into(),
+        searches: vec![search.encode_to_vec().into()],
+    })
+}
+
 pub(super) fn check(_: &Story) -> Vec<Vec<u8>> {
     one(&pb::CheckRequest { search: Some(asked()) })
 }

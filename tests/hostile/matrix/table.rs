@@ -111,12 +111,17 @@ pub(super) const HUB: &[Row] = &[
 
     row("/i247.v1.SearchService/Search", Own, story::search,                          "ok           role role ok   door role role role role role door"),
     row("/i247.v1.SearchService/SearchStream", Own, story::frame_of_keys,             "ok           role role ok   door role role role role role door"),
-    row("/i247.v1.SearchService/WatchHits", Own, story::nothing,                      "none         role role role door role role role role role door"),
+    row("/i247.v1.SearchService/WatchHits", Own, story::nothing,                      "none         role role none door role role role role role door"),
 
     // No message of records is in this story: of one's own and of others' alike there is nothing to tell.
     row("/i247.v1.RecordsService/Verdicts", Own, story::own_id,                       "none         role role role door role role role role role door"),
     row("/i247.v1.RecordsService/Verdicts", Foreign, story::anothers_id,              "none         role role role door role role role role role door"),
     row("/i247.v1.RecordsService/FindRecord", Own, story::record_name,                "unknown_record role role role door role role role role role door"),
+
+    row("/i247.v1.CopyService/FetchCopy", Own, story::copy,                           "ok           role role ok   door role role role role role door"),
+    row("/i247.v1.CopyService/HandInSearches", Own, story::offline_searches,          "ok           role role ok   door role role role role role door"),
+    // Where somebody else was is said by nobody but a bureau, which asks under any station.
+    row("/i247.v1.CopyService/HandInSearches", Foreign, story::offline_searches_elsewhere, "ok      role role wrong_field door role role role role role door"),
 
     row("/grpc.health.v1.Health/Check", Own, story::nothing,                          "ok           ok   ok   ok door   ok   ok   ok   ok   ok   door"),
     row("/grpc.health.v1.Health/Watch", Own, story::nothing,                          "ok           ok   ok   ok door   ok   ok   ok   ok   ok   door"),

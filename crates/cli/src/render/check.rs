@@ -30,6 +30,16 @@ pub(crate) fn checked(answer: &pb::KeyAnswer) -> String {
     text
 }
 
+/// The answer of offline copies to one key.
+pub(crate) fn checked_offline(answer: &pb::KeyAnswer) -> String {
+    let found: Vec<&str> = answer.found.iter().map(|one| database(one.database())).collect();
+    if found.is_empty() {
+        return format!("{}.", word(answer.result()));
+    }
+    let result = word(answer.result()).to_uppercase();
+    format!("{result}: {}\n\nNext: {}.", found.join(", "), line(&answer.next_step))
+}
+
 /// A record: what it is, then what it says, field by field.
 fn record(found: &pb::FoundRecord) -> String {
     let handling = found.record.as_ref().map(|record| record.handling.join("; ")).unwrap_or_default();

@@ -12,7 +12,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use check::{checked, database, hits, manifest, verdict, word};
+pub(crate) use check::{checked, checked_offline, database, hits, manifest, verdict, word};
 pub(crate) use files::{check, check_json, contexts, searches, searches_json};
 pub(crate) use message::{cases, examined, explained, inbox, notices, outbox, pending, shown};
 pub(crate) use monitor::{alerts, clock, hub, is_critical, plain, severity, tapped};

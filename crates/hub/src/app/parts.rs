@@ -18,6 +18,7 @@ use crate::answer::Answers;
 use crate::audit::Audit;
 use crate::calls::Calls;
 use crate::config::Config;
+use crate::copies::Copies;
 use crate::core::Core;
 use crate::databases::Databases;
 use crate::effects::Actor;
@@ -81,6 +82,7 @@ impl Parts<'_> {
         let begins = Begins { ahead, stamps, queue, entered, writable, hits, fed };
         let log_id: Bytes = views.state.log_id().map(Bytes::copy_from_slice).unwrap_or_default();
         let (dir, recovered) = (config.data.join("attachments"), views.state.generation() > 0);
+        let copies = Copies::new(seams, config, self.own.clone(), databases.clone(), &log_id);
         let views = Arc::new(RwLock::new(views));
         let grants = Grants::new(views.clone(), seams.clock.clone(), live.clone(), config.country_limit());
         let core = Arc::new(Core {
@@ -111,6 +113,7 @@ impl Parts<'_> {
             grants: Arc::new(grants),
             searches: Quotas::new(config.searches_per_second),
             audit,
+            copies,
             searched: Searched::new(seams.clock.now()),
             hits: hits_changed,
             fed: fed_changed,

@@ -34,7 +34,10 @@ impl Audit {
         while first <= self.opened_at.0 {
             let groups = self.read(first, ENTRIES).await?;
             first += groups.len().max(1) as u64;
-            for record in groups.into_iter().flatten().filter(|record| record.at_ms >= from.as_millis()) {
+            // What was asked of an offline copy is in nobody's budget.
+            let counts =
+                |record: &pb::AuditRecord| record.at_ms >= from.as_millis() && record.offline.is_none();
+            for record in groups.into_iter().flatten().filter(counts) {
                 if let Ok(asker) = record.asker.parse() {
                     *asked.entry(asker).or_default() += u64::from(record.keys);
                 }
@@ -44,7 +47,7 @@ impl Audit {
     }
 
     /// The records of so many entries, not behind the end.
-    async fn read(&self, at: u64, entries: usize) -> Result<Vec<Vec<pb::AuditRecord>>, ReadError> {
+    pub(super) async fn read(&self, at: u64, entries: usize) -> Result<Vec<Vec<pb::AuditRecord>>, ReadError> {
         let left = usize::try_from(self.opened_at.0.saturating_sub(at) + 1).unwrap_or(usize::MAX);
         let read = self.journal.read(Position(at), entries.min(left), BYTES).await?;
         // What is no group was written by something else, and says nothing.

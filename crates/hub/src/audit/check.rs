@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use i247_ledger::disk::Disk;
 use i247_ledger::{Blocking, Ledger, Options, Position, Record, Segments};
 use i247_model::Hash;
@@ -32,6 +33,8 @@ pub struct Searches {
     pub keys: u64,
     /// Keys that had a match.
     pub matches: u64,
+    /// Frames that were asked of offline copies and handed in later.
+    pub offline: u64,
     /// What is wrong, in the order of the journal.
     pub broken: Vec<String>,
 }
@@ -60,6 +63,7 @@ pub async fn check_searches(
     let (journal, _) = Segments::open(disk, data.join(DIR), options())?;
     let mut found = Searches { entries: journal.end().0, ..Searches::default() };
     let mut previous: Option<Hash> = None;
+    let mut lists: BTreeMap<(String, Bytes), u64> = BTreeMap::new();
     each(&journal, |record| {
         let position = record.position.0;
         let Ok(group) = pb::AuditGroup::decode(record.entry.clone()) else {
@@ -79,6 +83,19 @@ pub async fn check_searches(
         previous = Some(root);
         found.frames += group.records.len() as u64;
         found.keys += group.records.iter().map(|record| u64::from(record.keys)).sum::<u64>();
+        for record in &group.records {
+            let Some(offline) = &record.offline else { continue };
+            found.offline += 1;
+            let last = lists.entry((record.asker.clone(), offline.list.clone())).or_default();
+            if offline.number != *last + 1 {
+                let number = offline.number;
+                found.broken.push(format!(
+                    "entry {position} has search {number} of an offline list of {}, behind {last}",
+                    record.asker
+                ));
+            }
+            *last = offline.number;
+        }
         found.matches += group.records.iter().map(|record| u64::from(record.matches)).sum::<u64>();
     })
     .await?;

@@ -206,7 +206,8 @@ async fn the_journal_is_held_against_the_roots_that_the_log_has() {
         check_searches(Arc::new(disk), Arc::new(Inline), Path::new("/data")).await.unwrap()
     };
     let sound = check(&roots[..2]).await;
-    let expected = Searches { entries: 3, vouched: 2, frames: 3, keys: 12, matches: 3, broken: Vec::new() };
+    let expected =
+        Searches { entries: 3, vouched: 2, frames: 3, keys: 12, matches: 3, ..Searches::default() };
     assert_eq!(sound, expected);
     let other = SearchRoot { root: Hash([9; 32]), ..roots[1] };
     let found = check(&[roots[0], other]).await;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use i247_model::Hash;
-use i247_records::Date;
 use i247_records::index::{Index, Locator};
 use i247_records::register::{Register, StoredRegister};
+use i247_records::{Database, Date};
 use serde::{Deserialize, Serialize};
 
 use super::Verdicts;
@@ -20,6 +20,7 @@ pub(crate) struct Kept {
     registers: Vec<StoredRegister>,
     restricted: Vec<(u64, Restricted)>,
     verdicts: BTreeMap<u64, Verdicts>,
+    begins: Vec<(u64, u8)>,
 }
 
 impl Kept {
@@ -37,7 +38,7 @@ impl Kept {
 impl Shelves {
     /// Those of a snapshot, over the index up to it; none when something else has written it.
     pub(crate) fn of(kept: Kept, index: Index) -> Option<Self> {
-        let Kept { position, entry, today, registers, restricted, verdicts } = kept;
+        let Kept { position, entry, today, registers, restricted, verdicts, begins } = kept;
         let mut shelves = Self::new(index);
         (shelves.position, shelves.entry, shelves.verdicts) = (position, entry, verdicts);
         if let Some(today) = today {
@@ -49,6 +50,9 @@ impl Shelves {
         }
         for (at, restricted) in restricted {
             shelves.restricted.insert(Locator::of_number(at)?, restricted);
+        }
+        for (at, database) in begins {
+            shelves.begins.insert(Locator::of_number(at)?, Database::from_number(database)?);
         }
         Some(shelves)
     }
@@ -66,6 +70,7 @@ impl Shelves {
             registers: self.registers.values().map(Register::stored).collect(),
             restricted: restricted.collect(),
             verdicts: self.verdicts.clone(),
+            begins: self.begins.iter().map(|(at, database)| (at.number(), database.number())).collect(),
         })
     }
 

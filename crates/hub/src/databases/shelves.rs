@@ -9,13 +9,14 @@ use i247_ledger::{Position, Record as LogRecord};
 use i247_model::{CountryCode, Hash, Party, Refusal};
 use i247_records::database::KeyKind;
 use i247_records::document::{DocumentNumber, Issuer};
-use i247_records::index::{Fingerprint, Index, IndexError, KeySpace, Locator, Merge, MergedRun, Sealed};
+use i247_records::index::{Fingerprint, Index, IndexError, KeySpaces, Locator, Merge, MergedRun, Sealed};
 use i247_records::record::{Change, Content, Key, Record};
-use i247_records::register::{Effect, IndexChange, Lookup, Register, Rejected, Request};
+use i247_records::register::{Effect, IndexChange, Lookup, Ranges, Register, Rejected, Request};
 use i247_records::{Database, Date};
 use serde::{Deserialize, Serialize};
 
 use super::batches::{Batch, Batches, Taken};
+use super::frozen::Frozen;
 use super::{DatabasesError, Verdicts};
 
 /// Searches wait while so many changes are decided.
@@ -34,11 +35,13 @@ pub(crate) struct Shelves {
     /// The latest day of any entry.
     pub(super) today: Option<Date>,
     pub(super) registers: BTreeMap<Database, Register>,
-    spaces: Spaces,
+    spaces: KeySpaces,
     pub(super) index: Index,
     /// Who must not see which record: a search applies it without reading the record.
     pub(super) restricted: BTreeMap<Locator, Restricted>,
     pub(super) verdicts: BTreeMap<u64, Verdicts>,
+    /// Where records of a database begin that follow those of another one: places grow, so each has its database.
+    pub(super) begins: BTreeMap<Locator, Database>,
     /// How many items of the next entry were taken in already.
     items_done: usize,
     /// How many keys came and went since they were stored.
@@ -52,9 +55,11 @@ pub(super) struct Restricted {
     except: Box<[CountryCode]>,
 }
 
-/// How keys become fingerprints.
-#[derive(Debug)]
-struct Spaces(BTreeMap<(Database, KeyKind), KeySpace>);
+impl Restricted {
+    pub(super) fn bars(&self, asker: Party) -> bool {
+        self.owner != asker && asker.country().is_some_and(|one| self.except.contains(&one))
+    }
+}
 
 /// Takes in entries, from where it stopped the last time. Returns the position of the batch without which it does not go
 /// on; none when all was taken in.
@@ -151,7 +156,7 @@ impl NotAtHand {
 struct Reader<'a> {
     database: Database,
     index: &'a Index,
-    spaces: &'a Spaces,
+    spaces: &'a KeySpaces,
     batches: &'a Batches,
     /// The batch that is being taken in.
     present: Option<(u64, &'a Batch)>,
@@ -186,13 +191,22 @@ impl Shelves {
             entry: Hash([0; 32]),
             today: None,
             registers: Database::ALL.iter().map(|database| (*database, Register::new(*database))).collect(),
-            spaces: Spaces::new(),
+            spaces: KeySpaces::default(),
             index,
             restricted: BTreeMap::new(),
             verdicts: BTreeMap::new(),
+            begins: BTreeMap::new(),
             items_done: 0,
             unstored: 0,
         }
+    }
+
+    /// A database as it is now, for whoever makes a copy of it.
+    pub(super) fn frozen(&self, database: Database) -> Frozen {
+        let no_ranges = Ranges::default();
+        let ranges = self.registers.get(&database).map_or(&no_ranges, Register::ranges);
+        let parts = (self.begins.clone(), self.restricted.clone());
+        Frozen::new(self.position, database, self.index.frozen(), parts, (ranges, &self.spaces))
     }
 
     /// The last entry that was taken in.
@@ -244,13 +258,7 @@ impl Shelves {
         keys: &[Key],
         limit: usize,
     ) -> Vec<(usize, Locator)> {
-        let sees = |at: Locator| {
-            let barred = |restricted: &Restricted| {
-                restricted.owner != asker
-                    && asker.country().is_some_and(|one| restricted.except.contains(&one))
-            };
-            !self.restricted.get(&at).is_some_and(barred)
-        };
+        let sees = |at: Locator| !self.restricted.get(&at).is_some_and(|restricted| restricted.bars(asker));
         let fingerprints: Vec<Fingerprint> = keys.iter().map(|key| self.spaces.fingerprint(key)).collect();
         let mut found = Vec::new();
         self.index.look_up_many(&fingerprints, limit, sees, &mut found);
@@ -370,6 +378,11 @@ impl Shelves {
         if let Some(at) = effect.goes() {
             self.restricted.remove(&at);
         }
+        if let Some(at) = effect.comes()
+            && self.begins.last_key_value().is_none_or(|(_, last)| *last != database)
+        {
+            self.begins.insert(at, database);
+        }
         if let (Some(at), Some(record)) = (effect.comes(), record.filter(|record| record.is_restricted())) {
             let except = record.about().except.clone().into_boxed_slice();
             self.restricted.insert(at, Restricted { owner: record.owner(), except });
@@ -383,25 +396,6 @@ impl Shelves {
                 IndexChange::Remove { key, at } => self.index.remove(self.spaces.fingerprint(key), *at),
             }
         }
-    }
-}
-
-impl Spaces {
-    fn new() -> Self {
-        let kinds = |database: &Database| {
-            let database = *database;
-            database.keys().iter().map(move |kind| (database, *kind))
-        };
-        let space = |(database, kind): (Database, KeyKind)| {
-            ((database, kind), KeySpace::new(database.as_str(), kind.as_str()))
-        };
-        Self(Database::ALL.iter().flat_map(kinds).map(space).collect())
-    }
-
-    fn fingerprint(&self, key: &Key) -> Fingerprint {
-        // A key of a kind that its database does not have leads nowhere.
-        let space = self.0.get(&(key.database(), key.kind()));
-        space.map_or(Fingerprint(0), |space| space.fingerprint(key.as_bytes()))
     }
 }
 

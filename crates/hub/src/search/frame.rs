@@ -91,6 +91,30 @@ impl Frame {
         Ok(frame)
     }
 
+    /// Holds a partner to what it may ask: it screens, and sends number, type and country of travel documents, nothing
+    /// else. Another key is refused in its own place.
+    ///
+    /// # Errors
+    /// `NOT_GRANTED` for another purpose.
+    pub(super) fn check_partner(&mut self, keys: &[pb::SearchKey]) -> Result<(), Refusal> {
+        let not_granted = |field: &str, next_step: &str| {
+            let next_step = next_step.to_owned();
+            Refusal { next_step, ..Refusal::of(Reason::NotGranted, field) }
+        };
+        if self.purpose != pb::Purpose::Screening {
+            return Err(not_granted("purpose", "screen: a partner asks for nothing else"));
+        }
+        for (asked, key) in self.questions.iter_mut().zip(keys) {
+            if !matches!(key.key, None | Some(pb::search_key::Key::TravelDocument(_))) {
+                *asked = Err(not_granted("key", "send number, type and country of a travel document"));
+            }
+        }
+        for places in self.databases.values_mut() {
+            places.retain(|at| self.questions[*at].is_ok());
+        }
+        Ok(())
+    }
+
     /// Says which database is asked for which key. A key that none of those named knows is refused.
     fn place(&mut self, named: &[Database]) {
         for (at, asked) in self.questions.iter_mut().enumerate() {
@@ -189,6 +213,7 @@ impl Frame {
             refused: count(self.questions.iter().filter(|asked| asked.is_err()).count()),
             matches: surest(Likeness::Same),
             possible: surest(Likeness::Similar),
+            offline: None,
         }
     }
 }
@@ -201,20 +226,23 @@ pub(super) fn named(request: &pb::SearchRequest) -> Result<Vec<Database>, Refusa
     request.databases.iter().map(|number| database(*number)).collect()
 }
 
-/// What is told of the answers to who may only check: that there is nothing, or that somebody else should look.
-pub(super) fn only_checked(answers: Vec<pb::KeyAnswer>) -> Vec<pb::KeyAnswer> {
-    let mut told = Vec::with_capacity(answers.len());
-    for answer in answers {
-        told.push(match answer.result() {
-            pb::SearchResult::Unspecified | pb::SearchResult::NoRecord => answer,
-            pb::SearchResult::Possible | pb::SearchResult::Match | pb::SearchResult::Refer => pb::KeyAnswer {
+/// The answers to who may only check, in the order of the keys: that there is nothing, or that somebody else should look.
+pub(super) fn only_checked(frame: &Frame, told: &[Vec<Told>]) -> Vec<pb::KeyAnswer> {
+    let mut answers = Vec::with_capacity(told.len());
+    for (asked, told) in frame.questions.iter().zip(told) {
+        answers.push(match asked {
+            Err(refusal) => pb::KeyAnswer { refusal: Some(refusal.into()), ..pb::KeyAnswer::default() },
+            Ok(_) if told.is_empty() => {
+                pb::KeyAnswer { result: pb::SearchResult::NoRecord.into(), ..pb::KeyAnswer::default() }
+            }
+            Ok(_) => pb::KeyAnswer {
                 result: pb::SearchResult::Refer.into(),
                 next_step: REFER.into(),
                 ..pb::KeyAnswer::default()
             },
         });
     }
-    told
+    answers
 }
 
 /// A record that is, or may be, what was asked for.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use i247_model::{HitFound, HitVerdict, Lane, Timestamp};
+use i247_model::{HitFound, HitVerdict, Identity, Lane, Reason, Refusal, Timestamp, Verb};
 use i247_records::hits::{Hit, State};
 use i247_wire::pb;
 use tokio::sync::{mpsc, oneshot};
@@ -42,6 +42,7 @@ impl Frame {
             purpose: u8::try_from(i32::from(self.purpose)).unwrap_or_default(),
             station: self.station.clone(),
             asked_at: at,
+            by_post: matches!(asker.identity, Identity::Post(..)),
         })
     }
 }
@@ -103,6 +104,18 @@ async fn enter(core: Arc<Core>, found: HitFound, name: String) -> bool {
     }
 }
 
+/// Whether somebody may see hits at this moment: a bureau, and a post that is shown what is found.
+///
+/// # Errors
+/// `NOT_GRANTED`, `SUSPENDED`, `REVOKED`.
+pub(super) fn may_watch(core: &Core, asker: &Asker, now: Timestamp) -> Result<(), Refusal> {
+    if core.grants.allows(&asker.identity, &[], now)?.verb == Verb::CheckOnly {
+        let next_step = "ask, and refer whom you are told to: who may only check is shown no hit".into();
+        return Err(Refusal { next_step, ..Refusal::of(Reason::NotGranted, "grant.verb") });
+    }
+    Ok(())
+}
+
 /// Tells a party of its hits that changed after an entry, and, when it wants, of whatever changes.
 pub(super) async fn watch(
     core: Arc<Core>,
@@ -114,10 +127,20 @@ pub(super) async fn watch(
     loop {
         changes.borrow_and_update();
         let now = core.clock.now();
+        // What is granted may have become less meanwhile.
+        if let Err(refusal) = may_watch(&core, &asker, now) {
+            // Whoever watches may be gone.
+            drop(told.send(Err(i247_wire::status(&core.count(&asker.identity, refusal)))).await);
+            return;
+        }
         let (mut hits, changed) = {
             let views = core.views();
-            let hits: Vec<pb::HitStatus> =
-                views.hits.of(asker.party, after).map(|hit| status(hit, now)).collect();
+            let hits: Vec<pb::HitStatus> = match &asker.identity {
+                Identity::Post(_, name) => {
+                    views.hits.of_post(asker.party, name, after).map(|hit| status(hit, now)).collect()
+                }
+                _ => views.hits.of(asker.party, after).map(|hit| status(hit, now)).collect(),
+            };
             (hits, views.hits.changed())
         };
         // Whoever is cut off goes on behind the last that came.

@@ -12,7 +12,7 @@ const FIRST_CHANGES: usize = 1024;
 /// Changes by fingerprint and locator; the last one counts.
 ///
 /// Nearly every search misses, so a sieve of single bits stands before the tree.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Delta {
     changes: BTreeMap<(u64, Locator), Value>,
     sieve: Vec<u64>,

@@ -17,6 +17,23 @@ pub struct Ranges {
     places: BTreeMap<Locator, (Issuer, Series)>,
 }
 
+/// One range, with its numbers folded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Serials<'a> {
+    /// Who issued the numbers.
+    pub issuer: Issuer,
+    /// What stands before the digits.
+    pub prefix: &'a str,
+    /// How many digits there are.
+    pub digits: usize,
+    /// The first number.
+    pub from: u128,
+    /// The last number.
+    pub to: u128,
+    /// Where the record lies.
+    pub at: Locator,
+}
+
 /// Letters in front and digits behind, after folding.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Series {
@@ -64,6 +81,16 @@ impl Ranges {
     /// Where the records of all ranges lie, in the order of the log.
     pub fn all(&self) -> impl Iterator<Item = Locator> + '_ {
         self.places.keys().copied()
+    }
+
+    /// Each range with its numbers.
+    pub fn serials(&self) -> impl Iterator<Item = Serials<'_>> {
+        self.series.iter().flat_map(|((issuer, series), spans)| {
+            spans.spans.iter().map(|&Span { from, to, at }| {
+                let Series { prefix, digits } = series;
+                Serials { issuer: *issuer, prefix, digits: *digits, from, to, at }
+            })
+        })
     }
 
     /// Where records of ranges lie that have this number of this issuer, or one that looks like it.
