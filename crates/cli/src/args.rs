@@ -313,19 +313,6 @@ mod tests {
             "i247 status FR-1-U-1 --context fr",
             "i247 attachment FR-1-U-1 --out photo.png",
             "i247 cases --operation infra-red-2010",
-            "i247 records load sltd stolen.csv --as fr --no-wait",
-            "i247 records load vehicles cars.jsonl.zst --format json",
-            "i247 records status",
-            "i247 records generate sltd --count 1000 --seed 7 --country FRA --out stolen.csv",
-            "i247 records show sltd FRA/PASSPORT/12AB34567",
-            "i247 records columns sltd",
-            "i247 records change sltd FRA/PASSPORT/12AB34567 fraud_type=REVOKED stolen_on= --as fr",
-            "i247 records restrict sltd FRA/PASSPORT/12AB34567 --except BR,jp",
-            "i247 records restrict sltd FRA/PASSPORT/12AB34567",
-            "i247 records withdraw vehicles FR/2026-17",
-            "i247 scenario list --json",
-            "i247 scenario run hammer --seed 7 --checks 500 --one-process --dir kept",
-            "i247 scenario run network --for 60s",
             "i247 review refuse FR-1-U-1 --ground article3 --remark political",
             "i247 check P1234567 --country UTO --purpose border",
             "i247 check P1234567 --country UTO --type id-card --purpose visa --station cdg --as fr",
@@ -349,6 +336,28 @@ mod tests {
             "i247 post grant cdg --unit airport --databases sltd,tdawn --for 90d --per-minute 60 --per-day 5000",
             "i247 post withdraw cdg",
             "i247 post list --json",
+        ] {
+            let parsed = parse(line);
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn verbs_of_records_and_scenarios_are_understood() {
+        for line in [
+            "i247 records load sltd stolen.csv --as fr --no-wait",
+            "i247 records load vehicles cars.jsonl.zst --format json",
+            "i247 records status",
+            "i247 records generate sltd --count 1000 --seed 7 --country FRA --out stolen.csv",
+            "i247 records show sltd FRA/PASSPORT/12AB34567",
+            "i247 records columns sltd",
+            "i247 records change sltd FRA/PASSPORT/12AB34567 fraud_type=REVOKED stolen_on= --as fr",
+            "i247 records restrict sltd FRA/PASSPORT/12AB34567 --except BR,jp",
+            "i247 records restrict sltd FRA/PASSPORT/12AB34567",
+            "i247 records withdraw vehicles FR/2026-17",
+            "i247 scenario list --json",
+            "i247 scenario run hammer --seed 7 --checks 500 --one-process --dir kept",
+            "i247 scenario run network --for 60s",
         ] {
             let parsed = parse(line);
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
