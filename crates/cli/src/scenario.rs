@@ -173,13 +173,9 @@ fn finish(table: &BorderTable, played: &BorderPlayed, session: &Session) -> Resu
         let mut value =
             serde_json::to_value(table).map_err(|error| Fail::because("no JSON", &error, next))?;
         value["gave_up"] = json!(played.gave_up);
-        value["refused_frames"] = json!(played.refused);
         out::json(&value);
     } else {
         out::data(&render_border(table).join("\n"));
-    }
-    for (reason, count) in &played.refused {
-        out::talk(&format!("Refused: {count} checks, {reason}"));
     }
     for given_up in &played.gave_up {
         out::talk(&format!("Given up: {given_up}"));

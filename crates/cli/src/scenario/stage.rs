@@ -50,26 +50,25 @@ impl Stage {
 
     /// Certifies the posts, has their bureaus grant them their work, and waits until each is let in.
     pub(super) async fn grant(&self, stations: &[Station]) -> Result<BTreeMap<Station, Searches>, Fail> {
-        let mut posts = BTreeMap::new();
-        for station in stations {
-            let bureau = self.world.bureau(station.country.as_str());
-            let grant = pb::Grant {
-                keys_per_minute: KEYS_PER_MINUTE,
-                keys_per_day: KEYS_PER_DAY,
-                ..airport(&station.post)
-            };
-            bureau.grants(grant).await.map_err(of_world)?;
-            let credentials =
-                self.world.post(station.country.as_str(), station.post.as_str()).await.map_err(of_world)?;
-            if let Err(reason) = self.world.knocks(&credentials).await.map_err(of_world)? {
-                let what =
-                    format!("the post {} of {} is not let in: {reason}", station.post, station.country);
-                return Err(Fail::refused(what, "run it again; this should not happen"));
-            }
-            let channel = self.world.hub_channel(&credentials).await.map_err(of_world)?;
-            posts.insert(station.clone(), Searches::new(channel));
+        let letting_in = stations.iter().map(|station| self.let_in(station));
+        let posts = futures::future::join_all(letting_in).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(stations.iter().cloned().zip(posts).collect())
+    }
+
+    async fn let_in(&self, station: &Station) -> Result<Searches, Fail> {
+        let (country, post) = (station.country.as_str(), station.post.as_str());
+        let grant = pb::Grant {
+            keys_per_minute: KEYS_PER_MINUTE,
+            keys_per_day: KEYS_PER_DAY,
+            ..airport(&station.post)
+        };
+        self.world.bureau(country).grants(grant).await.map_err(of_world)?;
+        let credentials = self.world.post(country, post).await.map_err(of_world)?;
+        if let Err(reason) = self.world.knocks(&credentials).await.map_err(of_world)? {
+            let what = format!("the post {post} of {country} is not let in: {reason}");
+            return Err(Fail::refused(what, "run it again; this should not happen"));
         }
-        Ok(posts)
+        Ok(Searches::new(self.world.hub_channel(&credentials).await.map_err(of_world)?))
     }
 
     /// Has every owner load its file, as anybody does, and returns how many records were accepted.

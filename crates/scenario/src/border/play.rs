@@ -73,8 +73,10 @@ pub struct BorderPlayed {
     pub gave_up: Vec<String>,
     /// How long each answer took, from when it was due to be asked; the shortest first.
     pub answered_in: Vec<Duration>,
-    /// Frames that were refused, by reason.
-    pub refused: BTreeMap<String, u64>,
+    /// How often a post was refused for now, and asked again after the time given.
+    pub put_off: u64,
+    /// Checks without an answer.
+    pub unanswered: u64,
     /// From the first question to the last answer.
     pub lasted: Duration,
 }
@@ -90,6 +92,8 @@ impl BorderPlayed {
         let seconds = self.lasted.as_secs_f64();
         let rate = if seconds > 0.0 { self.answered_in.len() as f64 / seconds } else { 0.0 };
         vec![
+            row("Refused for now, and asked again", self.put_off.to_string()),
+            row("Without an answer", self.unanswered.to_string()),
             row("Answers a second", format!("{rate:.0}")),
             row("Answered, half within", time(50)),
             row("Answered, 99 in 100 within", time(99)),
@@ -162,18 +166,17 @@ async fn ask(
     });
     let mut answers = stream::iter(asking).buffer_unordered(at_once);
     let (mut hits, mut done) = (BTreeSet::new(), 0);
-    while let Some((took, answered)) = answers.next().await {
+    while let Some(checked) = answers.next().await {
         done += 1;
         progress.reached(Step::Checks, done, travellers.len());
-        match answered {
+        played.put_off += checked.put_off;
+        match checked.answer {
             Ok(answer) => {
-                played.answered_in.push(took);
+                played.answered_in.push(checked.took);
                 hits.extend(answer.found.into_iter().map(|found| found.hit_id).filter(|id| !id.is_empty()));
             }
             Err(error) => {
-                let reason =
-                    error.refusal().map_or("no answer".to_owned(), |refusal| refusal.reason.to_string());
-                *played.refused.entry(reason).or_default() += 1;
+                played.unanswered += 1;
                 if played.gave_up.len() < TOLD {
                     played.gave_up.push(format!("a check was not answered: {error}"));
                 }
@@ -185,12 +188,16 @@ async fn ask(
     hits.len()
 }
 
+/// What came of one traveller.
+struct Checked {
+    took: Duration,
+    /// How often the gate was told to ask again.
+    put_off: u64,
+    answer: Result<pb::KeyAnswer, ClientError>,
+}
+
 /// One traveller at a gate.
-async fn check(
-    traveller: &Traveller,
-    due: Option<Duration>,
-    actors: &BorderActors,
-) -> (Duration, Result<pb::KeyAnswer, ClientError>) {
+async fn check(traveller: &Traveller, due: Option<Duration>, actors: &BorderActors) -> Checked {
     let clock = &*actors.clock;
     if let Some(wait) = due.map(|due| due.saturating_sub(clock.monotonic())).filter(|wait| !wait.is_zero()) {
         sleep_on(clock, wait).await;
@@ -198,7 +205,8 @@ async fn check(
     // What is asked late because too much is under way counts from when it was due.
     let since = due.unwrap_or_else(|| clock.monotonic());
     let Some(post) = actors.posts.get(&traveller.station) else {
-        return (Duration::ZERO, Err(ClientError::Unexpected(format!("no post {:?}", traveller.station))));
+        let answer = Err(ClientError::Unexpected(format!("no post {:?}", traveller.station)));
+        return Checked { took: Duration::ZERO, put_off: 0, answer };
     };
     let key = pb::SearchKey { key: Some(pb::search_key::Key::Mrz(traveller.zone.clone())) };
     let asked = pb::SearchRequest {
@@ -208,11 +216,25 @@ async fn check(
         keys: vec![key],
         databases: Vec::new(),
     };
-    let answered = post.check(asked).await.and_then(|found| {
+    let mut put_off = 0;
+    let answered = loop {
+        let answered = post.check(asked.clone()).await;
+        // What is refused for now was not asked: the gate asks again after the time given.
+        let again = answered.as_ref().err().filter(|error| error.passes()).and_then(ClientError::refusal);
+        let waited = clock.monotonic().saturating_sub(since);
+        match again.and_then(|refusal| refusal.retry_after).filter(|_| waited < actors.patience) {
+            Some(wait) => {
+                put_off += 1;
+                sleep_on(clock, wait).await;
+            }
+            None => break answered,
+        }
+    };
+    let answer = answered.and_then(|found| {
         let answer = found.answers.into_iter().next();
         answer.ok_or_else(|| ClientError::Unexpected("an answer without a key".into()))
     });
-    (clock.monotonic().saturating_sub(since), answered)
+    Checked { took: clock.monotonic().saturating_sub(since), put_off, answer }
 }
 
 /// Waits until every hit in the register has been decided and acted upon.
