@@ -1,11 +1,21 @@
 # One line per verb. What needs an `if` is a script in tests/ or a sub-command of i247.
 .DEFAULT_GOAL := help
-.PHONY: demo test lint setup hostile sim sim-planted histories kill9 powercut bench overload profile help
+.PHONY: demo console screenshots test lint setup hostile sim sim-planted histories kill9 powercut bench overload profile help
 
 demo: ## run Operation Infra-Red 2010 over a hub and 29 bureaus (first build: some minutes)
 	@sh tests/needs.sh cargo cc
 	cargo build --locked --package i247-cli
 	target/debug/i247 demo --processes
+
+console: ## build the operators' web pages, and the program with them (needs Node 20.19 or newer)
+	@sh tests/needs.sh cargo cc node npm
+	cd crates/console/web && npm ci --no-audit --no-fund && npm run build
+	touch crates/console/build.rs
+	cargo build --locked --package i247-cli
+
+screenshots: ## pictures of every page of the console, from a real network: make screenshots DIR=pictures
+	@sh tests/needs.sh node
+	cd crates/console/web && node browser/screenshots.mjs $(abspath $(or $(DIR),target/screenshots))
 
 test: ## run every test; the last lines say what could not run here
 	@sh tests/needs.sh cargo cc

@@ -8,6 +8,7 @@ for tool in "$@"; do
     cargo) echo "Rust 1.95 or newer is missing: install it with rustup, or from your distribution." >&2 ;;
     cc) echo "A C compiler is missing: install gcc or clang (Debian: apt-get install gcc)." >&2 ;;
     perf) echo "perf is missing: install it with your kernel's tools (Debian: apt-get install linux-perf)." >&2 ;;
+    node | npm) echo "$tool is missing: install Node 20.19 or newer with its npm (Debian: apt-get install nodejs npm)." >&2 ;;
     *) echo "$tool is missing." >&2 ;;
   esac
 done

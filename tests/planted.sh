@@ -31,7 +31,7 @@ fi
 mirror() {
   mkdir -p "$scratch"
   parts="Cargo.toml Cargo.lock crates proto tests"
-  find $parts -type f | sort >"$scratch.now"
+  find $parts -name node_modules -prune -o -type f -print | sort >"$scratch.now"
   (cd "$scratch" && find . -type f | sed 's,^\./,,' | sort) >"$scratch.then"
   comm -13 "$scratch.now" "$scratch.then" | while read -r file; do rm "$scratch/$file"; done
   while read -r file; do

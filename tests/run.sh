@@ -62,7 +62,21 @@ if command -v buf >/dev/null 2>&1; then
 else
   skipped="$skipped protocol(make_setup)"
 fi
+if command -v promtool >/dev/null 2>&1; then
+  sh tests/prometheus.sh
+else
+  skipped="$skipped rules(make_setup)"
+fi
 command -v systemd-analyze >/dev/null 2>&1 || skipped="$skipped units(apt-get_install_systemd)"
+
+# The console's pages, in a browser, in front of a network of processes. 77: it cannot run here.
+status=0
+sh tests/console.sh || status=$?
+case $status in
+  0) ;;
+  77) skipped="$skipped console(make_setup)" ;;
+  *) exit "$status" ;;
+esac
 
 if [ -z "$skipped$excused" ]; then
   echo "Every group ran."

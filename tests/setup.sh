@@ -14,10 +14,20 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   missing mkfs.ext4 e2fsprogs
   missing eatmydata eatmydata
   missing strace strace
+  # Its promtool checks the rules of deploy/prometheus.
+  missing promtool prometheus
   # For buf, grpcio and nats-server, below. A python3 of Debian's own comes without what makes environments.
   python3 -c 'import ensurepip' 2>/dev/null || wanted="$wanted python3-venv"
   # shellcheck disable=SC2086
   [ -z "$wanted" ] || { apt-get update -qq && apt-get install -y -qq $wanted >/dev/null; }
+  # For the console's pages in a browser.
+  wanted=""
+  missing node nodejs
+  missing npm npm
+  missing chromium chromium
+  # shellcheck disable=SC2086
+  [ -z "$wanted" ] || { apt-get update -qq && apt-get install -y -qq $wanted >/dev/null; } ||
+    echo "setup: could not be installed, for the console's pages alone: $wanted" >&2
   # For make bench and make profile, which run without them too.
   wanted=""
   ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || wanted="postgresql"
@@ -42,4 +52,10 @@ if command -v python3 >/dev/null 2>&1; then
   install buf-bin==1.75.0 || { echo "setup: buf-bin could not be installed; the protocol checks will not run" >&2; exit 1; }
 else
   echo "setup: python3 is missing: the protocol checks and the foreign client will not run, and make bench runs without NATS" >&2
+fi
+if command -v npm >/dev/null 2>&1; then
+  (cd crates/console/web && npm ci --silent --no-audit --no-fund) ||
+    echo "setup: npm ci does not work in crates/console/web; the console's pages will not be tried" >&2
+else
+  echo "setup: npm is missing: the console's pages will not be tried" >&2
 fi

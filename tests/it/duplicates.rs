@@ -27,7 +27,7 @@ pub(crate) async fn same_key(builder: Builder) -> Result<(), WorldError> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_envelope_gets_the_same_answer_also_after_a_crash() -> Result<(), WorldError> {
-    same_envelope(World::of(["BR"])).await
+    Box::pin(same_envelope(World::of(["BR"]))).await
 }
 
 /// The story, in one process or in many.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod absence;
+mod alerts;
 mod attachments;
 mod audience;
 mod copies;
@@ -16,6 +17,8 @@ mod hits;
 mod hub_faults;
 mod identity;
 mod membership;
+mod metrics;
+mod monitor;
 mod operation;
 mod points;
 mod posts;

@@ -80,7 +80,7 @@ async fn the_same_key_gets_the_same_message_also_after_kill_9() -> Result<(), Wo
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_envelope_gets_the_same_answer_also_after_kill_9() -> Result<(), WorldError> {
     let Some(builder) = apart(["BR"]) else { return Ok(()) };
-    crate::duplicates::same_envelope(builder).await
+    Box::pin(crate::duplicates::same_envelope(builder)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,11 +20,12 @@ const EDGES: &[(&str, &[&str])] = &[
         "testkit",
         &["bureau", "client", "hub", "ledger", "model", "node", "router", "scenario", "trust", "wire"],
     ),
+    ("console", &["client", "ledger", "model", "node", "trust"]),
     (
         "cli",
         &[
-            "bureau", "client", "hub", "ledger", "model", "node", "records", "router", "scenario", "testkit",
-            "trust", "wire",
+            "bureau", "client", "console", "hub", "ledger", "model", "node", "records", "router", "scenario",
+            "testkit", "trust", "wire",
         ],
     ),
 ];

@@ -206,6 +206,11 @@ impl Bureau {
         })
     }
 
+    /// Where the metrics page is, if it is served.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.telemetry.metrics_address()
+    }
+
     /// Where the desk listens, with the port that it got.
     pub fn local_addr(&self) -> SocketAddr {
         self.listener.address()

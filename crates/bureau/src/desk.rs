@@ -292,6 +292,7 @@ impl Desk {
             register_entries: self.register_entries,
             halted,
             warning: takeover::warning(&views),
+            now_ms: self.clock.now().as_millis(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Hello and Welcome: whether one of the two sides holds an older copy of its data. Pure.
 
 use bytes::Bytes;
-use i247_model::{Hash, Lane, Refusal};
+use i247_model::{Hash, Lane, Refusal, Timestamp};
 use i247_wire::pb;
 
 use crate::views::Views;
@@ -38,7 +38,7 @@ const OLDER_COPY: &str =
     "the hub was restored from an older copy and accepts nothing (BEHIND): ask its operator to recover it";
 
 /// What this bureau says first.
-pub(crate) fn hello(views: &Views) -> pb::Hello {
+pub(crate) fn hello(views: &Views, now: Timestamp) -> pb::Hello {
     let outbox = &views.outbox;
     let sent = Lane::ALL.map(|lane| {
         let ends = outbox.lane(lane);
@@ -60,6 +60,7 @@ pub(crate) fn hello(views: &Views) -> pb::Hello {
         mailbox: mailbox.into_iter().filter(|end| end.received_up_to > 0).collect(),
         program: concat!("i247 ", env!("CARGO_PKG_VERSION")).into(),
         newest_acceptance: outbox.newest_acceptance.clone(),
+        sent_at_ms: now.as_millis(),
     }
 }
 
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn a_hub_that_remembers_the_same_is_welcome() {
         assert_eq!(check_welcome(&pb::Welcome { mailbox: mailbox(1), ..welcome() }, &views()), Ok(()));
-        let hello = hello(&views());
+        let hello = hello(&views(), Timestamp::from_millis(7));
         assert_eq!((hello.log_end_seen, hello.epoch, hello.mailbox), (40, 1, mailbox(1)));
         assert!(hello.sent.is_empty());
     }

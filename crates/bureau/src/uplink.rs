@@ -159,7 +159,7 @@ impl Uplink {
     }
 
     async fn greet(&self) -> Result<Session<'_>, Broken> {
-        let hello = hello(&self.journal.views());
+        let hello = hello(&self.journal.views(), self.clock.now());
         let (frames, outgoing) = mpsc::channel(WAITING_FRAMES);
         put(&frames, Up::Hello(hello))?;
         let mut exchange = self.exchange.clone();

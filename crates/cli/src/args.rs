@@ -10,6 +10,7 @@ use i247_model::CountryCode;
 
 use crate::authority::AuthorityCommand;
 use crate::check::CheckArgs;
+use crate::console::ConsoleArgs;
 use crate::context::ContextCommand;
 use crate::demo::DemoArgs;
 use crate::fail::Fail;
@@ -22,6 +23,7 @@ use crate::post::PostCommand;
 use crate::records::RecordsCommand;
 use crate::review::ReviewCommand;
 use crate::services::{BureauArgs, HubArgs};
+use crate::watch::{TapArgs, TopArgs};
 
 const ABOUT: &str = "A simulated I-24/7: a secure police network of one hub and many bureaus";
 
@@ -80,6 +82,8 @@ pub(crate) enum Command {
     Hub(HubArgs),
     /// Run a country's bureau until it is asked to stop (SIGTERM or SIGINT)
     Bureau(BureauArgs),
+    /// Serve the operators' web page until it is asked to stop (SIGTERM or SIGINT)
+    Console(ConsoleArgs),
     /// Run a whole network on this machine and play Operation Infra-Red 2010 on it
     Demo(DemoArgs),
     /// Keys, certificates, and who may be on the network
@@ -117,7 +121,7 @@ pub(crate) enum Command {
         /// The message, or a prefix that only it has
         id: String,
     },
-    /// Say where a sent message stands with each recipient; without one, how the bureau is
+    /// Say where a sent message stands with each recipient; without one, how the bureau is, or, to an operator, the hub
     Status {
         /// The message, or a prefix that only it has
         id: Option<String>,
@@ -156,6 +160,26 @@ pub(crate) enum Command {
     /// The posts of a country: airports, border crossings, event teams, partners
     #[command(subcommand)]
     Post(PostCommand),
+    /// Watch all links live: rates, queues, the oldest that waits, what is wrong; q leaves
+    Top(TopArgs),
+    /// Show single messages as they move, one a line, without a word of their texts
+    #[command(
+        after_help = "Examples:\n  i247 tap --country FR --kind diffusion\n  i247 tap --lane very-urgent --json"
+    )]
+    Tap(TapArgs),
+    /// Prove each link from here to its end, and say what is the cause where one does not work: the name, the port, a
+    /// certificate, a clock, a slow line
+    #[command(
+        after_help = "It looks at every context, or at the one that is named with --context or --as. An operator is shown the links of \
+                      all bureaus too."
+    )]
+    Doctor,
+    /// Say what is wrong, since when, where to look and what to do. The exit code is 1 while something is critical
+    Alerts {
+        /// Also what was wrong lately
+        #[arg(long)]
+        cleared: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -259,6 +283,9 @@ mod tests {
             "i247 hub recover --yes --lost 00112233445566778899aabbccddeeff,ffeeddccbbaa99887766554433221100",
             "i247 bureau FR --config bureau.toml --hub 127.0.0.1:7247",
             "i247 bureau FR recover --reason restored",
+            "i247 console --listen 127.0.0.1:0 --context operator",
+            "i247 console --passwords p --certificate c.pem --key k.pem --listen 0.0.0.0:7280",
+            "i247 console password passwords --name anna",
             "i247 authority init ca --site lyon",
             "i247 authority request keys ncb/fr",
             "i247 authority issue keys/request.pem --names hub.example,127.0.0.1 --authority ca",
@@ -299,6 +326,10 @@ mod tests {
             "i247 hit deny IPSG-881-U-1 --remark found",
             "i247 hit act IPSG-881-U-1 --measure document-seized --place Modane",
             "i247 operation report infra-red-2010 --json",
+            "i247 top --once",
+            "i247 tap --country FR --kind diffusion --lane urgent --rate 10 --limit 5",
+            "i247 alerts --cleared",
+            "i247 doctor --as FR",
             "i247 ledger check dir",
             "i247 ledger searches dir",
             "i247 ledger rebuild dir --credentials keys",
@@ -317,6 +348,8 @@ mod tests {
     fn what_makes_no_sense_is_refused() {
         for line in [
             "i247",
+            "i247 console --certificate c.pem",
+            "i247 console password passwords",
             "i247 hub recover",
             "i247 hub recover --config hub.toml",
             "i247 hub recover --yes --lost 0011",

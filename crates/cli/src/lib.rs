@@ -14,8 +14,10 @@ mod args;
 mod authority;
 mod check;
 mod compose;
+mod console;
 mod context;
 mod demo;
+mod doctor;
 mod fail;
 mod forms;
 mod hits;
@@ -26,18 +28,19 @@ mod operator;
 mod out;
 mod post;
 mod records;
-mod reflect;
 mod render;
 mod review;
 mod services;
 mod session;
 mod trace;
+mod watch;
 
 use std::process::ExitCode;
 
 pub use args::Cli;
 use args::Command;
 use fail::Fail;
+use i247_client::reflect;
 use session::Session;
 use trace::Trace;
 
@@ -65,6 +68,7 @@ async fn verb(command: Command, session: &Session) -> Result<ExitCode, Fail> {
     match command {
         Command::Hub(args) => services::hub(args, session).await?,
         Command::Bureau(args) => Box::pin(services::bureau(args, session)).await?,
+        Command::Console(args) => Box::pin(console::run(args, session)).await?,
         Command::Demo(args) => return Box::pin(demo::demo(args, session.global.json)).await,
         Command::Authority(command) => Box::pin(authority::run(command, session)).await?,
         Command::Context(command) => context::run(command, session)?,
@@ -75,6 +79,7 @@ async fn verb(command: Command, session: &Session) -> Result<ExitCode, Fail> {
         Command::Outbox(args) => officer::outbox(&args, session).await?,
         Command::Show { id } => officer::show(&id, session).await?,
         Command::Done { id } => officer::done(&id, session).await?,
+        Command::Status { id: None } if session.leads_to_hub()? => return watch::status(session).await,
         Command::Status { id } => officer::status(id.as_deref(), session).await?,
         Command::Attachment(args) => officer::attachment(&args, session).await?,
         Command::Cases { operation } => officer::cases(&operation, session).await?,
@@ -87,6 +92,10 @@ async fn verb(command: Command, session: &Session) -> Result<ExitCode, Fail> {
         Command::Trace { id } => operator::trace(&id, session).await?,
         Command::Network => operator::network(session).await?,
         Command::Post(command) => Box::pin(post::run(command, session)).await?,
+        Command::Top(args) => Box::pin(watch::top(&args, session)).await?,
+        Command::Tap(args) => watch::tap(&args, session).await?,
+        Command::Doctor => return Box::pin(doctor::doctor(session)).await,
+        Command::Alerts { cleared } => return watch::alerts(cleared, session).await,
     }
     Ok(ExitCode::SUCCESS)
 }

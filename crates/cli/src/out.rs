@@ -14,6 +14,11 @@ pub(crate) fn json(value: &Json) {
     data(&format!("{value:#}"));
 }
 
+/// Prints JSON on one line.
+pub(crate) fn json_line(value: &Json) {
+    data(&value.to_string());
+}
+
 /// Says something about it.
 pub(crate) fn talk(text: &str) {
     drop(writeln!(anstream::stderr().lock(), "{text}"));

@@ -326,7 +326,7 @@ async fn recover(country: CountryCode, reason: &str, session: &Session) -> Resul
 }
 
 /// Says where the service listens: to people on standard error, to programs in a file.
-fn announce(who: &str, address: SocketAddr, ready_file: Option<&Path>) -> Result<(), Fail> {
+pub(crate) fn announce(who: &str, address: SocketAddr, ready_file: Option<&Path>) -> Result<(), Fail> {
     out::talk(&format!("{who} listens at {address}"));
     let Some(path) = ready_file else { return Ok(()) };
     let beside = path.with_extension(format!("{}.new", process::id()));
@@ -338,7 +338,7 @@ fn announce(who: &str, address: SocketAddr, ready_file: Option<&Path>) -> Result
 }
 
 /// Cancelled by SIGTERM or SIGINT; at once where signals cannot be waited for.
-fn stop_when_asked() -> CancellationToken {
+pub(crate) fn stop_when_asked() -> CancellationToken {
     let stop = CancellationToken::new();
     let asked = stop.clone();
     // It ends with the process: nothing else needs its handle.

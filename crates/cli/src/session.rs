@@ -38,6 +38,19 @@ impl Session {
         Ok(Contexts::load(&Self::contexts_path()?)?)
     }
 
+    /// Whether the context that is meant leads to the hub.
+    pub(crate) fn leads_to_hub(&self) -> Result<bool, Fail> {
+        if self.global.country.is_some() {
+            return Ok(false);
+        }
+        let contexts = Self::contexts()?;
+        let context = match &self.global.context {
+            Some(name) => Some(contexts.named(name)?),
+            None => contexts.current().ok(),
+        };
+        Ok(context.is_some_and(|context| matches!(context.server, Identity::Hub(_))))
+    }
+
     /// The desk that is meant.
     pub(crate) fn desk(&self) -> Result<Desk, Fail> {
         let contexts = Self::contexts()?;
@@ -107,6 +120,14 @@ impl Session {
     /// The hub, as an operator.
     pub(crate) fn monitor(&self) -> Result<Monitor, Fail> {
         let (_, channel) = self.hub("operator", |own| matches!(own, Identity::Operator(_)))?;
+        Ok(Monitor::new(channel))
+    }
+
+    /// The hub that a context leads to, as an operator.
+    pub(crate) fn open_monitor(&self, context: &Context) -> Result<Monitor, Fail> {
+        let credentials = credentials(&context.credentials)?;
+        let server = context.server.clone();
+        let channel = self.channel(&context.address, &credentials, move |found| *found == server)?;
         Ok(Monitor::new(channel))
     }
 

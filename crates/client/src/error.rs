@@ -55,6 +55,11 @@ impl ClientError {
         }
     }
 
+    /// Why a stream has ended that had begun.
+    pub fn of_stream(status: Status) -> Self {
+        Self::of(status, crate::call::CALL)
+    }
+
     pub(crate) fn of(status: Status, within: Duration) -> Self {
         if let Some(refusal) = i247_wire::refusal(&status) {
             return Self::Refused(refusal);

@@ -21,6 +21,7 @@ mod directory;
 mod error;
 mod monitor;
 mod publication;
+pub mod reflect;
 mod review;
 mod searches;
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use i247_wire::pb;
 use i247_wire::pb::monitor_service_client::MonitorServiceClient;
+use tonic::Streaming;
 use tonic::transport::Channel;
 
 use crate::ClientError;
@@ -45,6 +46,99 @@ impl Monitor {
         let asked = pb::OperationTallyRequest { operation: operation.to_owned() };
         let asked = request(asked, self.within);
         answer(self.within, self.service.clone().operation_tally(asked)).await
+    }
+
+    /// What moves, counted by ticks, until the stream is dropped. A tick is `tick_ms` long; 0 for the usual length.
+    ///
+    /// # Errors
+    /// As every call. Later the stream ends with a status.
+    pub async fn watch(
+        &self,
+        filter: pb::FlowFilter,
+        tick_ms: u32,
+    ) -> Result<Streaming<pb::MonitorServiceWatchResponse>, ClientError> {
+        let asked = pb::MonitorServiceWatchRequest { filter: Some(filter), tick_ms, links: 0 };
+        answer(self.within, self.service.clone().watch(asked)).await
+    }
+
+    /// Single messages as they move, at most so many a second, until the stream is dropped.
+    ///
+    /// # Errors
+    /// As every call. Later the stream ends with a status.
+    pub async fn tap(
+        &self,
+        filter: pb::FlowFilter,
+        per_second: u32,
+    ) -> Result<Streaming<pb::TapResponse>, ClientError> {
+        let asked = pb::TapRequest { filter: Some(filter), per_second };
+        answer(self.within, self.service.clone().tap(asked)).await
+    }
+
+    /// The last hour again: what moved from one moment until another, by the hub's clock, the oldest first.
+    ///
+    /// # Errors
+    /// As every call. Later the stream ends with a status.
+    pub async fn replay(
+        &self,
+        asked: pb::ReplayRequest,
+    ) -> Result<Streaming<pb::ReplayResponse>, ClientError> {
+        answer(self.within, self.service.clone().replay(asked)).await
+    }
+
+    /// Country by country and kind by kind, over the last so many seconds.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn statistics(&self, window_s: u32) -> Result<pb::StatisticsResponse, ClientError> {
+        let asked = pb::StatisticsRequest { window_s, party: String::new() };
+        let asked = request(asked, self.within);
+        answer(self.within, self.service.clone().statistics(asked)).await
+    }
+
+    /// One bureau and its link.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn country(&self, country: &str) -> Result<pb::CountryResponse, ClientError> {
+        let asked = request(pb::CountryRequest { country: country.to_owned() }, self.within);
+        answer(self.within, self.service.clone().country(asked)).await
+    }
+
+    /// A page of messages, by what their headers say, the newest first.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn find_messages(
+        &self,
+        asked: pb::FindMessagesRequest,
+    ) -> Result<pb::FindMessagesResponse, ClientError> {
+        answer(self.within, self.service.clone().find_messages(request(asked, self.within))).await
+    }
+
+    /// A page of notices, by number: all, or those that fit.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn notices(&self, asked: pb::NoticesRequest) -> Result<pb::NoticesResponse, ClientError> {
+        answer(self.within, self.service.clone().notices(request(asked, self.within))).await
+    }
+
+    /// Everyone that the directory knows, with their certificates.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn identities(&self) -> Result<pb::IdentitiesResponse, ClientError> {
+        let asked = request(pb::IdentitiesRequest {}, self.within);
+        answer(self.within, self.service.clone().identities(asked)).await
+    }
+
+    /// What is wrong now; also what was wrong lately, if that is wanted.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn alerts(&self, cleared: bool) -> Result<pb::AlertsResponse, ClientError> {
+        let asked = request(pb::AlertsRequest { cleared }, self.within);
+        answer(self.within, self.service.clone().alerts(asked)).await
     }
 
     /// One message, by its id or a unique prefix of it, from submission to the last receipt.

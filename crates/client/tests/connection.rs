@@ -40,6 +40,10 @@ struct Hub;
 
 #[tonic::async_trait]
 impl pb::monitor_service_server::MonitorService for Hub {
+    type WatchStream = futures::stream::Empty<Result<pb::MonitorServiceWatchResponse, Status>>;
+    type TapStream = futures::stream::Empty<Result<pb::TapResponse, Status>>;
+    type ReplayStream = futures::stream::Empty<Result<pb::ReplayResponse, Status>>;
+
     async fn summary(&self, _: Request<pb::SummaryRequest>) -> Result<Response<pb::SummaryResponse>, Status> {
         Ok(Response::new(pb::SummaryResponse { log_end: 42, ..Default::default() }))
     }
@@ -54,6 +58,58 @@ impl pb::monitor_service_server::MonitorService for Hub {
     async fn trace(&self, _: Request<pb::TraceRequest>) -> Result<Response<pb::TraceResponse>, Status> {
         std::future::pending().await
     }
+
+    async fn watch(
+        &self,
+        _: Request<pb::MonitorServiceWatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        Err(not_asked())
+    }
+
+    async fn tap(&self, _: Request<pb::TapRequest>) -> Result<Response<Self::TapStream>, Status> {
+        Err(not_asked())
+    }
+
+    async fn replay(&self, _: Request<pb::ReplayRequest>) -> Result<Response<Self::ReplayStream>, Status> {
+        Err(not_asked())
+    }
+
+    async fn statistics(
+        &self,
+        _: Request<pb::StatisticsRequest>,
+    ) -> Result<Response<pb::StatisticsResponse>, Status> {
+        Err(not_asked())
+    }
+
+    async fn country(&self, _: Request<pb::CountryRequest>) -> Result<Response<pb::CountryResponse>, Status> {
+        Err(not_asked())
+    }
+
+    async fn find_messages(
+        &self,
+        _: Request<pb::FindMessagesRequest>,
+    ) -> Result<Response<pb::FindMessagesResponse>, Status> {
+        Err(not_asked())
+    }
+
+    async fn notices(&self, _: Request<pb::NoticesRequest>) -> Result<Response<pb::NoticesResponse>, Status> {
+        Err(not_asked())
+    }
+
+    async fn identities(
+        &self,
+        _: Request<pb::IdentitiesRequest>,
+    ) -> Result<Response<pb::IdentitiesResponse>, Status> {
+        Err(not_asked())
+    }
+
+    async fn alerts(&self, _: Request<pb::AlertsRequest>) -> Result<Response<pb::AlertsResponse>, Status> {
+        Err(not_asked())
+    }
+}
+
+fn not_asked() -> Status {
+    Status::unimplemented("nobody asks for this here")
 }
 
 struct Scene {

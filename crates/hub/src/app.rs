@@ -1,12 +1,13 @@
 //! The composition root of a hub: makes every part, hands it what it needs, stops in order.
 
+mod parts;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
-use bytes::Bytes;
-use i247_ledger::attachments::{AttachmentError, Attachments};
+use i247_ledger::attachments::AttachmentError;
 use i247_ledger::{Options, Segments};
 use i247_model::Identity;
 use i247_node::{
@@ -21,42 +22,32 @@ use i247_wire::pb::records_service_server::RecordsServiceServer;
 use i247_wire::pb::review_service_server::ReviewServiceServer;
 use i247_wire::pb::search_service_server::SearchServiceServer;
 use opentelemetry::metrics::Meter;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
 use crate::admission::ByDirectory;
-use crate::answer::Answers;
+use crate::alerts;
 use crate::archive::{Archive, Limits as StoreLimits, keep_merged, keep_stored, store};
 use crate::attachments::sweep;
-use crate::audit::{self, Audit, AuditError};
-use crate::calls::Calls;
+use crate::audit::{self, AuditError};
 use crate::config::Config;
 use crate::core::Core;
 use crate::databases::{self, Databases, DatabasesError};
 use crate::directory::Directory;
-use crate::effects::Actor;
 use crate::exchange::Exchange;
-use crate::gauges::{Counters, gauges};
-use crate::grants::Grants;
-use crate::links::Links;
-use crate::made::Maker;
+use crate::flow;
+use crate::gauges::gauges;
 use crate::monitor::Monitor;
-use crate::quota::Quotas;
-use crate::recent::Recent;
 use crate::records::Records;
 use crate::recover::{RecoverError, Recovered, begin, recover};
 use crate::review::Review;
-use crate::rules::{SERVICES, rules};
+use crate::rules::{READS_ONLY, SERVICES, rules};
 use crate::search::{SEARCH_BYTES_MAX, Search};
-use crate::sequencer::{Held, Sequencer, SequencerError};
-use crate::stamps::Stamps;
-use crate::together::Together;
-use crate::turns::Turns;
+use crate::sequencer::{Sequencer, SequencerError};
 use crate::views::Views;
-
-/// Inputs that wait for the sequencer.
-const QUEUE_MAX: usize = 4096;
+pub(crate) use parts::WATCHERS_MAX;
+use parts::{Kept, Parts};
 
 /// The largest frame on a stream: an entry with its body, and some.
 const FRAME_BYTES_MAX: usize = 320 * 1024;
@@ -201,6 +192,11 @@ impl Hub {
         self.listener.address()
     }
 
+    /// Where the metrics page is, if it is served.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.telemetry.metrics_address()
+    }
+
     /// A digest over every view: equal for equal logs, whether recovered or rebuilt.
     ///
     /// # Errors
@@ -251,12 +247,8 @@ impl Hub {
                 });
             }
         });
-        let log = core.work.clone();
-        pipeline.spawn(core.audit.clone().keep(audit, log, pipeline.stop()));
-        pipeline.spawn(keep_stored(core.clone(), archive.clone(), pipeline.stop()));
-        pipeline.spawn(databases::follow(core.clone(), pipeline.stop()));
-        pipeline.spawn(keep_merged(core.clone(), archive.clone(), pipeline.stop()));
-        pipeline.spawn(sweep(core.clone(), config.attachment_unnamed.0, pipeline.stop()));
+        pipeline.spawn(core.audit.clone().keep(audit, core.work.clone(), pipeline.stop()));
+        follow(&core, &archive, config.attachment_unnamed.0, &pipeline);
         let (writable, behind) = (core.writable.clone(), core.behind.subscribe());
         let unreadable = core.recent.unreadable();
         pipeline.spawn(tell_health(writable, behind, unreadable, health, pipeline.stop()));
@@ -291,106 +283,14 @@ impl Hub {
     }
 }
 
-/// What the parts of a hub are made from.
-struct Parts<'a> {
-    config: &'a Config,
-    credentials: &'a Credentials,
-    seams: &'a Seams,
-    /// The credentials as they are renewed.
-    own: watch::Receiver<Arc<Credentials>>,
-}
-
-/// What lies on the disk: the log, what follows from it, and what lies beside it.
-struct Kept {
-    ledger: Arc<Segments>,
-    databases: Arc<Databases>,
-    audit: Arc<Audit>,
-}
-
-impl Parts<'_> {
-    /// What the services share, and the one task that changes it.
-    fn pipeline(
-        &self,
-        Kept { ledger, databases, audit }: Kept,
-        views: Views,
-        streams: Stage,
-        live: Live,
-        meter: &Meter,
-    ) -> Result<(Arc<Core>, Sequencer), BuildError> {
-        let Self { config, credentials, seams, .. } = self;
-        let own_chain = &credentials.signing_chain;
-        let entered = if views.signers.holds(own_chain) { own_chain.clone() } else { Vec::new() };
-        let (work, queue) = mpsc::channel(QUEUE_MAX);
-        let (writable, is_writable) = watch::channel(true);
-        let (hits, hits_changed) = watch::channel(views.hits.changed());
-        let (fed, fed_changed) = watch::channel(views.fed_at);
-        let (links, counters) = (Links::after(&views.state), Counters::new(meter));
-        let (ahead, stamps) = (views.state.clone(), Stamps::after(views.at));
-        let log_id: Bytes = views.state.log_id().map(Bytes::copy_from_slice).unwrap_or_default();
-        let (dir, recovered) = (config.data.join("attachments"), views.state.generation() > 0);
-        let views = Arc::new(RwLock::new(views));
-        let grants = Grants::new(views.clone(), seams.clock.clone(), live.clone(), config.country_limit());
-        let core = Arc::new(Core {
-            views,
-            ledger: ledger.clone(),
-            databases,
-            attachments: Attachments::open(
-                seams.disk.clone(),
-                dir,
-                seams.blocking.clone(),
-                config.attachment_bytes,
-            )?,
-            links: Arc::new(links),
-            counters: counters.clone(),
-            recent: Arc::new(Recent::new(counters.clone())),
-            quotas: Quotas::new(config.submissions_per_second),
-            grants: Arc::new(grants),
-            searches: Quotas::new(config.searches_per_second),
-            audit,
-            hits: hits_changed,
-            fed: fed_changed,
-            work,
-            clock: seams.clock.clone(),
-            blocking: seams.blocking.clone(),
-            handing_out: Arc::default(),
-            writable: is_writable,
-            together: Together::begin(&streams, seams.blocking.clone()),
-            calls: Calls::default(),
-            turns: Turns::new(std::thread::available_parallelism().map_or(2, usize::from)),
-            behind: watch::Sender::new(false),
-            log_id: log_id.clone(),
-            recovered,
-            me: credentials.identity.clone(),
-            // A channel without a place is none.
-            window: config.window.max(1),
-            progress_wait: config.progress_wait.0,
-            streams,
-        });
-        let actor = Actor::of(&core, live);
-        let sequencer = Sequencer {
-            ledger,
-            views: core.views.clone(),
-            ahead,
-            stamps,
-            clock: seams.clock.clone(),
-            work: queue,
-            actor,
-            answers: Answers { key: credentials.signing_key.clone(), log_id },
-            maker: Maker { key: credentials.signing_key.clone(), dice: seams.dice.clone() },
-            own: self.own.clone(),
-            entered,
-            handing_out: core.handing_out.clone(),
-            writable,
-            look_again: Duration::ZERO,
-            held: Held::default(),
-            behind: core.behind.subscribe(),
-            receipts_wait: config.receipts_wait.0,
-            counters,
-            hits,
-            fed,
-        };
-        Ok((core, sequencer))
-    }
+/// Begins what goes on behind the path of a message.
+fn follow(core: &Arc<Core>, archive: &Arc<Archive>, unnamed: Duration, pipeline: &Stage) {
+    pipeline.spawn(keep_stored(core.clone(), archive.clone(), pipeline.stop()));
+    pipeline.spawn(databases::follow(core.clone(), pipeline.stop()));
+    pipeline.spawn(keep_merged(core.clone(), archive.clone(), pipeline.stop()));
+    pipeline.spawn(flow::run(core.clone(), pipeline.stop()));
+    pipeline.spawn(alerts::run(core.clone(), pipeline.stop()));
+    pipeline.spawn(sweep(core.clone(), unnamed, pipeline.stop()));
 }
 
 /// Opens the data directory of a hub, which nobody else may use meanwhile.
@@ -464,7 +364,8 @@ async fn server(
 /// The largest call of a reviewer: 64 publications.
 const DECIDE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Ready while entries are taken and can be read; the services go with the node.
+/// Ready while entries are taken and can be read. What only reads is ready as long as the hub runs: operators must see
+/// why the others are not.
 async fn tell_health(
     mut writable: watch::Receiver<bool>,
     mut behind: watch::Receiver<bool>,
@@ -476,7 +377,7 @@ async fn tell_health(
         let whole = unreadable.borrow_and_update().is_empty();
         let ready = *writable.borrow_and_update() && !*behind.borrow_and_update() && whole;
         for service in SERVICES.iter().chain([&""]) {
-            health.set_ready(service, ready).await;
+            health.set_ready(service, ready || *service == READS_ONLY).await;
         }
         // Dropping the wait for a change loses none.
         let changed = tokio::select! {

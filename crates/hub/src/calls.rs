@@ -158,7 +158,7 @@ async fn take_along(core: Arc<Core>, line: Arc<Line>, _front: OwnedSemaphorePerm
                 queued.push(call.queued);
             }
             // Whoever is gone asks again, and is told the same.
-            Some(id) => drop(call.queued.send(Ok(answered(id, &core.count(out_of_order()))))),
+            Some(id) => drop(call.queued.send(Ok(answered(id, &core.count(&peer, out_of_order()))))),
         }
     }
     if envelopes.is_empty() {

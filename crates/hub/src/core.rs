@@ -1,26 +1,33 @@
 //! What the services share: the views to read, the queue to the sequencer, the stores beside the log.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 use i247_ledger::attachments::Attachments;
+use i247_ledger::disk::{Disk, Room};
 use i247_ledger::{Blocking, Ledger, outcome};
 use i247_model::{Header, Identity, Kind, Lifted, Party, Reason, Refusal, Timestamp};
-use i247_node::{Clock, Stage};
+use i247_node::{Clock, Live, Stage};
 use i247_router::Standing;
-use i247_trust::{Attested, Door, open_carried, open_many, verify};
+use i247_trust::{Attested, Credentials, Door, open_carried, open_many, verify};
 use i247_wire::{payload, pb};
 use prost::Message as _;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use crate::alerts::Book;
 use crate::audit::Audit;
 use crate::calls::Calls;
 use crate::databases::{self, Databases};
+use crate::flow::Flow;
 use crate::gauges::Counters;
 use crate::grants::Grants;
 use crate::links::Links;
+use crate::lookups::Lookups;
+use crate::overdue::Overdue;
 use crate::predecessors::{self, Given, Way};
+use crate::pulse::Pulse;
 use crate::quota::Quotas;
 use crate::recent::Recent;
 use crate::sequencer::{Answer, Work};
@@ -35,6 +42,8 @@ pub(crate) struct Core {
     pub(crate) databases: Arc<Databases>,
     pub(crate) attachments: Attachments,
     pub(crate) links: Arc<Links>,
+    /// Whose connections are open.
+    pub(crate) live: Live,
     pub(crate) recent: Arc<Recent>,
     pub(crate) quotas: Quotas,
     pub(crate) grants: Arc<Grants>,
@@ -46,6 +55,21 @@ pub(crate) struct Core {
     /// The last entry from which records follow.
     pub(crate) fed: watch::Receiver<u64>,
     pub(crate) counters: Counters,
+    /// What moves, for those who watch.
+    pub(crate) flow: Arc<Flow>,
+    /// Who looked at what.
+    pub(crate) lookups: Lookups,
+    pub(crate) alerts: Book,
+    pub(crate) overdue: Overdue,
+    /// How the sequencer is doing.
+    pub(crate) pulse: Arc<Pulse>,
+    /// Where the data is.
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) data: PathBuf,
+    pub(crate) room: Mutex<Option<Room>>,
+    /// What the hub signs and presents itself with, as it is renewed.
+    pub(crate) own: watch::Receiver<Arc<Credentials>>,
+    pub(crate) began: Timestamp,
     pub(crate) work: mpsc::Sender<Work>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Where signatures are checked and snapshots are taken.
@@ -65,6 +89,8 @@ pub(crate) struct Core {
     pub(crate) me: Identity,
     pub(crate) window: u32,
     pub(crate) progress_wait: Duration,
+    /// Places for those who watch.
+    pub(crate) watchers: Arc<Semaphore>,
     /// Owns the tasks of the streams.
     pub(crate) streams: Stage,
 }
@@ -117,18 +143,31 @@ impl Core {
         })
     }
 
+    /// Looks how much room the disk of the log has.
+    pub(crate) async fn look_at_room(&self) {
+        let (disk, data) = (self.disk.clone(), self.data.clone());
+        let room = outcome(&*self.blocking, move || disk.room(&data)).await.and_then(Result::ok).flatten();
+        *self.room.lock().unwrap_or_else(PoisonError::into_inner) = room;
+    }
+
+    /// How much room there was at the last look; none where nobody can say.
+    pub(crate) fn room(&self) -> Option<Room> {
+        *self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Charges a call for so many messages. A stream waits instead.
     ///
     /// # Errors
     /// `BUSY` with the time after which they may come again.
     pub(crate) fn charge(&self, member: &Identity, count: usize) -> Result<(), Refusal> {
         let taken = self.quotas.take(member, count, self.clock.monotonic());
-        taken.map_err(|wait| self.count(Refusal::of(Reason::Busy, "quota").retry_after(wait)))
+        taken.map_err(|wait| self.count(member, Refusal::of(Reason::Busy, "quota").retry_after(wait)))
     }
 
     /// Counts a refusal of which the sequencer does not hear.
-    pub(crate) fn count(&self, refusal: Refusal) -> Refusal {
-        self.counters.refused(refusal.reason);
+    pub(crate) fn count(&self, peer: &Identity, refusal: Refusal) -> Refusal {
+        let from = peer.sender().map_or(Party::Secretariat, |sender| sender.party());
+        self.flow.refused(from, None, None, refusal.reason);
         refusal
     }
 
@@ -141,7 +180,7 @@ impl Core {
         peer: &Identity,
     ) -> Vec<Result<Checked, Refusal>> {
         if let Err(refusal) = self.check_open() {
-            return given.iter().map(|_| Err(self.count(refusal.clone()))).collect();
+            return given.iter().map(|_| Err(self.count(peer, refusal.clone()))).collect();
         }
         let turn = self.turns.take(peer).await;
         let now = self.clock.now();
@@ -159,7 +198,7 @@ impl Core {
                 Ok(message) => self.admit(message, peer).await,
                 Err(refusal) => Err(refusal),
             };
-            checked.push(admitted.map_err(|refusal| self.count(refusal)));
+            checked.push(admitted.map_err(|refusal| self.count(peer, refusal)));
         }
         checked
     }

@@ -97,7 +97,8 @@ impl Directory {
     }
 }
 
-fn standing(standing: Standing) -> pb::Standing {
+/// A standing as the wire has it.
+pub(crate) fn standing(standing: Standing) -> pb::Standing {
     match standing {
         Standing::Active => pb::Standing::Active,
         Standing::Suspended => pb::Standing::Suspended,

@@ -25,10 +25,10 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
-    pub(crate) fn of(core: &Core, live: Live) -> Self {
+    pub(crate) fn of(core: &Core) -> Self {
         Self {
             links: core.links.clone(),
-            live,
+            live: core.live.clone(),
             grants: core.grants.clone(),
             recent: core.recent.clone(),
             views: core.views.clone(),

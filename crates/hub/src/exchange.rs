@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use i247_model::{Audience, CountryCode, Identity, Kind, MessageId, Party, Reason, Refusal, Rule};
+use i247_model::{Audience, CountryCode, Identity, Kind, MessageId, Party, Reason, Refusal, Rule, Timestamp};
 use i247_node::Peer;
 use i247_router::{Question, explain};
 use i247_wire::pb::connect_response::Frame;
@@ -19,7 +19,7 @@ use crate::attachments;
 use crate::core::{Core, mailbox_of};
 use crate::frames::{FrameStream, Frames, frames};
 use crate::inbound::{Inbound, check_chain, hello, received, welcome};
-use crate::links::Link;
+use crate::links::{Caller, Link};
 use crate::outbound::{Outbound, send_progress, send_results};
 use crate::past;
 
@@ -38,8 +38,8 @@ impl ExchangeService for Exchange {
         &self,
         request: Request<Streaming<pb::ConnectRequest>>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
-        let peer = Peer::of(&request)?.identity.clone();
-        let party = mailbox_of(&peer).map_err(|refusal| status(&refusal))?;
+        let peer = Peer::of(&request)?.clone();
+        let party = mailbox_of(&peer.identity).map_err(|refusal| status(&refusal))?;
         let (frames, stream) = frames();
         let core = self.0.clone();
         self.0.streams.spawn(serve(core, peer, party, request.into_inner(), frames));
@@ -172,27 +172,33 @@ pub(crate) fn missing(field: &'static str) -> Status {
 /// One stream from Hello to its end.
 async fn serve(
     core: Arc<Core>,
-    peer: Identity,
+    connection: Peer,
     party: Party,
     mut requests: Streaming<pb::ConnectRequest>,
     frames: Frames,
 ) {
     let end = core.streams.stop().child_token();
+    let peer = connection.identity.clone();
     // A stream that has not begun when the hub stops is not waited for.
     let Some(hello) = end.run_until_cancelled(hello(&mut requests)).await else { return };
     let opened = match hello {
         Ok(hello) => {
             let welcome = open(&core, &peer, party, &hello);
-            welcome.map(|welcome| (welcome, received(&core, party, &hello)))
+            welcome.map(|welcome| (welcome, received(&core, party, &hello), hello))
         }
         Err(refusal) => Err(refusal),
     };
-    let (welcome, received) = match opened {
+    let (welcome, received, hello) = match opened {
         Ok(opened) => opened,
         Err(refusal) => return farewell(&frames, &refusal).await,
     };
     let cursor = core.views().state.cursor(party);
-    let link = Arc::new(Link::new(party, cursor, received, end.clone()));
+    let began = core.clock.now();
+    let caller = Caller { peer: connection, program: hello.program, began };
+    let link = Arc::new(Link::new(party, cursor, received, end.clone(), caller));
+    if hello.sent_at_ms > 0 {
+        link.clock_was(Timestamp::from_millis(hello.sent_at_ms), began);
+    }
     core.links.enter(link.clone());
     tracing::info!(%party, "linked");
     // Before anything else, so that results and deliveries come behind it.
@@ -226,6 +232,7 @@ async fn serve(
             farewell(&frames, &refusal).await;
         }
     }
+    link.heard(core.clock.now());
     link.end.cancel();
     tracing::info!(%party, "unlinked");
 }

@@ -1,15 +1,36 @@
-//! What is measured about the hub's work: counters where it happens, gauges when somebody asks.
+//! What is measured about the hub's work: counters where it happens, gauges when somebody asks. Labels are countries,
+//! lanes, kinds, reasons and rules, of which there is a fixed number.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use i247_model::{Kind, Reason};
+use i247_model::{Kind, Lane, Party, RecipientState, Refusal};
+use i247_wire::pb;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter, ObservableGauge};
 
+use crate::alerts::Facts;
+use crate::app::WATCHERS_MAX;
 use crate::core::Core;
+use crate::flow::{BOUNDS_MS, Move, Replied, What, stand};
 
 /// The gauges live as long as what is returned.
-pub(crate) fn gauges(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<u64>; 8] {
+pub(crate) struct Gauges {
+    _whole: Vec<ObservableGauge<u64>>,
+    _parts: Vec<ObservableGauge<f64>>,
+}
+
+/// What is observed: a value and whom it is about.
+type Seen = (f64, Vec<KeyValue>);
+
+/// Registers all gauges of a hub.
+pub(crate) fn gauges(meter: &Meter, core: &Arc<Core>) -> Gauges {
+    Gauges { _whole: whole(meter, core).into(), _parts: parts(meter, core).into() }
+}
+
+/// Of the hub as a whole.
+fn whole(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<u64>; 12] {
     let gauge = |name: &'static str, text: &'static str, read: fn(&Core) -> u64| {
         let core = core.clone();
         meter
@@ -19,9 +40,9 @@ pub(crate) fn gauges(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<u64>; 
             .build()
     };
     [
-        gauge("i247.log.end", "entries in the log", |core| core.views().position),
+        gauge("i247.log.size", "entries in the log", |core| core.views().position),
         gauge("i247.messages.open", "messages that are not closed", |core| {
-            core.views().state.open_messages().count() as u64
+            core.views().state.open_count() as u64
         }),
         gauge("i247.history.position", "up to which entry history is on disk", |core| {
             core.views().history.runs().end().0
@@ -34,67 +55,242 @@ pub(crate) fn gauges(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<u64>; 
             core.views().state.reviews().count() as u64
         }),
         gauge("i247.links.connected", "bureaus with a live stream", |core| core.links.count() as u64),
+        gauge("i247.links.expected", "bureaus that may connect", |core| {
+            let views = core.views();
+            let active =
+                |(_, record): &(_, &i247_router::Record)| record.standing == i247_router::Standing::Active;
+            views.state.directory().bureaus().filter(active).count() as u64
+        }),
         gauge("i247.log.writable", "1 while the log takes entries", |core| {
             u64::from(*core.writable.borrow())
+        }),
+        gauge("i247.hub.behind", "1 when a bureau has proved that this is an older copy", |core| {
+            u64::from(*core.behind.borrow())
+        }),
+        gauge("i247.replies.overdue", "answers whose time is over", |core| u64::from(core.overdue.total())),
+        gauge("i247.watchers", "operators' streams that are open", |core| {
+            (WATCHERS_MAX - core.watchers.available_permits()) as u64
         }),
     ]
 }
 
-/// Counters of the pipeline. Their labels are kinds and reasons, of which there is a fixed number.
+/// Of each bureau, each lane, each rule.
+fn parts(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<f64>; 8] {
+    let gauge = |name: &'static str, unit: &'static str, text: &'static str, read: fn(&Core) -> Vec<Seen>| {
+        let core = core.clone();
+        meter
+            .f64_observable_gauge(name)
+            .with_unit(unit)
+            .with_description(text)
+            .with_callback(move |gauge| {
+                read(&core).iter().for_each(|(value, labels)| gauge.observe(*value, labels));
+            })
+            .build()
+    };
+    [
+        gauge("i247.outbox.depth", "", "messages that wait for a bureau", |core| {
+            let each = |party, core: &Core| stand(&core.views(), party).queued;
+            bureaus(core).into_iter().flat_map(|party| of_lanes(party, each(party, core))).collect()
+        }),
+        gauge("i247.outbox.oldest", "s", "how long the oldest of them has waited", |core| {
+            let now = core.clock.now();
+            of_bureaus(core, |core, party| {
+                let oldest = stand(&core.views(), party).oldest;
+                Some(oldest.map_or(0.0, |oldest| now.since(oldest).as_secs_f64()))
+            })
+        }),
+        gauge("i247.credit.available", "", "deliveries that a bureau may still be sent", |core| {
+            of_bureaus(core, |core, party| core.links.find(party).map(|link| f64::from(link.credit())))
+        }),
+        gauge("i247.links.up", "", "1 while a bureau has a live stream", |core| {
+            of_bureaus(core, |core, party| Some(f64::from(u8::from(core.links.find(party).is_some()))))
+        }),
+        gauge("i247.clock.skew", "s", "the clock of a bureau minus the hub's", |core| {
+            of_bureaus(core, |core, party| Some(core.links.find(party)?.skew_ms()? as f64 / 1000.0))
+        }),
+        gauge("i247.cert.not_after", "s", "when a certificate ends, in seconds since 1970", |core| {
+            Facts::certificates(core)
+                .into_iter()
+                .map(|(party, purpose, at)| {
+                    let labels = vec![country(party), KeyValue::new("purpose", purpose)];
+                    (at.as_millis() as f64 / 1000.0, labels)
+                })
+                .collect()
+        }),
+        gauge("i247.disk.free", "By", "room on the disk of the log", |core| {
+            let room = core.room();
+            room.map_or_else(Vec::new, |room| vec![(room.free as f64, vec![])])
+        }),
+        gauge("i247.alerts", "", "what is wrong now, by rule", |core| {
+            let counts = core.alerts.counts().into_iter();
+            counts
+                .map(|((rule, severity), count)| {
+                    let severity = KeyValue::new("severity", severity.as_str());
+                    (count as f64, vec![KeyValue::new("rule", rule), severity])
+                })
+                .collect()
+        }),
+    ]
+}
+
+fn bureaus(core: &Core) -> Vec<Party> {
+    core.views().state.directory().bureaus().map(|(country, _)| Party::Bureau(country)).collect()
+}
+
+fn of_bureaus(core: &Core, read: impl Fn(&Core, Party) -> Option<f64>) -> Vec<Seen> {
+    let all = bureaus(core).into_iter();
+    all.filter_map(|party| Some((read(core, party)?, vec![country(party)]))).collect()
+}
+
+fn of_lanes(party: Party, queued: [u32; 4]) -> impl Iterator<Item = Seen> {
+    Lane::ALL.into_iter().map(move |of| (f64::from(queued[of.index()]), vec![country(party), lane(of)]))
+}
+
+fn country(party: Party) -> KeyValue {
+    KeyValue::new("country", party.to_string())
+}
+
+fn lane(lane: Lane) -> KeyValue {
+    KeyValue::new(
+        "lane",
+        match lane {
+            Lane::VeryUrgent => "very_urgent",
+            Lane::Urgent => "urgent",
+            Lane::Normal => "normal",
+            Lane::Bulk => "bulk",
+        },
+    )
+}
+
+/// Counters of the pipeline.
 #[derive(Clone, Debug)]
 pub(crate) struct Counters {
     accepted: Counter<u64>,
+    delivered: Counter<u64>,
+    expired: Counter<u64>,
     refused: Counter<u64>,
+    duplicates: Counter<u64>,
     receipts: Counter<u64>,
+    frames: Counter<u64>,
     unreadable: Counter<u64>,
+    searches: Counter<u64>,
+    searches_refused: Counter<u64>,
+    search: Histogram<f64>,
     enumerated: Counter<u64>,
     group: Histogram<u64>,
+    append: Histogram<f64>,
+    deliver: Histogram<f64>,
+    reply: Histogram<f64>,
 }
 
 impl Counters {
     pub(crate) fn new(meter: &Meter) -> Self {
+        let counter =
+            |name: &'static str, text: &'static str| meter.u64_counter(name).with_description(text).build();
+        let seconds = |name: &'static str, text: &'static str, bounds: Vec<f64>| {
+            meter.f64_histogram(name).with_unit("s").with_description(text).with_boundaries(bounds).build()
+        };
+        let fast: Vec<f64> = BOUNDS_MS.iter().map(|bound| f64::from(*bound) / 1000.0).collect();
+        const HOUR: f64 = 3600.0;
+        let slow = vec![60.0, 600.0, HOUR, 3.0 * HOUR, 12.0 * HOUR, 24.0 * HOUR, 72.0 * HOUR, 240.0 * HOUR];
         Self {
-            accepted: meter
-                .u64_counter("i247.messages.accepted")
-                .with_description("messages accepted")
-                .build(),
-            refused: meter
-                .u64_counter("i247.messages.refused")
-                .with_description("submissions refused")
-                .build(),
-            receipts: meter.u64_counter("i247.receipts").with_description("frames of receipts").build(),
-            unreadable: meter
-                .u64_counter("i247.log.unreadable")
-                .with_description(
-                    "entries and bodies that were found damaged or unreadable while they were served",
-                )
-                .build(),
-            enumerated: meter
-                .u64_counter("i247.searches.enumerated")
-                .with_description("how often somebody asked about one number after the other")
-                .build(),
+            accepted: counter("i247.messages.accepted", "messages accepted"),
+            delivered: counter("i247.messages.delivered", "recipients that signed for a message"),
+            expired: counter("i247.expired", "deliveries that expired before they were made"),
+            refused: counter("i247.refused", "submissions refused"),
+            duplicates: counter("i247.duplicates", "submissions that were answered before"),
+            receipts: counter("i247.receipts", "what recipients signed for, by stage"),
+            frames: counter("i247.receipts.frames", "frames of receipts"),
+            unreadable: counter(
+                "i247.log.unreadable",
+                "entries and bodies that were found damaged or unreadable while they were served",
+            ),
+            searches: counter("i247.searches", "keys that the databases were asked for, by result"),
+            searches_refused: counter("i247.searches.refused", "frames of keys that were refused"),
+            search: seconds("i247.search", "from a frame of keys to its answers", fast.clone()),
+            enumerated: counter(
+                "i247.searches.enumerated",
+                "how often somebody asked about one number after the other",
+            ),
             group: meter
                 .u64_histogram("i247.log.group")
                 .with_description("entries written with one sync")
                 .with_boundaries(vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0])
                 .build(),
+            append: seconds("i247.log.append", "how long a durable write of the log takes", fast.clone()),
+            deliver: seconds("i247.deliver", "from acceptance to the recipient's receipt", fast),
+            reply: seconds("i247.reply", "from the acceptance of a request to its final answer", slow),
         }
     }
 
-    pub(crate) fn accepted(&self, kind: Kind) {
-        self.accepted.add(1, &[KeyValue::new("kind", kind.as_str())]);
+    /// What moved, a little later than it did: nobody waits for this.
+    pub(crate) fn moved(&self, moves: &[Move], replies: &[Replied]) {
+        for Move { what, kind, lane: of, after_ms, .. } in moves {
+            let of = of.map(lane);
+            let of = of.as_slice();
+            match what {
+                What::Accepted => {
+                    let kind = KeyValue::new("kind", kind.map_or("unknown", Kind::as_str));
+                    self.accepted.add(1, &[kind]);
+                }
+                What::Stands(state) => {
+                    if *state == RecipientState::Delivered {
+                        self.delivered.add(1, of);
+                        self.deliver.record(f64::from(*after_ms) / 1000.0, of);
+                    }
+                    match state {
+                        RecipientState::Delivered | RecipientState::Opened | RecipientState::Actioned => {
+                            self.receipts.add(1, &[KeyValue::new("stage", stage(*state))]);
+                        }
+                        RecipientState::Expired => self.expired.add(1, of),
+                        _ => {}
+                    }
+                }
+                What::Refused(reason) => self.refused.add(1, &[KeyValue::new("reason", reason.as_str())]),
+                What::Entered => {}
+            }
+        }
+        for Replied { after_ms, .. } in replies {
+            self.reply.record(*after_ms as f64 / 1000.0, &[]);
+        }
     }
 
-    pub(crate) fn refused(&self, reason: Reason) {
-        self.refused.add(1, &[KeyValue::new("reason", reason.as_str())]);
+    pub(crate) fn duplicate(&self) {
+        self.duplicates.add(1, &[]);
     }
 
     pub(crate) fn receipts(&self) {
-        self.receipts.add(1, &[]);
+        self.frames.add(1, &[]);
     }
 
     pub(crate) fn unreadable(&self, part: &'static str) {
         self.unreadable.add(1, &[KeyValue::new("part", part)]);
+    }
+
+    /// A frame of keys was answered, or refused, in so much time.
+    pub(crate) fn searched(&self, answered: &Result<pb::SearchResponse, Refusal>, took: Duration) {
+        let answers = match answered {
+            Ok(response) => &response.answers,
+            Err(refusal) => {
+                self.searches_refused.add(1, &[KeyValue::new("reason", refusal.reason.as_str())]);
+                return;
+            }
+        };
+        self.search.record(took.as_secs_f64(), &[]);
+        let mut results: BTreeMap<&str, u64> = BTreeMap::new();
+        for answer in answers {
+            let result = match answer.result() {
+                pb::SearchResult::NoRecord => "no_record",
+                pb::SearchResult::Possible => "possible",
+                pb::SearchResult::Match => "match",
+                pb::SearchResult::Refer => "refer",
+                pb::SearchResult::Unspecified => "no_key",
+            };
+            *results.entry(result).or_default() += 1;
+        }
+        for (result, count) in results {
+            self.searches.add(count, &[KeyValue::new("result", result)]);
+        }
     }
 
     pub(crate) fn enumerated(&self) {
@@ -103,5 +299,18 @@ impl Counters {
 
     pub(crate) fn group(&self, entries: usize) {
         self.group.record(entries as u64, &[]);
+    }
+
+    /// A group was written in so much time.
+    pub(crate) fn appended(&self, took: Duration) {
+        self.append.record(took.as_secs_f64(), &[]);
+    }
+}
+
+fn stage(state: RecipientState) -> &'static str {
+    match state {
+        RecipientState::Opened => "opened",
+        RecipientState::Actioned => "actioned",
+        _ => "delivered",
     }
 }

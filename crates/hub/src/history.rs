@@ -21,9 +21,10 @@ use std::sync::Arc;
 use i247_ledger::runs::{Run, RunError, Runs};
 use i247_ledger::{Damage, Position};
 use i247_model::{Hash, Kind, Lane, MessageId, NumberRange, Party, RecipientState, Refusal, Timestamp};
-use i247_router::{Message, MessageRef, Recipient};
+use i247_router::{Message, MessageRef, Recipient, Stamp};
 use serde::{Deserialize, Serialize};
 
+use crate::flow::Moves;
 use bucket::Bucket;
 pub(crate) use rows::Rows;
 
@@ -133,12 +134,16 @@ impl Item {
         }
     }
 
-    fn observe(&mut self, message: &Message, position: u64, at: Timestamp, by: Option<Party>) {
+    fn observe(&mut self, message: &Message, stamp: Stamp, by: Option<Party>, mut moves: Option<&mut Moves>) {
+        let Stamp { position, at } = stamp;
         let mut look = |party: Party, recipient: &Recipient| {
             let changed = recipient.since == at && recipient.state.settled();
             let seen = |event: &Event| event.party == party && event.state == recipient.state;
             if changed && !self.events.iter().rev().any(seen) {
                 self.events.push(Event { at, position, party, state: recipient.state });
+                if let Some(moves) = &mut moves {
+                    moves.stands(stamp, message, party, recipient.state);
+                }
             }
         };
         match by {
@@ -199,21 +204,29 @@ impl History {
     }
 
     /// Notes which recipients of an open message changed at this entry: `by` at most, when it is the receipts of one.
-    pub(crate) fn observe(&mut self, message: &Message, (position, at): (u64, Timestamp), by: Option<Party>) {
+    /// Whoever counts what moves is told.
+    pub(crate) fn observe(
+        &mut self,
+        message: &Message,
+        stamp: Stamp,
+        by: Option<Party>,
+        moves: Option<&mut Moves>,
+    ) {
         if let Some(item) = self.open.get_mut(&message.id.to_string()) {
-            item.observe(message, position, at, by);
+            item.observe(message, stamp, by, moves);
         }
     }
 
-    /// A message has left the state, or changed after that, at this entry. `by` as for [`Self::observe`].
+    /// A message has left the state, or changed after that, at this entry. `by` and `moves` as for [`Self::observe`].
     ///
     /// # Errors
     /// When what is known of it cannot be read.
     pub(crate) fn close(
         &mut self,
         message: Message,
-        (position, at): (u64, Timestamp),
+        stamp: Stamp,
         by: Option<Party>,
+        moves: Option<&mut Moves>,
     ) -> Result<(), HistoryError> {
         let key = message.id.to_string();
         let mut item = match self.open.remove(&key) {
@@ -223,7 +236,7 @@ impl History {
                 None => return Ok(()),
             },
         };
-        item.observe(&message, position, at, by);
+        item.observe(&message, stamp, by, moves);
         item.closed = Some(message);
         self.memory.put(key, item);
         Ok(())

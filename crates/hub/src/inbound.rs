@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
-use i247_model::{Identity, Lane, MessageId, Party, Reason, Receipts, Refusal, Sender};
+use i247_model::{Identity, Lane, MessageId, Party, Reason, Receipts, Refusal, Sender, Timestamp};
 use i247_wire::{known, pb};
 use prost::Message as _;
 use tokio::sync::mpsc;
@@ -126,6 +126,7 @@ impl Inbound {
 
     async fn take(&self, batch: Vec<Result<pb::ConnectRequest, Status>>) -> Result<(), Refusal> {
         use pb::connect_request::Frame;
+        self.link.heard(self.core.clock.now());
         let mut given: Vec<(pb::Envelope, Given)> = Vec::new();
         // Whatever ends the batch, what came whole before counts.
         let mut refused = None;
@@ -212,6 +213,7 @@ impl Inbound {
         if receipts.log_id != self.core.log_id {
             return Err(Refusal::of(Reason::Behind, "receipts.log_id"));
         }
+        self.link.clock_was(Timestamp::from_millis(receipts.signed_at_ms), self.core.clock.now());
         let receipts: Receipts = receipts.try_into()?;
         if receipts.party != self.link.party {
             return Err(Refusal::of(Reason::WrongSender, "receipts.party"));

@@ -14,13 +14,15 @@
 //! * `archive`: what of it lies on disk, a snapshot of what is open and `history` in runs; `past` looks things up.
 //! * `exchange`, `directory`, `review`, `monitor`, `records`, `attachments`, `search`: the services.
 //! * `audit`: the journal of searches, beside the log.
-//! * `calls`, `frames`, `effects`, `links`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
+//! * `flow`, `overdue`, `alerts`, `lookups`: what moves, what is late, what is wrong, and which operator looked.
+//! * `calls`, `frames`, `effects`, `links`, `pulse`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
 //! * `grants`, `budgets`, `enumeration`: whether posts may come, what they may ask, how much, and what is odd about it.
 //! * `take_up`: goes on with a log that lost its end; `predecessors`: what comes back of it afterwards.
 //!
 //! It never opens what bureaus say to each other, and decides nothing itself: `i247_router` does.
 
 mod admission;
+mod alerts;
 mod answer;
 mod app;
 mod archive;
@@ -36,17 +38,21 @@ mod effects;
 mod entry;
 mod enumeration;
 mod exchange;
+mod flow;
 mod frames;
 mod gauges;
 mod grants;
 mod history;
 mod inbound;
 mod links;
+mod lookups;
 mod made;
 mod monitor;
 mod outbound;
+mod overdue;
 mod past;
 mod predecessors;
+mod pulse;
 mod quota;
 mod rebuild;
 mod recent;

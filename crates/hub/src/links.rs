@@ -1,17 +1,51 @@
 //! The live streams, by mailbox: how the sequencer wakes them, and what each may still send.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
-use i247_model::{Lane, MessageId, Party};
+use i247_model::{Lane, MessageId, Party, Timestamp};
+use i247_node::Peer;
 use i247_router::{Cursor, State, UnderWay};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Credit that a bureau can pile up, in deliveries.
 const CREDIT_MAX: u32 = 65_536;
+
+/// So much of what a bureau says of its program is kept, in characters.
+const PROGRAM_MAX: usize = 64;
+
+/// From so many of its last words a bureau's clock is estimated.
+const SKEWS: usize = 8;
+
+/// Who opened a stream.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) peer: Peer,
+    pub(crate) program: String,
+    pub(crate) began: Timestamp,
+}
+
+/// How far a clock is from ours, by what came last. What was under way for some time seems to be late: the word that
+/// took least counts.
+#[derive(Debug, Default)]
+struct Skew(VecDeque<i64>);
+
+impl Skew {
+    fn add(&mut self, there: Timestamp, here: Timestamp) {
+        let ms = |at: Timestamp| i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+        self.0.push_back(ms(there).saturating_sub(ms(here)));
+        if self.0.len() > SKEWS {
+            self.0.pop_front();
+        }
+    }
+
+    fn estimate(&self) -> Option<i64> {
+        self.0.iter().max().copied()
+    }
+}
 
 /// One live stream of a mailbox.
 #[derive(Debug)]
@@ -23,6 +57,14 @@ pub(crate) struct Link {
     pub(crate) news: Notify,
     /// Ends the stream.
     pub(crate) end: CancellationToken,
+    /// Who is at the other end, and how the connection is protected.
+    pub(crate) peer: Peer,
+    /// Name and version of the bureau's program, as it says.
+    pub(crate) program: String,
+    pub(crate) began: Timestamp,
+    /// When something came last, by the hub's clock, in milliseconds.
+    contact: AtomicU64,
+    skew: Mutex<Skew>,
     credit: AtomicU32,
     cursor: Mutex<Cursor>,
     /// What the bureau had at the begin of the stream, by lane: perhaps more than it could sign for.
@@ -31,12 +73,24 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(party: Party, cursor: Cursor, received: [u64; 4], end: CancellationToken) -> Self {
+    pub(crate) fn new(
+        party: Party,
+        cursor: Cursor,
+        received: [u64; 4],
+        end: CancellationToken,
+        caller: Caller,
+    ) -> Self {
+        let Caller { peer, program, began } = caller;
         Self {
             party,
             bell: Notify::new(),
             news: Notify::new(),
             end,
+            peer,
+            program: program.chars().filter(|c| !c.is_control()).take(PROGRAM_MAX).collect(),
+            began,
+            contact: AtomicU64::new(began.as_millis()),
+            skew: Mutex::default(),
             credit: AtomicU32::new(0),
             cursor: Mutex::new(cursor),
             received,
@@ -54,7 +108,27 @@ impl Link {
         self.cursor().handed(lane).max(self.received[lane.index()])
     }
 
-    fn is_live(&self) -> bool {
+    /// Something came.
+    pub(crate) fn heard(&self, now: Timestamp) {
+        self.contact.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    /// When something came last.
+    pub(crate) fn last_contact(&self) -> Timestamp {
+        Timestamp::from_millis(self.contact.load(Ordering::Relaxed))
+    }
+
+    /// The bureau said what time it is there.
+    pub(crate) fn clock_was(&self, there: Timestamp, here: Timestamp) {
+        self.skew.lock().unwrap_or_else(PoisonError::into_inner).add(there, here);
+    }
+
+    /// The bureau's clock minus the hub's, in milliseconds; none when it has not said.
+    pub(crate) fn skew_ms(&self) -> Option<i64> {
+        self.skew.lock().unwrap_or_else(PoisonError::into_inner).estimate()
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
         !self.end.is_cancelled()
     }
 
@@ -121,6 +195,11 @@ impl Links {
         self.streams.get(&party).filter(|link| link.is_live()).map(|link| link.clone())
     }
 
+    /// The newest stream of a mailbox, also when it has ended.
+    pub(crate) fn newest(&self, party: Party) -> Option<Arc<Link>> {
+        self.streams.get(&party).map(|link| link.clone())
+    }
+
     /// How many streams are live.
     pub(crate) fn count(&self) -> usize {
         self.streams.iter().filter(|link| link.is_live()).count()
@@ -155,12 +234,39 @@ fn add(state: &State, party: Party, numbers: [u64; 4], under_way: &mut UnderWay)
 
 #[cfg(test)]
 mod tests {
+    use i247_model::Hash;
+    use i247_node::Agreed;
+
     use super::*;
 
     fn link(received: u64) -> Arc<Link> {
         let party: Party = "FR".parse().unwrap();
         let cursor = State::default().cursor(party);
-        Arc::new(Link::new(party, cursor, [0, 0, received, 0], CancellationToken::new()))
+        let peer = Peer {
+            identity: "spiffe://i247.test/ncb/fr".parse().unwrap(),
+            tls_key: Hash([0; 32]),
+            address: ([127, 0, 0, 1], 1).into(),
+            not_before: Timestamp::default(),
+            not_after: Timestamp::default(),
+            agreed: Agreed { version: "TLSv1_3", group: "X25519" },
+        };
+        let caller = Caller { peer, program: "i247\u{7} 1".into(), began: Timestamp::default() };
+        Arc::new(Link::new(party, cursor, [0, 0, received, 0], CancellationToken::new(), caller))
+    }
+
+    #[test]
+    fn the_word_that_took_least_tells_how_far_a_clock_is() {
+        let link = link(0);
+        assert_eq!((link.skew_ms(), link.program.as_str()), (None, "i247 1"));
+        let at = Timestamp::from_millis;
+        for (there, here) in [(9_000, 10_000), (13_100, 13_000), (14_000, 15_000)] {
+            link.clock_was(at(there), at(here));
+        }
+        assert_eq!(link.skew_ms(), Some(100));
+        for _ in 0..SKEWS {
+            link.clock_was(at(20_000), at(23_000));
+        }
+        assert_eq!(link.skew_ms(), Some(-3_000));
     }
 
     #[test]

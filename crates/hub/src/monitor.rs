@@ -1,208 +1,242 @@
 //! MonitorService: what operators ask. Counts and states from the views; a body is never shown.
+//!
+//! Who asks what is in the book of look-ups before it is answered. Streams are for as long as somebody reads them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock};
+pub(crate) mod country;
+mod filter;
+mod find;
+mod identities;
+mod notices;
+mod replay;
+mod statistics;
+mod tally;
+mod tap;
+mod trace;
+mod watch;
 
-use i247_model::{CountryCode, Kind, MessageId, Party, Reason, RecipientState, Refusal, Timestamp};
-use i247_router::Standing;
+use std::sync::Arc;
+use std::time::Duration;
+
+use i247_model::{Identity, Party, Reason, Refusal, Timestamp};
+use i247_node::Peer;
 use i247_wire::pb::monitor_service_server::MonitorService;
 use i247_wire::{pb, status};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use self::filter::Filter;
+use crate::alerts;
 use crate::core::Core;
-use crate::history::HistoryError;
-use crate::past::{self, Found};
-use crate::views::Views;
+use crate::flow::{LINKS_KEPT, stand};
+use crate::past;
 
 /// The service.
 pub(crate) struct Monitor(pub(crate) Arc<Core>);
 
 #[tonic::async_trait]
 impl MonitorService for Monitor {
-    async fn summary(&self, _: Request<pb::SummaryRequest>) -> Result<Response<pb::SummaryResponse>, Status> {
-        let core = &self.0;
-        let now = core.clock.now();
-        let views = core.views();
-        let mut queued: BTreeMap<Party, (u64, Option<Timestamp>)> = BTreeMap::new();
-        for message in views.state.open_messages() {
-            for (party, _) in message.recipients.iter().filter(|(_, recipient)| !recipient.state.settled()) {
-                let (count, oldest) = queued.entry(*party).or_default();
-                *count += 1;
-                *oldest = Some(oldest.map_or(message.accepted_at, |oldest| oldest.min(message.accepted_at)));
-            }
-        }
-        let links = views.state.directory().bureaus().map(|(country, record)| {
-            let party = Party::Bureau(country);
-            let (count, oldest) = queued.get(&party).copied().unwrap_or_default();
-            pb::LinkSummary {
-                party: party.to_string(),
-                connected: core.links.find(party).is_some(),
-                queued: count,
-                oldest_ms: oldest.map_or(0, |oldest| millis(now.since(oldest))),
-                standing: match record.standing {
-                    Standing::Active => "active",
-                    Standing::Suspended => "suspended",
-                    Standing::Revoked => "revoked",
-                }
-                .into(),
-            }
-        });
-        let links = links.collect();
-        Ok(Response::new(pb::SummaryResponse {
-            log_id: core.log_id.clone(),
-            log_end: views.position,
-            hub_time_ms: now.as_millis(),
-            open_messages: views.state.open_messages().count() as u64,
-            pending_reviews: views.state.reviews().count() as u64,
-            links,
-            writable: *core.writable.borrow() && !*core.behind.borrow(),
-        }))
+    type WatchStream = ReceiverStream<Result<pb::MonitorServiceWatchResponse, Status>>;
+    type TapStream = ReceiverStream<Result<pb::TapResponse, Status>>;
+    type ReplayStream = ReceiverStream<Result<pb::ReplayResponse, Status>>;
+
+    async fn summary(
+        &self,
+        request: Request<pb::SummaryRequest>,
+    ) -> Result<Response<pb::SummaryResponse>, Status> {
+        self.looks_at(&request, "Summary").await?;
+        Ok(Response::new(self.summarise()))
     }
 
     async fn operation_tally(
         &self,
         request: Request<pb::OperationTallyRequest>,
     ) -> Result<Response<pb::OperationTallyResponse>, Status> {
+        self.looks_up(&request, "OperationTally", &request.get_ref().operation).await?;
         let name = request.into_inner().operation;
-        let tallied = past::ask(&self.0, move |views| tally(views, &name)).await;
-        tallied.map(Response::new).map_err(|refusal| status(&refusal))
+        let tallied = past::ask(&self.0, move |views| tally::tally(views, &name)).await;
+        answer(tallied)
     }
 
     async fn trace(&self, request: Request<pb::TraceRequest>) -> Result<Response<pb::TraceResponse>, Status> {
-        let prefix = request.into_inner().id;
-        let found = past::ask(&self.0, move |views| {
-            let found = past::with_prefix(views, &prefix, 2)?;
-            let [id] = found.as_slice() else { return Ok(None) };
-            Ok(past::find_whole(views, id)?.map(|found| (id.clone(), found)))
-        });
-        let Some((id, found)) = found.await.map_err(|refusal| status(&refusal))? else {
-            return Err(status(&Refusal::of(Reason::UnknownReference, "id")));
+        self.looks_up(&request, "Trace", &request.get_ref().id).await?;
+        answer(trace::trace(&self.0, request.into_inner().id).await)
+    }
+
+    async fn watch(
+        &self,
+        request: Request<pb::MonitorServiceWatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let filter = read_filter(request.get_ref().filter.clone())?;
+        self.looks_up(&request, "Watch", &filter.words()).await?;
+        let pb::MonitorServiceWatchRequest { tick_ms, links, .. } = request.into_inner();
+        let watcher = watch::Watcher {
+            core: self.0.clone(),
+            filter,
+            tick: Duration::from_millis(u64::from(within("tick_ms", tick_ms, 250, 100..=1000)?)),
+            links: within("links", links, 400, 1..=2000)? as usize,
+            place: self.place()?,
         };
-        let item = &found.item;
-        let decided = if item.refused.is_some() { "refused" } else { "accepted" };
-        let signed = self.signed(&id, &found).await.map_err(|refusal| status(&refusal))?;
-        let mut events = Vec::from_iter(signed);
-        events.push(pb::TraceEvent {
-            at_ms: item.at.as_millis(),
-            position: item.place.position,
-            party: "IPSG".into(),
-            event: decided.into(),
-        });
-        events.extend(item.events.iter().map(|event| pb::TraceEvent {
-            at_ms: event.at.as_millis(),
-            position: event.position,
-            party: event.party.to_string(),
-            event: event.state.to_string(),
-        }));
-        Ok(Response::new(pb::TraceResponse {
-            status: found.status(),
-            kind: item.kind.to_string(),
-            sender: id.sender.to_string(),
-            refers_to: item.refers_to.as_ref().map(ToString::to_string).unwrap_or_default(),
-            operation: item.operation.clone().unwrap_or_default(),
-            events,
+        Ok(Response::new(ReceiverStream::new(watcher.begin())))
+    }
+
+    async fn tap(&self, request: Request<pb::TapRequest>) -> Result<Response<Self::TapStream>, Status> {
+        let filter = read_filter(request.get_ref().filter.clone())?;
+        self.looks_up(&request, "Tap", &filter.words()).await?;
+        let per_second = within("per_second", request.get_ref().per_second, 100, 1..=1000)?;
+        let (core, place) = (self.0.clone(), self.place()?);
+        let tapper = tap::Tapper { core, filter, per_second: u64::from(per_second), place };
+        Ok(Response::new(ReceiverStream::new(tapper.begin())))
+    }
+
+    async fn replay(
+        &self,
+        request: Request<pb::ReplayRequest>,
+    ) -> Result<Response<Self::ReplayStream>, Status> {
+        let pb::ReplayRequest { from_ms, until_ms, filter, links } = request.get_ref().clone();
+        let filter = read_filter(filter)?;
+        self.looks_up(&request, "Replay", &format!("{from_ms}-{until_ms} {}", filter.words())).await?;
+        let replayer = replay::Replayer {
+            core: self.0.clone(),
+            filter,
+            from: Timestamp::from_millis(from_ms),
+            until: if until_ms == 0 { self.0.clock.now() } else { Timestamp::from_millis(until_ms) },
+            links: within("links", links, 64, 1..=LINKS_KEPT as u32)? as usize,
+            place: self.place()?,
+        };
+        Ok(Response::new(ReceiverStream::new(replayer.begin())))
+    }
+
+    async fn statistics(
+        &self,
+        request: Request<pb::StatisticsRequest>,
+    ) -> Result<Response<pb::StatisticsResponse>, Status> {
+        self.looks_at(&request, "Statistics").await?;
+        answer(statistics::statistics(&self.0, request.get_ref()))
+    }
+
+    async fn country(
+        &self,
+        request: Request<pb::CountryRequest>,
+    ) -> Result<Response<pb::CountryResponse>, Status> {
+        self.looks_up(&request, "Country", &request.get_ref().country).await?;
+        answer(country::country(&self.0, &request.get_ref().country).await)
+    }
+
+    async fn find_messages(
+        &self,
+        request: Request<pb::FindMessagesRequest>,
+    ) -> Result<Response<pb::FindMessagesResponse>, Status> {
+        let asked = request.get_ref().clone();
+        let search = find::Search::read(asked.clone()).map_err(|refusal| status(&refusal))?;
+        self.looks_up(&request, "FindMessages", &search.words()).await?;
+        answer(find::find(&self.0, &search).await)
+    }
+
+    async fn notices(
+        &self,
+        request: Request<pb::NoticesRequest>,
+    ) -> Result<Response<pb::NoticesResponse>, Status> {
+        let asked = request.get_ref();
+        let words =
+            format!("colour={} requester={} pending={}", asked.colour, asked.requester, asked.pending);
+        self.looks_up(&request, "Notices", &words).await?;
+        answer(notices::notices(&self.0, request.get_ref()))
+    }
+
+    async fn identities(
+        &self,
+        request: Request<pb::IdentitiesRequest>,
+    ) -> Result<Response<pb::IdentitiesResponse>, Status> {
+        self.looks_at(&request, "Identities").await?;
+        Ok(Response::new(identities::identities(&self.0)))
+    }
+
+    async fn alerts(
+        &self,
+        request: Request<pb::AlertsRequest>,
+    ) -> Result<Response<pb::AlertsResponse>, Status> {
+        self.looks_at(&request, "Alerts").await?;
+        Ok(Response::new(pb::AlertsResponse {
+            at_ms: self.0.clock.now().as_millis(),
+            alerts: self.0.alerts.list(None, request.get_ref().cleared),
+            rules: alerts::rules(),
         }))
     }
 }
 
 impl Monitor {
-    /// When its sender signed the message, by the sender's clock: it stands in the header, which only the log holds.
-    /// None for what the hub made itself: that was signed when it was decided.
-    ///
-    /// # Errors
-    /// `READ_ONLY` when its entry cannot be read.
-    async fn signed(&self, id: &MessageId, found: &Found) -> Result<Option<pb::TraceEvent>, Refusal> {
+    /// Writes down who looks something up.
+    async fn looks_up<T>(&self, request: &Request<T>, call: &'static str, asked: &str) -> Result<(), Status> {
+        let who: Identity = Peer::of(request)?.identity.clone();
+        let written = self.0.lookups.looked_up(&who, call, asked, self.0.clock.now()).await;
+        written.map_err(|refusal| status(&refusal))
+    }
+
+    /// Writes down, once a minute, who looks at the network as a whole.
+    async fn looks_at<T>(&self, request: &Request<T>, call: &'static str) -> Result<(), Status> {
+        let who = Peer::of(request)?.identity.clone();
+        self.0.lookups.looked_at(&who, call, self.0.clock.now()).await;
+        Ok(())
+    }
+
+    /// A place among those who watch.
+    fn place(&self) -> Result<OwnedSemaphorePermit, Status> {
+        let busy = |_| Refusal::of(Reason::Busy, "stream").retry_after(Duration::from_secs(5));
+        self.0.watchers.clone().try_acquire_owned().map_err(|error| status(&busy(error)))
+    }
+
+    fn summarise(&self) -> pb::SummaryResponse {
         let core = &self.0;
-        if found.item.header_hash.is_none() {
-            return Ok(None);
-        }
-        let stored = core.recent.find(&*core.ledger, found.item.place).await?;
-        let header = i247_wire::decode_header(&stored.envelope.header)?;
-        Ok(Some(pb::TraceEvent {
-            at_ms: header.signed_at.as_millis(),
-            position: 0,
-            party: id.sender.to_string(),
-            event: "signed".into(),
-        }))
-    }
-}
-
-/// Counts an operation from what the log holds of it.
-fn tally(views: &RwLock<Views>, name: &str) -> Result<pb::OperationTallyResponse, HistoryError> {
-    let mut tally = Tally::default();
-    let operation = past::operation(views, name)?;
-    for id in operation.messages.iter().filter_map(|id| id.parse().ok()) {
-        if let Some(found) = past::find(views, &id)? {
-            tally.count(&id, &found);
-        }
-    }
-    tally.latencies.sort_unstable();
-    let percentile = |percent: usize| {
-        let last = tally.latencies.len().saturating_sub(1);
-        tally.latencies.get(last * percent / 100).copied().unwrap_or_default()
-    };
-    Ok(pb::OperationTallyResponse {
-        participants: u32::try_from(tally.participants.len()).unwrap_or(u32::MAX),
-        seats: u32::try_from(operation.seats.len()).unwrap_or(u32::MAX),
-        delivery_p50_ms: percentile(50),
-        delivery_p99_ms: percentile(99),
-        first_accepted_at_ms: tally.first.map_or(0, Timestamp::as_millis),
-        last_accepted_at_ms: tally.last.map_or(0, Timestamp::as_millis),
-        reminders: tally.kinds.get(&Kind::Reminder).map_or(0, |kind| kind.accepted),
-        escalations: tally.kinds.get(&Kind::Escalation).map_or(0, |kind| kind.accepted),
-        receipts: views.read().unwrap_or_else(PoisonError::into_inner).receipts,
-        kinds: tally.kinds.into_values().collect(),
-        countries: tally.countries.into_values().collect(),
-    })
-}
-
-#[derive(Default)]
-struct Tally {
-    kinds: BTreeMap<Kind, pb::KindTally>,
-    countries: BTreeMap<CountryCode, pb::CountryTally>,
-    participants: BTreeSet<CountryCode>,
-    latencies: Vec<u64>,
-    first: Option<Timestamp>,
-    last: Option<Timestamp>,
-}
-
-impl Tally {
-    fn count(&mut self, id: &MessageId, found: &Found) {
-        let item = &found.item;
-        self.participants.extend(id.sender.party().country());
-        let kind = self
-            .kinds
-            .entry(item.kind)
-            .or_insert_with(|| pb::KindTally { kind: item.kind.to_string(), ..pb::KindTally::default() });
-        if item.refused.is_some() {
-            kind.refused += 1;
-            return;
-        }
-        kind.accepted += 1;
-        self.first = Some(self.first.map_or(item.at, |first| first.min(item.at)));
-        self.last = self.last.max(Some(item.at));
-        let delivered = item.events.iter().filter(|event| event.state == RecipientState::Delivered);
-        let countries = delivered.filter(|event| event.party != Party::Secretariat);
-        self.latencies.extend(countries.map(|event| millis(event.at.since(item.at))));
-        let Some(message) = &found.message else { return };
-        for (party, recipient) in &message.recipients {
-            kind.deliveries += 1;
-            kind.delivered += u64::from(recipient.state.has_it());
-            let Some(country) = party.country() else { continue };
-            self.participants.insert(country);
-            let entry = self.countries.entry(country).or_insert_with(|| pb::CountryTally {
-                country: country.to_string(),
-                ..pb::CountryTally::default()
-            });
-            entry.undelivered += u64::from(!recipient.state.settled());
-            if let Some(line) = recipient.line {
-                entry.owed += 1;
-                entry.answered += u64::from(!line.state.owed());
+        let now = core.clock.now();
+        let views = core.views();
+        let link = |(country, record): (_, &i247_router::Record)| {
+            let party = Party::Bureau(country);
+            let stand = stand(&views, party);
+            pb::LinkSummary {
+                party: party.to_string(),
+                connected: core.links.find(party).is_some(),
+                queued: stand.queued.iter().map(|count| u64::from(*count)).sum(),
+                oldest_ms: stand.oldest.map_or(0, |oldest| millis(now.since(oldest))),
+                standing: match record.standing {
+                    i247_router::Standing::Active => "active",
+                    i247_router::Standing::Suspended => "suspended",
+                    i247_router::Standing::Revoked => "revoked",
+                }
+                .into(),
             }
+        };
+        pb::SummaryResponse {
+            log_id: core.log_id.clone(),
+            log_end: views.position,
+            hub_time_ms: now.as_millis(),
+            open_messages: views.state.open_count() as u64,
+            pending_reviews: views.state.reviews().count() as u64,
+            links: views.state.directory().bureaus().map(link).collect(),
+            writable: *core.writable.borrow() && !*core.behind.borrow(),
         }
     }
 }
 
-fn millis(duration: std::time::Duration) -> u64 {
+fn read_filter(wire: Option<pb::FlowFilter>) -> Result<Filter, Status> {
+    Filter::read(wire).map_err(|refusal| status(&refusal))
+}
+
+/// A number in its bounds; the usual one for 0.
+fn within(
+    field: &'static str,
+    number: u32,
+    usual: u32,
+    bounds: std::ops::RangeInclusive<u32>,
+) -> Result<u32, Status> {
+    let number = if number == 0 { usual } else { number };
+    if bounds.contains(&number) { Ok(number) } else { Err(status(&Refusal::of(Reason::WrongField, field))) }
+}
+
+fn answer<T>(result: Result<T, Refusal>) -> Result<Response<T>, Status> {
+    result.map(Response::new).map_err(|refusal| status(&refusal))
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -12,6 +12,9 @@ pub const SERVICES: [&str; 6] = [
     "i247.v1.RecordsService",
 ];
 
+/// The one among them that writes nothing.
+pub(crate) const READS_ONLY: &str = "i247.v1.MonitorService";
+
 const BUREAUS: Rule = Rule::Roles(&[Role::Bureau]);
 /// Who asks the databases. A post besides needs a grant.
 const ASKERS: Rule = Rule::Roles(&[Role::Bureau, Role::Post]);
@@ -46,6 +49,15 @@ pub fn rules() -> Result<Rules, DescriptorError> {
             ("/i247.v1.MonitorService/Summary", OPERATORS),
             ("/i247.v1.MonitorService/OperationTally", OPERATORS),
             ("/i247.v1.MonitorService/Trace", OPERATORS),
+            ("/i247.v1.MonitorService/Watch", OPERATORS),
+            ("/i247.v1.MonitorService/Tap", OPERATORS),
+            ("/i247.v1.MonitorService/Replay", OPERATORS),
+            ("/i247.v1.MonitorService/Statistics", OPERATORS),
+            ("/i247.v1.MonitorService/Country", OPERATORS),
+            ("/i247.v1.MonitorService/FindMessages", OPERATORS),
+            ("/i247.v1.MonitorService/Notices", OPERATORS),
+            ("/i247.v1.MonitorService/Identities", OPERATORS),
+            ("/i247.v1.MonitorService/Alerts", OPERATORS),
             ("/i247.v1.SearchService/Search", ASKERS),
             ("/i247.v1.SearchService/SearchStream", ASKERS),
             ("/i247.v1.SearchService/WatchHits", BUREAUS),

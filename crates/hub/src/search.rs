@@ -39,7 +39,7 @@ impl SearchService for Search {
     ) -> Result<Response<pb::SearchResponse>, Status> {
         let asker = Asker::of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
         let found = self.0.search(&asker, request.get_ref()).await;
-        found.map(Response::new).map_err(|refusal| status(&self.0.count(refusal)))
+        found.map(Response::new).map_err(|refusal| status(&refusal))
     }
 
     async fn search_stream(
@@ -105,7 +105,7 @@ async fn serve(
         };
         let frame = match found {
             Ok(found) => Answered::Answers(found),
-            Err(refusal) => Answered::Refusal((&core.count(refusal)).into()),
+            Err(refusal) => Answered::Refusal((&refusal).into()),
         };
         if answers.send(Ok(pb::SearchStreamResponse { frame: Some(frame) })).await.is_err() {
             return;
@@ -123,6 +123,17 @@ impl Core {
     /// # Cancel safety
     /// Dropped, the search may be noted and nobody has its answer.
     pub(crate) async fn search(
+        self: &Arc<Self>,
+        asker: &Asker,
+        request: &pb::SearchRequest,
+    ) -> Result<pb::SearchResponse, Refusal> {
+        let begun = self.clock.monotonic();
+        let answered = self.answer(asker, request).await;
+        self.counters.searched(&answered, self.clock.monotonic().saturating_sub(begun));
+        answered
+    }
+
+    async fn answer(
         self: &Arc<Self>,
         asker: &Asker,
         request: &pb::SearchRequest,

@@ -31,9 +31,11 @@ use crate::answer::{Answers, Outcome};
 use crate::core::Checked;
 use crate::effects::Actor;
 use crate::entry::encode_decision;
+use crate::flow::{Flow, Moves};
 use crate::gauges::Counters;
 use crate::history::HistoryError;
 use crate::made::Maker;
+use crate::pulse::Pulse;
 use crate::spans;
 use crate::stamps::Stamps;
 use crate::views::{Taken, Views};
@@ -90,6 +92,8 @@ pub(crate) struct Sequencer {
     pub(crate) hits: watch::Sender<u64>,
     /// The last entry from which records follow.
     pub(crate) fed: watch::Sender<u64>,
+    pub(crate) flow: Arc<Flow>,
+    pub(crate) pulse: Arc<Pulse>,
 }
 
 /// One entry of the group that is being decided.
@@ -150,6 +154,7 @@ impl Sequencer {
         // In this order: a machine that sleeps in between has a wall clock that is not believed once, not for ever.
         let monotonic = self.clock.monotonic();
         let now = self.stamps.stamp(self.clock.now(), monotonic);
+        self.pulse.set_astray(self.stamps.astray());
         match (before, self.stamps.astray()) {
             (false, true) => tracing::error!(
                 "the wall clock went back or leapt ahead; stamps go on with monotonic time: set the clock right"
@@ -327,10 +332,13 @@ impl Sequencer {
         }));
         let outcome = match decide(&self.ahead, stamp, &input) {
             Err(refusal) => {
-                self.counters.refused(refusal.reason);
+                self.flow.refused(id.sender.party(), Some(kind), Some(id.lane), refusal.reason);
                 Outcome::refused(id, refusal)
             }
-            Ok(Decision::Answered(answered)) => Outcome::answered(id, &answered),
+            Ok(Decision::Answered(answered)) => {
+                self.counters.duplicate();
+                Outcome::answered(id, &answered)
+            }
             Ok(Decision::Older) => self.older(id, header_hash)?,
             Ok(decision) => {
                 let outcome = Outcome::decided(id.clone(), kind, header_hash, stamp, &decision);
@@ -402,9 +410,13 @@ impl Sequencer {
     async fn append(&mut self, mut group: Group) -> Result<Option<Group>, SequencerError> {
         let drafts: Vec<Draft> = group.entries.iter().map(|pending| pending.draft.clone()).collect();
         let end: Position = self.ledger.end();
+        let begun = self.clock.monotonic();
         match self.ledger.append(end, drafts).await {
             Ok(_) => {
                 group.appending.clear();
+                let took = self.clock.monotonic().saturating_sub(begun);
+                self.pulse.appended(took);
+                self.counters.appended(took);
                 if !self.writable.send_replace(true) {
                     tracing::info!("there is room on the disk again");
                 }
@@ -434,14 +446,17 @@ impl Sequencer {
     /// When history cannot be read. Nobody is answered: the next start finds the entries in the log.
     fn act(&mut self, group: Group) -> Result<(), HistoryError> {
         let mut effects = Vec::new();
-        {
+        let mut moves = {
             let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
+            views.moves = Some(Moves { tap: self.flow.is_tapped(), ..Moves::default() });
             for pending in &group.entries {
                 effects.extend(views.apply(&pending.taken)?);
             }
-            tell(&self.hits, views.hits.changed());
-            tell(&self.fed, views.fed_at);
-        }
+            work::tell(&self.hits, views.hits.changed());
+            work::tell(&self.fed, views.fed_at);
+            views.moves.take().unwrap_or_default()
+        };
+        self.flow.take(&mut moves);
         self.take_key(&group);
         self.count(&group);
         for pending in group.entries {
@@ -459,40 +474,9 @@ impl Sequencer {
     fn count(&self, group: &Group) {
         self.counters.group(group.entries.len());
         for pending in &group.entries {
-            let taken = &pending.taken;
-            match (&taken.input, &taken.decision) {
-                (Input::Submission(submission), Decision::Accepted(_)) => {
-                    self.counters.accepted(submission.header.kind);
-                }
-                (Input::Submission(_), Decision::Void(refusal)) => self.counters.refused(refusal.reason),
-                (Input::Receipts(_), _) => self.counters.receipts(),
-                _ => {}
+            if matches!(pending.taken.input, Input::Receipts(_)) {
+                self.counters.receipts();
             }
         }
     }
-
-    /// The group was not written: nothing of it has happened, and the same bytes may come again.
-    fn take_back(&mut self, group: Group) {
-        self.ahead = self.views.read().unwrap_or_else(PoisonError::into_inner).state.clone();
-        let refused = |(answer, outcome): (Answer, Outcome)| {
-            (answer, Outcome::refused(outcome.id().clone(), no_room()))
-        };
-        self.answers.send(group.answers.into_iter().map(refused).collect());
-        for (answer, _) in group.noted {
-            drop(answer.send(Err(no_room())));
-        }
-        for pending in group.entries {
-            let Pending { taken, draft, .. } = *pending;
-            let wire = pb::Entry::decode(draft.entry).ok().and_then(|entry| entry.input);
-            if let (Input::Receipts(receipts), Some(pb::entry::Input::Receipts(signed))) = (taken.input, wire)
-            {
-                self.hold(signed, receipts);
-            }
-        }
-    }
-}
-
-/// Says it to those who wait for it, when it is another.
-fn tell(told: &watch::Sender<u64>, position: u64) {
-    told.send_if_modified(|last| std::mem::replace(last, position) != position);
 }

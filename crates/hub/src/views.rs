@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use i247_ledger::runs::Runs;
 use i247_ledger::{Body, Record};
-use i247_model::{Header, Kind, Lane, MessageId, Name, Party, Reason, Refusal, Timestamp};
+use i247_model::{Header, Kind, Lane, MessageId, Name, Party, Reason, Refusal, ReplyStage, Timestamp};
 use i247_records::hits::Register;
 use i247_router::{
     Decision, DirectoryAction, DirectoryChange, Effect, Input, Made, Message, MessageRef, Place, SearchRoot,
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::databases;
 use crate::entry::decode_decision;
+use crate::flow::{Moves, Replied};
 use crate::history::{History, HistoryError, Item};
 use crate::predecessors;
 use crate::recover::RecoverError;
@@ -40,6 +41,8 @@ pub(crate) struct Views {
     pub(crate) receipts: u64,
     /// The last entry from which records follow; 0 before the first.
     pub(crate) fed_at: u64,
+    /// What moved since somebody looked; none while nobody will, as during a start.
+    pub(crate) moves: Option<Moves>,
 }
 
 /// The version of [`Kept`] and of the rows in history's runs; snapshots of other versions are passed over.
@@ -108,6 +111,7 @@ impl Views {
             at: Timestamp::default(),
             receipts: 0,
             fed_at: 0,
+            moves: None,
         }
     }
 
@@ -131,7 +135,7 @@ impl Views {
         let mut by = None;
         match input {
             Input::Submission(submission) => {
-                self.enter(*stamp, submission, decision)?;
+                self.enter(*stamp, submission, decision, &effects)?;
                 self.follow_hit(*stamp, submission, decision);
             }
             Input::Hit(found) => {
@@ -202,7 +206,8 @@ impl Views {
             signers.admit(chain.into_iter().map(Bytes::from).collect(), at).ok()?;
         }
         let history = History::of(open, runs);
-        Some(Self { state, history, signers, hits, position, at, receipts, fed_at })
+        let moves = None;
+        Some(Self { state, history, signers, hits, position, at, receipts, fed_at, moves })
     }
 
     /// Reads an entry of the log as the views take it in.
@@ -288,6 +293,7 @@ impl Views {
         stamp: Stamp,
         submission: &Submission,
         decision: &Decision,
+        effects: &[Effect],
     ) -> Result<(), HistoryError> {
         let header = &submission.header;
         let refused = match decision {
@@ -305,12 +311,47 @@ impl Views {
         item.operation = header.operation.clone();
         let place = item.place;
         self.history.enter(&header.id, item, header.seat.as_ref().map(Name::as_str));
-        let Decision::Accepted(accepted) = decision else { return Ok(()) };
-        if databases::is_fed_by(header.kind) {
-            self.history.feed(stamp.position);
-            self.fed_at = stamp.position;
+        match decision {
+            Decision::Accepted(accepted) => {
+                if databases::is_fed_by(header.kind) {
+                    self.history.feed(stamp.position);
+                    self.fed_at = stamp.position;
+                }
+                self.tell(stamp, submission, &accepted.places, effects);
+                self.place(place, header.id.lane, &accepted.places)
+            }
+            Decision::Void(refusal) => {
+                if let Some(moves) = &mut self.moves {
+                    moves.refused(stamp, &header.id, header.kind, refusal);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
         }
-        self.place(place, header.id.lane, &accepted.places)
+    }
+
+    /// What moved by a message that was accepted.
+    fn tell(&mut self, stamp: Stamp, submission: &Submission, places: &[Place], effects: &[Effect]) {
+        let header = &submission.header;
+        let Some(moves) = &mut self.moves else { return };
+        moves.accepted(stamp, &header.id, header.kind, places);
+        let Some(request) = header.refers_to.as_ref().filter(|_| header.reply_stage.is_some_and(is_last))
+        else {
+            return;
+        };
+        let open = self.state.message(request);
+        // The last answer closes it.
+        let closed = effects.iter().find_map(|effect| match effect {
+            Effect::Closed(message) if message.id == *request => Some(&**message),
+            _ => None,
+        });
+        let Some(request) = open.or(closed).or(submission.referred.as_deref()) else { return };
+        let after = stamp.at.since(request.accepted_at).as_millis();
+        moves.replies.push(Replied {
+            by: header.id.sender.party(),
+            after_ms: u64::try_from(after).unwrap_or(u64::MAX),
+            in_time: request.reply_by.is_none_or(|by| stamp.at <= by),
+        });
     }
 
     /// A message that the hub made belongs to the operation of the request that it is about, which is open.
@@ -320,6 +361,9 @@ impl Views {
         let request = self.history.near(&made.refers_to.to_string());
         item.operation = request.and_then(|request| request.operation.clone());
         let place = item.place;
+        if let Some(moves) = &mut self.moves {
+            moves.accepted(stamp, &made.id, made.kind, &made.places);
+        }
         self.history.enter(&made.id, item, None);
         self.place(place, made.id.lane, &made.places)
     }
@@ -353,20 +397,19 @@ impl Views {
         effects: &mut [Effect],
         by: Option<Party>,
     ) -> Result<(), HistoryError> {
-        let now = (stamp.position, stamp.at);
         for effect in effects {
             match effect {
                 Effect::Progress(id) => {
                     if let Some(message) = self.state.message(id) {
-                        self.history.observe(message, now, by);
-                        observe_hit(&mut self.hits, now, message);
+                        self.history.observe(message, stamp, by, self.moves.as_mut());
+                        observe_hit(&mut self.hits, stamp, message);
                     }
                 }
                 Effect::Closed(message) => {
                     let progress = Effect::Progress(message.id.clone());
                     if let Effect::Closed(message) = std::mem::replace(effect, progress) {
-                        observe_hit(&mut self.hits, now, &message);
-                        self.history.close(*message, now, by)?;
+                        observe_hit(&mut self.hits, stamp, &message);
+                        self.history.close(*message, stamp, by, self.moves.as_mut())?;
                     }
                 }
                 Effect::LateReceipt { party, lane, numbers, actioned, at } => {
@@ -380,11 +423,16 @@ impl Views {
 }
 
 /// Whether the owner of a hit has its message now.
-fn observe_hit(hits: &mut Register, (position, at): (u64, Timestamp), message: &Message) {
+fn observe_hit(hits: &mut Register, stamp: Stamp, message: &Message) {
     let has_it = |party: &Party| message.recipients.get(party).is_some_and(|one| one.state.has_it());
     if message.kind == Kind::Hit && has_it(&message.owner) {
-        hits.told(position, at, &message.id);
+        hits.told(stamp.position, stamp.at, &message.id);
     }
+}
+
+/// Whether no more comes after it.
+fn is_last(stage: ReplyStage) -> bool {
+    matches!(stage, ReplyStage::Final | ReplyStage::Refusal)
 }
 
 fn item(stamp: Stamp, n: u32, kind: Kind, refers_to: Option<MessageId>) -> Item {

@@ -31,6 +31,19 @@ pub trait Disk: Send + Sync + Debug + 'static {
     /// Locks the directory against other processes and other openers in this one, until the guard is dropped.
     /// [`io::ErrorKind::WouldBlock`] if it is locked.
     fn lock(&self, dir: &Path) -> io::Result<Box<dyn DirLock>>;
+    /// How much room the file system has on which the directory lies; none where nobody can say.
+    fn room(&self, _dir: &Path) -> io::Result<Option<Room>> {
+        Ok(None)
+    }
+}
+
+/// The room of a file system, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Room {
+    /// What whoever asks may still write.
+    pub free: u64,
+    /// Of how much.
+    pub total: u64,
 }
 
 /// An open file. Reads and writes may be short.

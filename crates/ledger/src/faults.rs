@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use self::trap::{Moment, Trap};
 use self::world::{Change, Faults, Inode, NameChange, World, apply_name, power_is_off};
-use crate::disk::{DirLock, Disk, DiskFile};
+use crate::disk::{DirLock, Disk, DiskFile, Room};
 
 /// What a disk writes whole or not at all, in bytes; a seeded power cut tears even that now and then.
 pub const SECTOR_BYTES: usize = 512;
@@ -371,6 +371,12 @@ impl Disk for BreakableDisk {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(Box::new(BreakableLock { disk: self.clone(), dir: dir.to_owned() }))
+    }
+
+    fn room(&self, _dir: &Path) -> io::Result<Option<Room>> {
+        let world = self.running()?;
+        let room = |total: u64| Room { free: total.saturating_sub(world.used()), total };
+        Ok(world.faults.capacity.map(room))
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::disk::{DirLock, Disk, DiskFile, write_all_at};
+use crate::disk::{DirLock, Disk, DiskFile, Room, write_all_at};
 
 /// The file whose lock stands for the directory.
 const LOCK_FILE: &str = "lock";
@@ -80,6 +80,14 @@ impl Disk for OsDisk {
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    fn room(&self, dir: &Path) -> io::Result<Option<Room>> {
+        let found = rustix::fs::statvfs(dir)?;
+        // What is set aside for the administrator is neither free nor of use.
+        let used = found.f_blocks.saturating_sub(found.f_bfree);
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(Some(Room { free: bytes(found.f_bavail), total: bytes(used.saturating_add(found.f_bavail)) }))
     }
 }
 

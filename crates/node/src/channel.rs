@@ -21,7 +21,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::clock::Clock;
 use crate::net::{BoxedStream, Network};
+use crate::server::Agreed;
 
 /// Deadlines and windows of a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,6 +182,54 @@ pub fn connect(
         .initial_stream_window_size(limits.stream_window_bytes)
         .initial_connection_window_size(limits.connection_window_bytes);
     Ok(endpoint.connect_with_connector_lazy(connector))
+}
+
+/// What one connection has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// How long it took until the other side had taken the connection.
+    pub connected: Duration,
+    /// How long it took from there until both sides had shown who they are.
+    pub greeted: Duration,
+    /// How it is protected.
+    pub agreed: Agreed,
+    /// Who answers there, and from when to when its certificate counts.
+    pub server: i247_trust::Peer,
+}
+
+/// Connects once to `address` (`host:port`), looks, and closes.
+///
+/// # Errors
+/// What keeps the connection from being made, in the words of [`ConnectError`].
+pub async fn probe(
+    network: &dyn Network,
+    clock: &dyn Clock,
+    address: &str,
+    tls: Arc<rustls::ClientConfig>,
+    within: Duration,
+) -> Result<Probe, ConnectError> {
+    let wrong = || ConnectError::Address { address: address.to_owned() };
+    let (host, _) = address.rsplit_once(':').ok_or_else(wrong)?;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(bare.to_owned()).map_err(|_| wrong())?;
+    let probing = async {
+        let begun = clock.monotonic();
+        let stream = network.connect(address).await?;
+        let connected = clock.monotonic();
+        let greeted = Greeted::wait(TlsConnector::from(tls).connect(name, stream).await?).await?;
+        let session = greeted.stream.get_ref().1;
+        let shown = i247_trust::peer_identity(session.peer_certificates().unwrap_or_default());
+        Ok(Probe {
+            connected: connected.saturating_sub(begun),
+            greeted: clock.monotonic().saturating_sub(connected),
+            agreed: Agreed::of(session),
+            server: shown.map_err(io::Error::other)?,
+        })
+    };
+    match tokio::time::timeout(within, probing).await {
+        Ok(probed) => probed.map_err(|error| ConnectError::of_io(address, &error)),
+        Err(_late) => Err(ConnectError::TimedOut { address: address.to_owned(), within }),
+    }
 }
 
 /// Makes one TLS connection each time it is asked.

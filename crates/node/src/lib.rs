@@ -33,7 +33,7 @@ pub mod trace;
 
 pub use authorise::{DescriptorError, Role, Rule, Rules, Shape};
 pub use causes::with_causes;
-pub use channel::{ChannelLimits, ConnectError, connect};
+pub use channel::{ChannelLimits, ConnectError, Probe, connect, probe};
 pub use clock::{Clock, SystemClock, TlsClock, sleep, sleep_on, sleep_until};
 pub use dice::{Dice, SeededDice, SystemDice};
 pub use health::{Health, reflection};
@@ -42,6 +42,6 @@ pub use live::Live;
 pub use net::{BoxedStream, Listener, Network, Stream, TcpNetwork};
 pub use renewal::Renewal;
 pub use seams::Seams;
-pub use server::{Peer, Server};
+pub use server::{Agreed, Peer, Server};
 pub use shutdown::{Shutdown, Stage, stop_signal};
 pub use telemetry::{LogFormat, Telemetry, TelemetryConfig, TelemetryError};

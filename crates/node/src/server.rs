@@ -46,6 +46,37 @@ pub struct Peer {
     /// Last second of the certificate, or of the authority's that issued it if that is earlier. The connection
     /// ends with it.
     pub not_after: Timestamp,
+    /// First second of the certificate.
+    pub not_before: Timestamp,
+    /// What was agreed upon for the connection.
+    pub agreed: Agreed,
+}
+
+/// What a handshake has agreed upon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Agreed {
+    /// The version of TLS, such as `TLSv1_3`.
+    pub version: &'static str,
+    /// The key agreement, such as `X25519MLKEM768`; empty when it is none that has a name.
+    pub group: &'static str,
+}
+
+impl Agreed {
+    /// Of a handshake that is done, at either end.
+    pub fn of(connection: &rustls::CommonState) -> Self {
+        Self {
+            version: connection.protocol_version().and_then(|version| version.as_str()).unwrap_or_default(),
+            group: connection
+                .negotiated_key_exchange_group()
+                .and_then(|group| group.name().as_str())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Whether what was recorded stays secret when there are quantum computers.
+    pub fn is_post_quantum(&self) -> bool {
+        self.group.contains("MLKEM")
+    }
 }
 
 impl Peer {
@@ -55,14 +86,14 @@ impl Peer {
     }
 
     /// Whom the chain of a finished handshake shows.
-    fn shown(chain: &[CertificateDer<'_>], address: SocketAddr) -> Option<Self> {
+    fn shown(chain: &[CertificateDer<'_>], address: SocketAddr, agreed: Agreed) -> Option<Self> {
         let leaf = peer_identity(chain).ok()?;
-        let mut not_after = leaf.not_after;
+        let (mut not_after, not_before) = (leaf.not_after, leaf.not_before);
         // A national authority may end before those whom it certified.
         for above in &chain[1..] {
             not_after = not_after.min(Certificate::parse(above).ok()?.not_after);
         }
-        Some(Self { identity: leaf.identity, tls_key: leaf.key_id, address, not_after })
+        Some(Self { identity: leaf.identity, tls_key: leaf.key_id, address, not_after, not_before, agreed })
     }
 }
 
@@ -133,6 +164,7 @@ struct Door {
     places: Places,
     open: UpDownCounter<i64>,
     refused: Counter<u64>,
+    handshakes: Counter<u64>,
 }
 
 impl Door {
@@ -150,6 +182,11 @@ impl Door {
             stop,
             open: server.meter.i64_up_down_counter("i247.connections").build(),
             refused: server.meter.u64_counter("i247.connections.refused").build(),
+            handshakes: server
+                .meter
+                .u64_counter("i247.tls.handshakes")
+                .with_description("handshakes done, by key agreement")
+                .build(),
         }
     }
 
@@ -198,7 +235,9 @@ impl Door {
         if session.alpn_protocol() != Some(b"h2") {
             return Err("not HTTP/2");
         }
-        let Some(peer) = Peer::shown(session.peer_certificates().unwrap_or_default(), from) else {
+        let agreed = Agreed::of(session);
+        self.handshakes.add(1, &[KeyValue::new("group", agreed.group)]);
+        let Some(peer) = Peer::shown(session.peer_certificates().unwrap_or_default(), from, agreed) else {
             return Err("no identity");
         };
         let (in_all, of_one) = (self.limits.connections, self.limits.connections_per_identity);

@@ -185,14 +185,10 @@ impl<'a> Call<'a> {
     /// What the sender's words say about a party, whatever it may be allowed.
     fn wish(&self, party: Party) -> Rule {
         let audience = self.question.audience;
-        match party {
-            Party::Secretariat if audience.secretariat => Rule::Secretariat,
-            Party::Bureau(country) if audience.countries.contains(&country) => Rule::Named,
-            _ if audience.copies.contains(&party) => Rule::Copy,
-            Party::Bureau(country) if in_regions(audience, country) => Rule::Region,
-            Party::Bureau(_) if audience.all => Rule::All,
-            _ if audience.as_referred => self.wish_as_referred(party),
-            _ => Rule::NotNamed,
+        match named(audience, party) {
+            Some(rule) => rule,
+            None if audience.as_referred => self.wish_as_referred(party),
+            None => Rule::NotNamed,
         }
     }
 
@@ -362,6 +358,28 @@ impl State {
         let held = self.directory.standing_of(party) == Some(Standing::Suspended);
         Place { party, number, held, owes, after }
     }
+}
+
+/// The rule that admitted a recipient, by the words of the message: whoever is in a frozen audience was not excluded.
+pub fn admitted_by(kind: Kind, audience: &Audience, party: Party, held: bool) -> Rule {
+    let referred = if (kind, party) == (Kind::Cancellation, Party::Secretariat) {
+        Rule::Secretariat
+    } else {
+        Rule::Referred
+    };
+    if held { Rule::Suspended } else { named(audience, party).unwrap_or(referred) }
+}
+
+/// The words that name a party, the strongest first.
+fn named(audience: &Audience, party: Party) -> Option<Rule> {
+    Some(match party {
+        Party::Secretariat if audience.secretariat => Rule::Secretariat,
+        Party::Bureau(country) if audience.countries.contains(&country) => Rule::Named,
+        _ if audience.copies.contains(&party) => Rule::Copy,
+        Party::Bureau(country) if in_regions(audience, country) => Rule::Region,
+        Party::Bureau(_) if audience.all => Rule::All,
+        _ => return None,
+    })
 }
 
 fn in_regions(audience: &Audience, country: CountryCode) -> bool {

@@ -43,7 +43,7 @@ mod reference;
 mod request;
 mod state;
 
-pub use audience::{Question, explain};
+pub use audience::{Question, admitted_by, explain};
 pub use decide::decide;
 pub use decision::{Accepted, Decision, Effect, Fired, FiredDeadline, Made, Outcome, Place, TakenBack};
 pub use directory::{Directory, Record, Standing};

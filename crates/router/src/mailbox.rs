@@ -28,6 +28,18 @@ impl Mailbox {
     pub fn delivered_up_to(&self, lane: Lane) -> u64 {
         self.lanes[lane.index()].delivered_up_to
     }
+
+    /// How many messages of a lane wait for the recipient, numbers that carry nothing any more left out.
+    pub fn waiting(&self, lane: Lane) -> usize {
+        let queue = &self.lanes[lane.index()];
+        queue.waiting.len().saturating_sub(queue.gaps)
+    }
+
+    /// The message of a lane that waits longest.
+    pub fn oldest(&self, lane: Lane) -> Option<MessageRef> {
+        let waiting = self.lanes[lane.index()].waiting.iter().find(|waiting| waiting.gap.is_none());
+        waiting.map(|waiting| waiting.message)
+    }
 }
 
 /// One lane of a mailbox.
@@ -36,6 +48,8 @@ pub(crate) struct LaneQueue {
     pub(crate) delivered_up_to: u64,
     /// The numbers after `delivered_up_to`, in order.
     pub(crate) waiting: VecDeque<Waiting>,
+    /// How many of them carry nothing any more.
+    pub(crate) gaps: usize,
     /// Delivered numbers whose message is still open.
     pub(crate) delivered: BTreeMap<u64, MessageRef>,
 }
@@ -60,6 +74,7 @@ impl LaneQueue {
     /// Makes a number carry nothing.
     pub(crate) fn open_gap(&mut self, number: u64, gap: Gap) {
         if let Some(waiting) = self.place(number).and_then(|at| self.waiting.get_mut(at)) {
+            self.gaps += usize::from(waiting.gap.is_none());
             waiting.gap = Some(gap);
             waiting.after = None;
         }

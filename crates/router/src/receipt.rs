@@ -81,6 +81,7 @@ fn deliver(state: &mut State, stamp: Stamp, party: Party, lane: Lane, up_to: u64
         let Some(waiting) = queue.waiting.pop_front() else { return };
         queue.delivered_up_to += 1;
         if waiting.gap.is_some() {
+            queue.gaps = queue.gaps.saturating_sub(1);
             continue;
         }
         let message = state.open.get_mut(&waiting.message);

@@ -1,6 +1,7 @@
 //! The state of the network: what is open, and nothing else. It reads, and changes only through `apply`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use i247_model::{CountryCode, Hash, Kind, Lane, MessageId, NoticeId, Party, Sender, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,28 @@ impl State {
     /// How far the journal of searches had come when the log last heard of it; none before, and after a recovery.
     pub fn search_root(&self) -> Option<SearchRoot> {
         self.search_root
+    }
+
+    /// An open message, by where the log has it.
+    pub fn message_at(&self, at: MessageRef) -> Option<&Message> {
+        self.open.get(&at).map(Box::as_ref)
+    }
+
+    /// How many messages are open.
+    pub fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The open messages behind a place in the log, in its order; all of them, without one.
+    pub fn open_after(&self, after: Option<MessageRef>) -> impl DoubleEndedIterator<Item = &Message> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.open.range((from, Bound::Unbounded)).map(|(_, message)| message.as_ref())
+    }
+
+    /// The open messages before a place in the log, the newest first; all of them, without one.
+    pub fn open_before(&self, before: Option<MessageRef>) -> impl Iterator<Item = &Message> {
+        let until = before.map_or(Bound::Unbounded, Bound::Excluded);
+        self.open.range((Bound::Unbounded, until)).rev().map(|(_, message)| message.as_ref())
     }
 
     /// Every open message, in the order of the log.

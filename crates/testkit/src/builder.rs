@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use i247_bureau::policy::Measure;
 use i247_ledger::disk::Disk;
@@ -38,6 +39,8 @@ pub struct Builder {
     pub(crate) left_to_officers: BTreeMap<CountryCode, BTreeSet<String>>,
     pub(crate) segment_bytes: u64,
     pub(crate) submissions_per_second: u32,
+    pub(crate) metrics: bool,
+    pub(crate) clocks_ahead: BTreeMap<CountryCode, Duration>,
     dir: Option<PathBuf>,
     hub_disk: Option<Arc<dyn Disk>>,
     bureau_disks: BTreeMap<CountryCode, Arc<dyn Disk>>,
@@ -59,6 +62,8 @@ impl Builder {
             left_to_officers: BTreeMap::new(),
             segment_bytes: SEGMENT_BYTES,
             submissions_per_second: i247_hub::Config::default().submissions_per_second,
+            metrics: false,
+            clocks_ahead: BTreeMap::new(),
             dir: None,
             hub_disk: None,
             bureau_disks: BTreeMap::new(),
@@ -136,6 +141,18 @@ impl Builder {
     /// How much one member may submit a second. Without it: as much as a hub allows by itself.
     pub fn submissions_per_second(mut self, count: u32) -> Self {
         self.submissions_per_second = count;
+        self
+    }
+
+    /// The clock of a bureau is so far ahead of everybody's, and stays so whatever the story sets. Only in one process.
+    pub fn clock_ahead(mut self, code: &str, ahead: Duration) -> Self {
+        self.clocks_ahead.insert(country(code), ahead);
+        self
+    }
+
+    /// Every node serves its metrics, for [`World::metrics_address`]. Only in one process.
+    pub fn metrics(mut self) -> Self {
+        self.metrics = true;
         self
     }
 

@@ -160,6 +160,15 @@ impl World {
         }
     }
 
+    /// Where the metrics of a node (`hub` or a country) are; none where they are not served.
+    pub async fn metrics_address(&self, node: &str) -> Option<SocketAddr> {
+        if node == "hub" {
+            return self.hub.lock().await.as_ref()?.metrics();
+        }
+        let placed = self.bureaus.get(&node.parse().ok()?)?;
+        placed.running.lock().await.as_ref()?.metrics()
+    }
+
     /// What the hub runs on, with its own disk if it has one.
     pub(crate) fn hub_seams(&self) -> Seams {
         let mut seams = self.seams.clone();
@@ -329,6 +338,9 @@ impl World {
                 if let Some(disk) = disk {
                     seams.disk = disk;
                 }
+                if let Some(ahead) = self.builder.clocks_ahead.get(&code) {
+                    seams.clock = Arc::new(self.clock.ahead_by(*ahead));
+                }
                 let loaded = Credentials::load(dir);
                 let credentials = loaded.map_err(|error| WorldError::node("credentials", &error))?;
                 let start = || Running::bureau(config.clone(), credentials.clone(), seams.clone());
@@ -372,7 +384,7 @@ impl World {
             level: self.builder.level.clone(),
             format: LogFormat::Text,
             otlp: self.builder.collector.clone(),
-            ..TelemetryConfig::default()
+            metrics: self.builder.metrics.then(|| "127.0.0.1:0".into()),
         }
     }
 }

@@ -24,8 +24,17 @@ const LOOK: Duration = Duration::from_millis(5);
 /// A running node.
 #[derive(Debug)]
 pub(crate) enum Running {
-    Here { task: JoinHandle<Result<(), String>>, stop: CancellationToken, address: SocketAddr },
-    Process { child: Child, address: SocketAddr },
+    Here {
+        task: JoinHandle<Result<(), String>>,
+        stop: CancellationToken,
+        address: SocketAddr,
+        /// Where its metrics are, if they are served.
+        metrics: Option<SocketAddr>,
+    },
+    Process {
+        child: Child,
+        address: SocketAddr,
+    },
 }
 
 /// How nodes run.
@@ -45,11 +54,10 @@ impl Running {
         let hub = i247_hub::Hub::build(config, credentials, seams)
             .await
             .map_err(|error| WorldError::node("hub", &error))?;
-        let address = hub.local_addr();
-        Ok(Self::here(
-            address,
-            |stop| async move { hub.serve(stop).await.map_err(|error| error.to_string()) },
-        ))
+        let (address, metrics) = (hub.local_addr(), hub.metrics_address());
+        Ok(Self::here(address, metrics, |stop| async move {
+            hub.serve(stop).await.map_err(|error| error.to_string())
+        }))
     }
 
     pub(crate) async fn bureau(
@@ -61,20 +69,23 @@ impl Running {
         let bureau = i247_bureau::Bureau::build(config, credentials, seams)
             .await
             .map_err(|error| WorldError::node(country.as_str(), &error))?;
-        let address = bureau.local_addr();
-        Ok(Self::here(
-            address,
-            |stop| async move { bureau.serve(stop).await.map_err(|error| error.to_string()) },
-        ))
+        let (address, metrics) = (bureau.local_addr(), bureau.metrics_address());
+        Ok(Self::here(address, metrics, |stop| async move {
+            bureau.serve(stop).await.map_err(|error| error.to_string())
+        }))
     }
 
-    fn here<F>(address: SocketAddr, serve: impl FnOnce(CancellationToken) -> F) -> Self
+    fn here<F>(
+        address: SocketAddr,
+        metrics: Option<SocketAddr>,
+        serve: impl FnOnce(CancellationToken) -> F,
+    ) -> Self
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
         let stop = CancellationToken::new();
         let task = tokio::spawn(serve(stop.clone()).in_current_span());
-        Self::Here { task, stop, address }
+        Self::Here { task, stop, address, metrics }
     }
 
     /// Starts `program` with these arguments and waits until it says where it listens. It dies with this process.
@@ -134,6 +145,14 @@ impl Running {
         };
         let late = || WorldError::Node { name: "node".into(), text: "its data stays locked".into() };
         tokio::time::timeout(WITHIN, trying).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Where its metrics are; none of a process of its own, and where nobody asked for them.
+    pub(crate) fn metrics(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Here { metrics, .. } => *metrics,
+            Self::Process { .. } => None,
+        }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -280,6 +280,18 @@ impl World {
         self.says(node, ServingStatus::NotServing).await
     }
 
+    /// Whether the hub says, by the standard health service, that one of its services (by its full name) serves.
+    ///
+    /// # Errors
+    /// When the hub does not run or does not answer.
+    pub async fn hub_serves(&self, service: &str) -> Result<bool, WorldError> {
+        let channel = self.hub_channel(&self.credentials(&Identity::Operator(name("ops"))).await?).await?;
+        let asked = HealthCheckRequest { service: service.into() };
+        let answer = HealthClient::new(channel).check(asked).await;
+        let answer = answer.map_err(|status| WorldError::Connect(status.to_string()))?;
+        Ok(answer.into_inner().status() == ServingStatus::Serving)
+    }
+
     /// The node as a whole: it has the empty name.
     async fn says(&self, node: &str, wanted: ServingStatus) -> Result<(), WorldError> {
         let channel = if node == "hub" {

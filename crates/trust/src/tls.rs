@@ -140,6 +140,8 @@ pub struct Peer {
     pub identity: Identity,
     /// SHA-256 of its TLS key's `SubjectPublicKeyInfo`.
     pub key_id: Hash,
+    /// First second of its certificate.
+    pub not_before: Timestamp,
     /// Last second of its certificate: the connection ends then at the latest.
     pub not_after: Timestamp,
 }
@@ -150,8 +152,8 @@ pub struct Peer {
 /// When there are none.
 pub fn peer_identity(certificates: &[CertificateDer<'_>]) -> Result<Peer, CertificateError> {
     let leaf = certificates.first().ok_or(CertificateError::Malformed("an empty chain"))?;
-    let Certificate { identity, key_id, not_after, .. } = Certificate::parse(leaf)?;
-    Ok(Peer { identity, key_id, not_after })
+    let Certificate { identity, key_id, not_before, not_after, .. } = Certificate::parse(leaf)?;
+    Ok(Peer { identity, key_id, not_before, not_after })
 }
 
 /// Named here and never installed for the process: what a test or a library installs does not matter.
@@ -187,7 +189,12 @@ impl Chains {
         let mut chain = vec![leaf.clone()];
         chain.extend_from_slice(between);
         let now = Timestamp::from_millis(now.as_secs().saturating_mul(1000));
-        verify_chain(&chain, &self.root, now, Use::Tls).map_err(alert)
+        verify_chain(&chain, &self.root, now, Use::Tls).map_err(|error| match error {
+            CertificateError::NotInForce if is_early(&chain, now) => {
+                Error::InvalidCertificate(TlsCertificateError::NotValidYet)
+            }
+            error => alert(error),
+        })
     }
 
     fn verify_signature(
@@ -199,6 +206,11 @@ impl Chains {
         let algorithms = &self.provider.signature_verification_algorithms;
         verify_tls13_signature(message, certificate, signature, algorithms)
     }
+}
+
+/// Whether a certificate of the chain is not in force yet: a clock that is wrong, most likely.
+fn is_early(chain: &[CertificateDer<'_>], now: Timestamp) -> bool {
+    chain.iter().any(|der| Certificate::parse(der).is_ok_and(|certificate| now < certificate.not_before))
 }
 
 /// The alert that the peer gets; the cause stays readable on our side.

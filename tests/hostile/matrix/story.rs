@@ -132,6 +132,17 @@ pub(super) fn nothing(_: &Story) -> Vec<Vec<u8>> {
     vec![Vec::new()]
 }
 
+/// A country of the world.
+pub(super) fn own_country(_: &Story) -> Vec<Vec<u8>> {
+    vec![pb::CountryRequest { country: "BR".into() }.encode_to_vec()]
+}
+
+/// A filter for somebody who cannot be.
+pub(super) fn no_party(_: &Story) -> Vec<Vec<u8>> {
+    let filter = pb::FlowFilter { parties: vec!["nobody".into()], ..pb::FlowFilter::default() };
+    vec![pb::TapRequest { filter: Some(filter), per_second: 0 }.encode_to_vec()]
+}
+
 /// Lists the services, in the protocol of reflection.
 pub(super) fn services(_: &Story) -> Vec<Vec<u8>> {
     vec![vec![0x3a, 0]]

@@ -57,7 +57,8 @@ pub(crate) fn invitation(home: &Path, plan: &Plan, scenario: Option<&Path>) -> S
          \n  export I247_HOME={home}\
          \n  {program} inbox --as {first}\
          \n  {program} ask {second} --as {first} --about \"a stolen car\" --name \"PARDEL, Tessa\" --born 1970-01-01\
-         \n  {program} operation report {operation}{scenario} --context operator"
+         \n  {program} operation report {operation}{scenario} --context operator\
+         \n  {program} console --context operator"
     )
 }
 

@@ -5,6 +5,7 @@
 mod check;
 mod files;
 mod message;
+mod monitor;
 mod network;
 mod post;
 mod table;
@@ -14,6 +15,7 @@ mod tests;
 pub(crate) use check::{checked, database, hits, manifest, verdict, word};
 pub(crate) use files::{check, check_json, contexts, searches, searches_json};
 pub(crate) use message::{cases, examined, explained, inbox, notices, outbox, pending, shown};
+pub(crate) use monitor::{alerts, clock, hub, is_critical, plain, severity, tapped};
 pub(crate) use network::{directory, network, report, status, trace};
 pub(crate) use post::posts;
-pub(crate) use table::line;
+pub(crate) use table::{line, moment, span};

@@ -3,7 +3,7 @@
 use i247_client::pb;
 use i247_model::hexadecimal;
 
-use super::table::{kind, moment, pairs, span, table, word};
+use super::table::{kind, lane, moment, pairs, span, table, word};
 
 /// A sent message and its recipients.
 pub(crate) fn status(status: &pb::StatusResponse) -> String {
@@ -69,7 +69,12 @@ pub(crate) fn trace(trace: &pb::TraceResponse) -> String {
         ("refers to", trace.refers_to.clone()),
         ("operation", trace.operation.clone()),
         ("closed", if stands.closed { "yes" } else { "no" }.to_owned()),
+        ("refused", trace.refusal.as_ref().map(|refusal| refusal.reason.clone()).unwrap_or_default()),
+        ("conversation", trace.conversation.clone()),
+        ("lane", if trace.lane > 0 { lane(trace.lane()).to_owned() } else { String::new() }),
+        ("trace", trace.trace_id.clone()),
     ]);
+    let head = if trace.signature.is_some() { [head, proof(trace)].join("\n") } else { head };
     let begin = trace.events.first().map_or(0, |event| event.at_ms);
     let rows = trace.events.iter().map(|event| {
         vec![
@@ -84,7 +89,54 @@ pub(crate) fn trace(trace: &pb::TraceResponse) -> String {
     if stands.recipients.is_empty() {
         return format!("{head}\n\n{events}");
     }
-    format!("{head}\n\n{events}\n\n{}", recipients(&stands))
+    format!("{head}\n\n{events}\n\n{}", admitted(trace, &stands))
+}
+
+/// Where each recipient stands, and the rule that admitted it.
+fn admitted(trace: &pb::TraceResponse, status: &pb::MessageStatus) -> String {
+    let rows = status.recipients.iter().map(|one| {
+        let why = trace.recipients.iter().find(|why| why.party == one.party);
+        vec![
+            one.party.clone(),
+            word(one.state().as_str_name(), "RECIPIENT_STATE_"),
+            word(one.answer().as_str_name(), "ANSWER_STATE_"),
+            moment(one.since_ms),
+            why.map(|why| word(why.rule().as_str_name(), "RULE_")).unwrap_or_default(),
+            why.map(|why| why.mailbox_number.to_string()).unwrap_or_default(),
+        ]
+    });
+    table(&["TO", "STATE", "ANSWER", "SINCE (UTC)", "BECAUSE", "NUMBER"], rows.collect())
+}
+
+/// Who signed, and where the log has it.
+fn proof(trace: &pb::TraceResponse) -> String {
+    let (signed, place) =
+        (trace.signature.clone().unwrap_or_default(), trace.place.clone().unwrap_or_default());
+    let header = trace.header.clone().unwrap_or_default();
+    let holds = if signed.holds { "holds" } else { "DOES NOT HOLD" };
+    let mut lines = vec![
+        ("addressed to", header.audience.join(", ")),
+        (
+            "signature",
+            format!(
+                "{holds}; {}, {} of {} signed together",
+                signed.algorithm,
+                signed.index + 1,
+                signed.count
+            ),
+        ),
+        ("key", signed.key_id.clone()),
+    ];
+    for certificate in &signed.chain {
+        let validity =
+            format!("{} to {}", moment(certificate.not_before_ms), moment(certificate.not_after_ms));
+        lines.push(("certificate", format!("{}, {validity}", certificate.identity)));
+    }
+    lines
+        .push(("in the log", format!("entry {} of {}, log {}", place.position, place.log_end, place.log_id)));
+    lines.push(("header", place.header_hash.clone()));
+    lines.push(("body", place.body.clone()));
+    pairs(&lines)
 }
 
 /// The network at a glance.

@@ -49,7 +49,7 @@ fn shortened(cell: &str) -> String {
 }
 
 /// A moment in UTC; a dash for none.
-pub(super) fn moment(at_ms: u64) -> String {
+pub(crate) fn moment(at_ms: u64) -> String {
     let known = i64::try_from(at_ms).ok().filter(|ms| *ms > 0);
     match known.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()) {
         Some(at) => at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
@@ -58,7 +58,7 @@ pub(super) fn moment(at_ms: u64) -> String {
 }
 
 /// A span of time, in the unit that fits.
-pub(super) fn span(ms: u64) -> String {
+pub(crate) fn span(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
         1_000..120_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),

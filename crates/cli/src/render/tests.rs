@@ -277,10 +277,10 @@ fn a_message_followed_to_its_last_receipt() {
     assert_eq!(
         plain(&super::trace(&trace)),
         "\
-id         FR-1-U-1
-kind       request
-from       FR
-closed     yes
+id            FR-1-U-1
+kind          request
+from          FR
+closed        yes
 
 AT (UTC)             AFTER   ENTRY  PARTY  EVENT
 2010-07-05 12:00:00  +0 ms   7      IPSG   accepted

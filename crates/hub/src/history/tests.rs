@@ -22,6 +22,10 @@ fn id(number: u64) -> MessageId {
     MessageId { sender, epoch: 1, lane: Lane::Urgent, number }
 }
 
+fn stamp(position: u64, at: Timestamp) -> Stamp {
+    Stamp { position, at }
+}
+
 fn closed(number: u64, position: u64, at: Timestamp, recipients: &[(Party, u64)]) -> Message {
     let recipient = |(party, number): &(Party, u64)| {
         let line = (*number % 2 == 0).then_some(Line {
@@ -84,7 +88,7 @@ impl Story {
                 let message = closed(number, position, at, &recipients);
                 self.done.push(message.clone());
                 for history in histories {
-                    history.close(message.clone(), (self.position, at), None).unwrap();
+                    history.close(message.clone(), stamp(self.position, at), None, None).unwrap();
                 }
             }
             4 if !self.done.is_empty() => {
@@ -92,7 +96,7 @@ impl Story {
                 let index = usize::try_from(self.dice.below(self.done.len() as u64)).unwrap();
                 self.done[index].withdrawn = true;
                 for history in histories {
-                    history.close(self.done[index].clone(), (self.position, at), None).unwrap();
+                    history.close(self.done[index].clone(), stamp(self.position, at), None, None).unwrap();
                 }
             }
             _ => {
@@ -239,7 +243,7 @@ fn what_was_said_of_a_closed_message_counts_once_and_never_goes_back() {
     let place = MessageRef { position: 1, n: 0 };
     history.enter(&id(3), Item::new(place, at(10), Kind::Request, None), None);
     history.place(brazil, Lane::Urgent, 1, place).unwrap();
-    history.close(closed(3, 1, at(20), &[(brazil, 1), (japan, 1)]), (2, at(20)), None).unwrap();
+    history.close(closed(3, 1, at(20), &[(brazil, 1), (japan, 1)]), stamp(2, at(20)), None, None).unwrap();
     let one = NumberRange { first: 1, last: 1 };
     history.late((brazil, Lane::Urgent), one, true, 3, at(30)).unwrap();
     history.late((brazil, Lane::Urgent), one, false, 4, at(40)).unwrap();

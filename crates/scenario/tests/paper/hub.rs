@@ -104,6 +104,10 @@ impl ReviewService for Hub {
 
 #[tonic::async_trait]
 impl MonitorService for Hub {
+    type WatchStream = tokio_stream::Empty<Result<pb::MonitorServiceWatchResponse, Status>>;
+    type TapStream = tokio_stream::Empty<Result<pb::TapResponse, Status>>;
+    type ReplayStream = tokio_stream::Empty<Result<pb::ReplayResponse, Status>>;
+
     async fn summary(&self, _: Request<pb::SummaryRequest>) -> Result<Response<pb::SummaryResponse>, Status> {
         Ok(Response::new(pb::SummaryResponse::default()))
     }
@@ -120,4 +124,56 @@ impl MonitorService for Hub {
         let events = vec![pb::TraceEvent { event: "accepted".into(), ..Default::default() }];
         Ok(Response::new(pb::TraceResponse { status: Some(status), events, ..Default::default() }))
     }
+
+    async fn watch(
+        &self,
+        _: Request<pb::MonitorServiceWatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        Err(not_asked())
+    }
+
+    async fn tap(&self, _: Request<pb::TapRequest>) -> Result<Response<Self::TapStream>, Status> {
+        Err(not_asked())
+    }
+
+    async fn replay(&self, _: Request<pb::ReplayRequest>) -> Result<Response<Self::ReplayStream>, Status> {
+        Err(not_asked())
+    }
+
+    async fn statistics(
+        &self,
+        _: Request<pb::StatisticsRequest>,
+    ) -> Result<Response<pb::StatisticsResponse>, Status> {
+        Err(not_asked())
+    }
+
+    async fn country(&self, _: Request<pb::CountryRequest>) -> Result<Response<pb::CountryResponse>, Status> {
+        Err(not_asked())
+    }
+
+    async fn find_messages(
+        &self,
+        _: Request<pb::FindMessagesRequest>,
+    ) -> Result<Response<pb::FindMessagesResponse>, Status> {
+        Err(not_asked())
+    }
+
+    async fn notices(&self, _: Request<pb::NoticesRequest>) -> Result<Response<pb::NoticesResponse>, Status> {
+        Err(not_asked())
+    }
+
+    async fn identities(
+        &self,
+        _: Request<pb::IdentitiesRequest>,
+    ) -> Result<Response<pb::IdentitiesResponse>, Status> {
+        Err(not_asked())
+    }
+
+    async fn alerts(&self, _: Request<pb::AlertsRequest>) -> Result<Response<pb::AlertsResponse>, Status> {
+        Err(not_asked())
+    }
+}
+
+fn not_asked() -> Status {
+    Status::unimplemented("nobody asks for this here")
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use i247_model::{CountryCode, Lane};
+use i247_model::{CountryCode, Lane, MessageId};
 
 use super::Broken;
 use crate::lines::Line;
@@ -14,7 +14,7 @@ use crate::record::{Record, Seen, simulated};
 /// At most so many more urgent messages pass one that waits, for each that is taken in turn.
 const PASS: usize = 17;
 
-/// Numbers that were taken back or have expired have their turn, too, and nobody sees them.
+/// The hub's own reminders may be taken back like others, and this record has none of them.
 const UNSEEN: usize = 1;
 
 pub(super) fn check(record: &Record, broken: &mut Vec<Broken>) {
@@ -57,7 +57,7 @@ fn in_turn(
         lanes.iter().filter(|(lane, _)| *lane < seen.lane).count(),
         lanes.iter().filter(|(lane, _)| *lane > seen.lane).count(),
     );
-    let others = lanes.len() - urgent;
+    let others = lanes.len() - urgent + unseen(record, at, seen);
     if urgent > PASS * (others + 1 + UNSEEN) {
         let text = format!("at {at} {urgent} more urgent messages came before it");
         broken.push(("no lane starves", seen.id.clone(), text));
@@ -66,6 +66,22 @@ fn in_turn(
         let text = format!("at {at} {less} less urgent messages came before it");
         broken.push(("the urgent first", seen.id.clone(), text));
     }
+}
+
+/// How many of its lane were accepted before it came and never seen there: what was taken back or has expired has its
+/// turn, too.
+fn unseen(record: &Record, at: CountryCode, seen: &Seen) -> usize {
+    let came = simulated(seen.received_at_ms);
+    let lane_of = |id: &str| id.parse::<MessageId>().ok().map(|id| id.lane);
+    let gone = record.wishes.iter().filter(|wish| {
+        let id = wish.id.as_deref().unwrap_or_default();
+        wish.receipt
+            && wish.receipt_seen <= came
+            && wish.audience.contains(&at)
+            && lane_of(id) == Some(seen.lane)
+            && !record.has(at, id)
+    });
+    gone.count()
 }
 
 /// The line on which it came.

@@ -5,6 +5,7 @@
 
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use i247_model::hexadecimal;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor,
@@ -18,12 +19,12 @@ static POOL: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(i247_wire::DESCRIPTOR).unwrap_or_default());
 
 /// The description of a message of package `i247.v1`.
-pub(crate) fn describe(name: &str) -> Option<MessageDescriptor> {
+pub fn describe(name: &str) -> Option<MessageDescriptor> {
     POOL.get_message_by_name(&format!("i247.v1.{name}"))
 }
 
 /// A message as JSON, with every field that it has.
-pub(crate) fn to_json(name: &str, message: &impl prost::Message) -> Json {
+pub fn to_json(name: &str, message: &impl prost::Message) -> Json {
     let described =
         describe(name).map(|known| DynamicMessage::decode(known, message.encode_to_vec().as_slice()));
     match described {
@@ -80,12 +81,12 @@ fn prefix(known: &EnumDescriptor) -> String {
 }
 
 /// The words that an enum allows.
-pub(crate) fn words(known: &EnumDescriptor) -> Vec<String> {
+pub fn words(known: &EnumDescriptor) -> Vec<String> {
     known.values().filter(|value| value.number() != 0).map(|value| word(known, value.number())).collect()
 }
 
 /// A message from JSON (or TOML that became JSON). Every key at fault is named, with what would do.
-pub(crate) fn from_json(known: MessageDescriptor, json: &Json) -> Result<DynamicMessage, Vec<String>> {
+pub fn from_json(known: MessageDescriptor, json: &Json) -> Result<DynamicMessage, Vec<String>> {
     let mut reader = Reader::default();
     let message = reader.message(known, json, "");
     if reader.faults.is_empty() { Ok(message) } else { Err(reader.faults) }
@@ -146,6 +147,10 @@ impl Reader {
                 let number = json.as_u64().and_then(|number| u32::try_from(number).ok());
                 (number.map(Value::U32), "a whole number".into())
             }
+            Kind::Bytes => {
+                let bytes = json.as_str().and_then(bytes);
+                (bytes.map(Value::Bytes), "hexadecimal digits in quotes".into())
+            }
             Kind::Uint64 => (json.as_u64().map(Value::U64), "a whole number".into()),
             // Forms have nothing else.
             _ => (None, "nothing that can be written here".into()),
@@ -170,6 +175,12 @@ impl Reader {
     }
 }
 
+fn bytes(text: &str) -> Option<Bytes> {
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let digits = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    digits.then(|| text.as_bytes().chunks(2).map(byte).collect())?
+}
+
 /// The alternative that is filled in already, when this field is another one of the same choice.
 fn taken(message: &DynamicMessage, field: &FieldDescriptor) -> Option<String> {
     let choice = field.containing_oneof()?;
@@ -187,7 +198,7 @@ fn enum_value(known: &EnumDescriptor, text: &str) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
-    use i247_client::pb;
+    use crate::pb;
     use serde_json::json;
 
     use super::*;

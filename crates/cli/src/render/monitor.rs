@@ -1,0 +1,127 @@
+//! Alerts, single messages, and what else operators watch, as text.
+
+use i247_client::pb;
+
+use super::table::{kind, lane, line, moment, pairs, span, table};
+
+/// A table, as it is.
+pub(crate) fn plain(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    table(header, rows)
+}
+
+/// The time of day in UTC.
+pub(crate) fn clock(at_ms: u64) -> String {
+    moment(at_ms).split(' ').nth(1).unwrap_or("-").to_owned()
+}
+
+/// How bad an alert is, in a word; empty for none.
+pub(crate) fn severity(severity: pb::AlertSeverity) -> &'static str {
+    match severity {
+        pb::AlertSeverity::Critical => "critical",
+        pb::AlertSeverity::Warning => "warning",
+        pb::AlertSeverity::Notice => "notice",
+        pb::AlertSeverity::Unspecified => "",
+    }
+}
+
+/// Whether somebody should look now.
+pub(crate) fn is_critical(alert: &pb::Alert) -> bool {
+    alert.severity() == pb::AlertSeverity::Critical && alert.cleared_at_ms == 0
+}
+
+/// How the hub is, in a few lines.
+pub(crate) fn hub(statistics: &pb::StatisticsResponse, alerts: &pb::AlertsResponse) -> String {
+    let numbers = statistics.numbers.unwrap_or_default();
+    let oldest = match numbers.oldest_accepted_at_ms {
+        0 => "nothing waits for a bureau that may connect".to_owned(),
+        at => format!("the oldest waits for {}", span(statistics.at_ms.saturating_sub(at))),
+    };
+    let head = pairs(&[
+        ("hub", if numbers.writable { "takes entries" } else { "TAKES NOTHING" }.to_owned()),
+        (
+            "log",
+            format!("{} entries, {} of them not yet in history on disk", numbers.log_end, numbers.log_lag),
+        ),
+        ("links", format!("{} of {} connected", numbers.links_connected, numbers.links)),
+        (
+            "now",
+            format!(
+                "{:.1} accepted/s, {:.1} delivered/s, {:.1} refused/s",
+                numbers.accepted_per_second, numbers.delivered_per_second, numbers.refused_per_second
+            ),
+        ),
+        ("delivery", format!("99 of 100 within {}; {oldest}", span(numbers.delivery_p99_ms))),
+        (
+            "open",
+            format!(
+                "{} messages, {} answers overdue, {} notices to review",
+                numbers.open_messages, numbers.replies_overdue, numbers.pending_reviews
+            ),
+        ),
+    ]);
+    let lines =
+        alerts.alerts.iter().map(|alert| format!("{:<9} {}", severity(alert.severity()), line(&alert.text)));
+    let lines: Vec<String> = lines.collect();
+    if lines.is_empty() {
+        return format!("{head}\n\nNothing is wrong by any of {} rules.", alerts.rules.len());
+    }
+    format!("{head}\n\n{}\n\n`i247 alerts` says what to do.", lines.join("\n"))
+}
+
+/// What is wrong, the worst first, and what was.
+pub(crate) fn alerts(answer: &pb::AlertsResponse) -> String {
+    let (over, lasting): (Vec<&pb::Alert>, Vec<&pb::Alert>) =
+        answer.alerts.iter().partition(|alert| alert.cleared_at_ms > 0);
+    let mut parts = Vec::new();
+    if lasting.is_empty() {
+        parts.push(format!("Nothing is wrong by any of {} rules.", answer.rules.len()));
+    }
+    for alert in lasting {
+        parts.push(pairs(&[
+            (severity(alert.severity()), alert.rule.replace('_', " ")),
+            ("what", alert.text.clone()),
+            ("party", alert.party.clone()),
+            ("message", alert.message_id.clone()),
+            ("since", format!("{} UTC, {}", moment(alert.first_seen_ms), lasted(alert, answer.at_ms))),
+            ("do", alert.next_step.clone()),
+        ]));
+    }
+    if !over.is_empty() {
+        let rows = over.iter().map(|alert| {
+            vec![
+                moment(alert.first_seen_ms),
+                lasted(alert, alert.cleared_at_ms),
+                alert.rule.clone(),
+                line(&alert.text),
+            ]
+        });
+        parts.push(format!("Over:\n{}", table(&["BEGAN (UTC)", "LASTED", "RULE", "WHAT"], rows.collect())));
+    }
+    parts.join("\n\n")
+}
+
+fn lasted(alert: &pb::Alert, until_ms: u64) -> String {
+    span(until_ms.saturating_sub(alert.first_seen_ms))
+}
+
+/// One thing that happened to one message, in a line.
+pub(crate) fn tapped(event: &pb::TapEvent) -> String {
+    let to = match (event.to.as_str(), event.recipients) {
+        ("", 0) => String::new(),
+        ("", 1) => "1 recipient".to_owned(),
+        ("", count) => format!("{count} recipients"),
+        (to, _) => to.to_owned(),
+    };
+    let after = if event.after_ms > 0 { format!("after {}", span(event.after_ms)) } else { String::new() };
+    let text = format!(
+        "{}  {:<9} {:<18} {:<16} {:<11} {} > {to}  {}{after}",
+        clock(event.at_ms),
+        event.event,
+        event.id,
+        kind(event.kind()),
+        lane(event.lane()),
+        event.from,
+        event.reason,
+    );
+    line(text.trim_end())
+}

@@ -1,0 +1,104 @@
+// The reader's language: texts from `words/`, numbers and names of countries from the browser.
+import { computed, effect } from "@preact/signals";
+import ar from "./words/ar.json";
+import en from "./words/en.json";
+import es from "./words/es.json";
+import fr from "./words/fr.json";
+import { language } from "./settings";
+
+export type Word = keyof typeof en;
+type Words = Record<Word, string>;
+
+// Complete, or it does not compile.
+const all: Record<string, Words> = { en, fr, es, ar };
+export const LANGUAGES: [string, string][] = [
+  ["en", "English"],
+  ["fr", "Français"],
+  ["es", "Español"],
+  ["ar", "العربية"],
+];
+
+function chosen(): string {
+  const wanted = [language.value, ...navigator.languages.map((tag) => tag.slice(0, 2))];
+  return wanted.find((tag) => tag in all) ?? "en";
+}
+
+export const current = computed(chosen);
+export const rtl = computed(() => current.value === "ar");
+effect(() => {
+  document.documentElement.lang = current.value;
+  document.documentElement.dir = rtl.value ? "rtl" : "ltr";
+});
+
+/** The text for a word, with `{name}` filled in. */
+export function t(word: Word, values: Record<string, string | number> = {}): string {
+  const text = (all[current.value] ?? en)[word] ?? en[word];
+  return text.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
+}
+
+/** The text for a word that the hub said, such as `VERY_URGENT` of `lane`; itself where there is none. */
+export function said(group: string, value: string): string {
+  const key = `${group}.${value.toLowerCase().replace(/[ -]/g, "_")}`;
+  return key in en ? t(key as Word) : value.toLowerCase().replace(/_/g, " ");
+}
+
+// Digits are Latin in every language: ids and log positions are, and they stand side by side.
+const locale = computed(() => `${current.value}-u-nu-latn`);
+
+const names = computed(() => new Intl.DisplayNames([current.value], { type: "region" }));
+
+/** A country's name in the reader's language. */
+export function country(code: string): string {
+  if (code === "IPSG") return t("secretariat");
+  if (!/^[A-Z]{2}$/.test(code)) return code;
+  return names.value.of(code) ?? code;
+}
+
+/** An identity without the network's own name before it: `ncb/fr`. */
+export function identity(text: string): string {
+  return text.replace(/^spiffe:\/\/[^/]+\//, "");
+}
+
+export function count(value: number): string {
+  return new Intl.NumberFormat(locale.value, { maximumFractionDigits: 0 }).format(value);
+}
+
+export function rate(value: number): string {
+  return new Intl.NumberFormat(locale.value, { maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
+}
+
+export function percent(value: number): string {
+  return new Intl.NumberFormat(locale.value, { style: "percent", maximumFractionDigits: value < 0.1 ? 1 : 0 }).format(value);
+}
+
+export function bytes(value: number): string {
+  const unit = value < 10_000 ? "byte" : "kilobyte";
+  const amount = unit === "byte" ? value : value / 1000;
+  return new Intl.NumberFormat(locale.value, { style: "unit", unit, unitDisplay: "long", maximumFractionDigits: 0 }).format(amount);
+}
+
+/** How long, in the unit that says it best. */
+export function duration(ms: number): string {
+  const units: [number, string][] = [[86_400_000, "day"], [3_600_000, "hour"], [60_000, "minute"], [1000, "second"]];
+  const fitting = units.find(([size]) => Math.abs(ms) >= size * (size === 1000 ? 1 : 2));
+  const [size, unit] = fitting ?? [1, "millisecond"];
+  const amount = ms / size;
+  return new Intl.NumberFormat(locale.value, {
+    style: "unit", unit, unitDisplay: "short", maximumFractionDigits: Math.abs(amount) < 10 && size > 1 ? 1 : 0,
+  }).format(amount);
+}
+
+export function moment(ms: number): string {
+  return new Intl.DateTimeFormat(locale.value, { dateStyle: "medium", timeStyle: "medium", timeZone: "UTC" }).format(ms);
+}
+
+export function day(ms: number): string {
+  return new Intl.DateTimeFormat(locale.value, { dateStyle: "medium", timeZone: "UTC" }).format(ms);
+}
+
+export function clock(ms: number, millis = false): string {
+  return new Intl.DateTimeFormat(locale.value, {
+    hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone: "UTC",
+    ...(millis ? { fractionalSecondDigits: 3 as const } : {}),
+  }).format(ms);
+}

@@ -1,0 +1,107 @@
+//! Rules about the hub itself.
+
+use std::time::Duration;
+
+use super::{Facts, Rule, Severity, Wrong};
+
+/// So fast must 99 of 100 writes of the log be.
+const APPEND: Duration = Duration::from_millis(50);
+
+/// Of a hundred parts of the disk so many must be free.
+const FREE_PERCENT: u64 = 20;
+
+pub(super) const RULES: [Rule; 6] = [
+    Rule {
+        name: "hub_not_writable",
+        severity: Severity::Critical,
+        about: "there is no room for the log: nothing is accepted",
+        next_step: "make room on the hub's disk; it goes on by itself",
+        look: |facts| one(facts.hub.full, || "the disk of the log is full: nothing is accepted".into()),
+    },
+    Rule {
+        name: "hub_behind",
+        severity: Severity::Critical,
+        about: "a bureau has proved that this hub is an older copy: nothing is accepted",
+        next_step: "stop it, and start the newest copy; where there is none: i247 hub recover",
+        look: |facts| {
+            one(facts.hub.behind, || "a bureau holds a receipt from beyond the end of the log".into())
+        },
+    },
+    Rule {
+        name: "log_unreadable",
+        severity: Severity::Critical,
+        about: "entries of the log cannot be read: who should get them waits for them",
+        next_step: "restore the log from a copy: i247 ledger check DATA says what is wrong where",
+        look: |facts| {
+            one(!facts.hub.unreadable.is_empty(), || {
+                format!("entries {:?} cannot be read", facts.hub.unreadable)
+            })
+        },
+    },
+    Rule {
+        name: "log_append_slow",
+        severity: Severity::Warning,
+        about: "one of a hundred writes of the log takes more than 50 ms",
+        next_step: "see what else uses the disk of the log",
+        look: log_append_slow,
+    },
+    Rule {
+        name: "disk_low",
+        severity: Severity::Warning,
+        about: "less than a fifth of the disk of the log is free",
+        next_step: "make room before it is full: a full hub accepts nothing",
+        look: disk_low,
+    },
+    Rule {
+        name: "hub_clock_astray",
+        severity: Severity::Critical,
+        about: "the hub's clock went back or leapt ahead, and is not believed",
+        next_step: "set the hub's clock right; until then stamps go on with monotonic time",
+        look: |facts| one(facts.hub.astray, || "the hub's wall clock is not believed".into()),
+    },
+];
+
+fn log_append_slow(facts: &Facts) -> Vec<Wrong> {
+    let slow = facts.hub.append_p99.filter(|p99| *p99 > APPEND);
+    slow.map_or_else(Vec::new, |p99| {
+        one(true, || format!("of the last writes of the log one in a hundred took {} ms", p99.as_millis()))
+    })
+}
+
+fn disk_low(facts: &Facts) -> Vec<Wrong> {
+    let low =
+        facts.hub.room.filter(|room| room.free.saturating_mul(100) < room.total.saturating_mul(FREE_PERCENT));
+    low.map_or_else(Vec::new, |room| {
+        let percent = room.free.saturating_mul(100) / room.total.max(1);
+        one(true, || format!("{percent} % of the disk of the log is free: {} MiB", room.free >> 20))
+    })
+}
+
+fn one(is_wrong: bool, text: impl FnOnce() -> String) -> Vec<Wrong> {
+    if is_wrong { vec![Wrong { party: None, message_id: None, text: text(), part: "" }] } else { Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use i247_ledger::disk::Room;
+
+    use super::*;
+    use crate::alerts::facts::Hub;
+
+    #[test]
+    fn slow_writes_a_disk_that_fills_up_and_a_wrong_clock_are_said_and_nothing_else() {
+        let ms = Duration::from_millis;
+        let named = |hub: Hub| -> Vec<&'static str> {
+            let facts = Facts { hub, ..Facts::default() };
+            RULES.iter().filter(|rule| !(rule.look)(&facts).is_empty()).map(|rule| rule.name).collect()
+        };
+        let room = |free| Some(Room { free, total: 100 });
+        let well = Hub { append_p99: Some(ms(50)), room: room(20), ..Hub::default() };
+        assert!(named(well.clone()).is_empty());
+        assert_eq!(named(Hub { append_p99: Some(ms(51)), ..well.clone() }), ["log_append_slow"]);
+        assert_eq!(named(Hub { room: room(19), ..well.clone() }), ["disk_low"]);
+        assert_eq!(named(Hub { astray: true, ..well.clone() }), ["hub_clock_astray"]);
+        assert_eq!(named(Hub { behind: true, ..well.clone() }), ["hub_behind"]);
+        assert_eq!(named(Hub { unreadable: vec![7], ..well }), ["log_unreadable"]);
+    }
+}

@@ -1,0 +1,84 @@
+//! Rules about the links to bureaus.
+
+use std::time::Duration;
+
+use i247_model::Party;
+use i247_router::Standing;
+
+use super::facts::Bureau;
+use super::{Facts, Rule, Severity, Wrong};
+
+/// A link may be down for so long: bureaus connect again by themselves.
+const DOWN: Duration = Duration::from_secs(30);
+
+/// A clock may be so far from the hub's.
+const SKEW_MS: i64 = 2_000;
+
+pub(super) const RULES: [Rule; 3] = [
+    Rule {
+        name: "link_down",
+        severity: Severity::Warning,
+        about: "a bureau that may connect has not been connected for half a minute",
+        next_step: "call the bureau; there: i247 doctor --as COUNTRY",
+        look: link_down,
+    },
+    Rule {
+        name: "clock_skew",
+        severity: Severity::Warning,
+        about: "the clock of a bureau is more than two seconds from the hub's",
+        next_step: "have the bureau's clock set right (NTP), or the hub's, when all are off alike",
+        look: clock_skew,
+    },
+    Rule {
+        name: "not_post_quantum",
+        severity: Severity::Notice,
+        about: "the key agreement of a connection withstands no quantum computer: what is recorded now may be read later",
+        next_step: "have the bureau run a version that offers X25519MLKEM768",
+        look: not_post_quantum,
+    },
+];
+
+fn link_down(facts: &Facts) -> Vec<Wrong> {
+    let wrong = |(party, bureau): (&Party, &Bureau)| {
+        let since = bureau.since.unwrap_or(facts.hub.began);
+        let down = facts.now.since(since);
+        let expected = bureau.standing == Some(Standing::Active) && !bureau.connected;
+        (expected && down > DOWN).then(|| Wrong {
+            party: Some(*party),
+            message_id: None,
+            text: match bureau.since {
+                Some(_) => format!("{party} has not been connected for {} s", down.as_secs()),
+                None => format!("{party} has not connected since the hub started"),
+            },
+            part: "",
+        })
+    };
+    facts.bureaus.iter().filter_map(wrong).collect()
+}
+
+fn clock_skew(facts: &Facts) -> Vec<Wrong> {
+    let wrong = |(party, bureau): (&Party, &Bureau)| {
+        let skew = bureau.skew_ms.filter(|skew| skew.abs() > SKEW_MS)?;
+        let direction = if skew > 0 { "ahead of" } else { "behind" };
+        Some(Wrong {
+            party: Some(*party),
+            message_id: None,
+            text: format!(
+                "the clock of {party} is {}.{} s {direction} the hub's",
+                skew.abs() / 1000,
+                skew.abs() % 1000 / 100
+            ),
+            part: "",
+        })
+    };
+    facts.bureaus.iter().filter_map(wrong).collect()
+}
+
+fn not_post_quantum(facts: &Facts) -> Vec<Wrong> {
+    let wrong = |(party, bureau): (&Party, &Bureau)| {
+        let group = bureau.group.filter(|_| !bureau.post_quantum)?;
+        let text = format!("{party} is connected with {group}");
+        Some(Wrong { party: Some(*party), message_id: None, text, part: "" })
+    };
+    facts.bureaus.iter().filter_map(wrong).collect()
+}

@@ -1,0 +1,132 @@
+//! What a hub and a bureau measure has the names that `deploy/prometheus/metrics.txt` says; rules and dashboards name
+//! nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use i247_testkit::{World, WorldError, free_text};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn deploy(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file)
+}
+
+/// The names that a kind of node must have, and those that it may have, each with its type.
+fn golden(of: &str) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+    let (mut must, mut may) = (BTreeMap::new(), BTreeMap::new());
+    let text = std::fs::read_to_string(deploy("prometheus/metrics.txt")).unwrap();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let words: Vec<&str> = line.split(' ').collect();
+        if words[0] == of {
+            let table = if words.get(3) == Some(&"?") { &mut may } else { &mut must };
+            table.insert(words[1].to_owned(), words[2].to_owned());
+        }
+    }
+    (must, may)
+}
+
+async fn page(address: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).await.unwrap();
+    page
+}
+
+fn types(page: &str) -> BTreeMap<String, String> {
+    let lines = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let named = lines.filter_map(|line| line.split_once(' '));
+    let ours = named.filter(|(name, _)| name.starts_with("i247_"));
+    ours.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hub_and_bureau_measure_what_the_list_says_by_these_names() -> Result<(), WorldError> {
+    let world = World::of(["FR", "BR"]).metrics().start().await?;
+    let (france, brazil) = (world.bureau("FR"), world.bureau("BR"));
+    let question = france.ask(["BR"]).about("PARDEL", "TESSA IRIS").send().await?;
+    france.reply_to(&question, "BR").await?;
+    world.cut("BR");
+    world.unlinked("BR").await?;
+    let mut short = free_text(&["BR"], "of today only");
+    short.expires_at_ms = world.seams().clock.now().plus(HOUR).as_millis();
+    let short = france.send(short).await?;
+    france.accepted(&short).await?;
+    world.advance(HOUR);
+    france.stands(&short, "closed", |status| status.closed).await?;
+    // What nobody may: a refusal.
+    let mut pen = world.pen("JP").await?;
+    let refused = pen.sign(&pen.letter(free_text(&["JP"], "to myself")));
+    assert!(pen.submit(&refused).await.is_err());
+    world.heal("BR");
+    let last = france.tell(&["BR"], "and goes on").await?;
+    brazil.receives(&last.id).await?;
+
+    for (node, of) in [("hub", "hub"), ("FR", "bureau")] {
+        let address = world.metrics_address(node).await.unwrap();
+        let (must, may) = golden(of);
+        let found = world
+            .until(&format!("all metrics of {node}"), async || {
+                let found = types(&page(address).await);
+                Ok(must.keys().all(|name| found.contains_key(name)).then_some(found))
+            })
+            .await;
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                let found = types(&page(address).await);
+                let missing: Vec<_> = must.keys().filter(|name| !found.contains_key(*name)).collect();
+                panic!("{error}; {node} does not show {missing:?}");
+            }
+        };
+        for (name, kind) in &found {
+            assert_eq!(
+                must.get(name).or(may.get(name)),
+                Some(kind),
+                "{node} shows {name}, which is not in the list"
+            );
+        }
+    }
+    let shown = page(world.metrics_address("hub").await.unwrap()).await;
+    for line in [
+        "i247_messages_accepted_total{kind=\"request\"} 1",
+        "i247_expired_total{lane=\"normal\"} 1",
+        "i247_links_expected 3",
+        "i247_tls_handshakes_total{group=\"X25519MLKEM768\"}",
+        "i247_outbox_depth{country=\"BR\",lane=\"normal\"} 0",
+    ] {
+        assert!(shown.contains(line), "{line}\n{shown}");
+    }
+    world.finish().await
+}
+
+/// Every metric that a text names, without what Prometheus adds to a histogram.
+fn named(text: &str) -> BTreeSet<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = text.split(|c: char| !is_part(c)).filter(|word| word.starts_with("i247_"));
+    let plain = |word: &str| {
+        let end = ["_bucket", "_sum", "_count"].into_iter().find_map(|end| word.strip_suffix(end));
+        end.unwrap_or(word).to_owned()
+    };
+    words.map(plain).collect()
+}
+
+#[test]
+fn rules_and_dashboards_name_only_metrics_that_there_are() {
+    let mut all = BTreeSet::new();
+    for of in ["hub", "bureau"] {
+        let (must, may) = golden(of);
+        all.extend(must.into_keys().chain(may.into_keys()));
+    }
+    for file in ["prometheus/i247.rules.yml", "prometheus/i247.rules.test.yml", "grafana/i247.json"] {
+        let text = std::fs::read_to_string(deploy(file)).unwrap();
+        let strangers: Vec<String> = named(&text).difference(&all).cloned().collect();
+        assert!(strangers.is_empty(), "{file} names {strangers:?}");
+        assert!(named(&text).len() > 5, "{file} was not understood");
+    }
+}
