@@ -1,14 +1,15 @@
 //! The shelves as a snapshot keeps them, and their digest. It must not keep what a record says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use i247_model::Hash;
+use i247_model::{CountryCode, Hash, Party};
 use i247_records::Date;
 use i247_records::index::{Index, Locator};
 use i247_records::register::{Register, StoredRegister};
 use serde::{Deserialize, Serialize};
 
 use super::Verdicts;
+use super::circulars::{Circular, Subject};
 use super::shelves::{Restricted, Shelves};
 
 /// The shelves as a snapshot keeps them: places, days and verdicts, and nothing that a record says.
@@ -20,6 +21,8 @@ pub(crate) struct Kept {
     registers: Vec<StoredRegister>,
     restricted: Vec<(u64, Restricted)>,
     verdicts: BTreeMap<u64, Verdicts>,
+    circulars: BTreeMap<Subject, Circular>,
+    barred: BTreeMap<Party, BTreeSet<CountryCode>>,
 }
 
 impl Kept {
@@ -37,9 +40,10 @@ impl Kept {
 impl Shelves {
     /// Those of a snapshot, over the index up to it; none when something else has written it.
     pub(crate) fn of(kept: Kept, index: Index) -> Option<Self> {
-        let Kept { position, entry, today, registers, restricted, verdicts } = kept;
+        let Kept { position, entry, today, registers, restricted, verdicts, circulars, barred } = kept;
         let mut shelves = Self::new(index);
         (shelves.position, shelves.entry, shelves.verdicts) = (position, entry, verdicts);
+        (shelves.circulars, shelves.barred) = (circulars, barred);
         if let Some(today) = today {
             shelves.today = Some(Date::from_number(today)?);
         }
@@ -66,6 +70,8 @@ impl Shelves {
             registers: self.registers.values().map(Register::stored).collect(),
             restricted: restricted.collect(),
             verdicts: self.verdicts.clone(),
+            circulars: self.circulars.clone(),
+            barred: self.barred.clone(),
         })
     }
 

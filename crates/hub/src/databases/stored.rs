@@ -24,7 +24,7 @@ use super::kept::Kept;
 use super::shelves::Shelves;
 
 /// The version of [`Kept`]; snapshots of other versions are passed over.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// So many changes gather in memory before they become a run: while that is made, searches wait.
 const SEAL_CHANGES: usize = 64 * 1024;
