@@ -41,7 +41,7 @@ enum Holds {
 /// An entry as the databases take it in.
 pub(crate) struct Taken {
     pub(crate) day: Date,
-    /// None in an entry that brings no record.
+    /// None in an entry that is no accepted message.
     pub(crate) batch: Option<Arc<Batch>>,
     /// What it does to notices and diffusions.
     pub(crate) step: Option<Step>,
@@ -71,7 +71,9 @@ impl Taken {
         };
         let lifted: Lifted = submission.lifted.unwrap_or_default().try_into()?;
         let published = circulars::published(record, &header, &lifted, &accepted)?;
-        let batch = published.map(|published| Arc::new(Batch::of_form(record, &header, published)));
+        let of_form = |published| Batch::of_form(record, &header, published);
+        let batch = published.map_or_else(|| Batch::empty(&header), of_form);
+        let batch = Some(Arc::new(batch));
         Ok(Self { day, batch, step: circulars::step(&header, lifted, &accepted) })
     }
 }
@@ -103,6 +105,17 @@ impl Batch {
         };
         let (id, sender) = (header.id.clone(), header.id.sender.party());
         Self { id, sender, holds: Holds::Form(published), bytes }
+    }
+
+    /// Of a message whose form was erased, or that has none.
+    fn empty(header: &Header) -> Self {
+        let holds = Holds::Changes(pb::RecordBatch::default());
+        Self { id: header.id.clone(), sender: header.id.sender.party(), holds, bytes: 0 }
+    }
+
+    /// Whether it is a form from which records follow.
+    pub(crate) fn is_form(&self) -> bool {
+        matches!(self.holds, Holds::Form(_))
     }
 
     /// The database and the change in each item that a bureau sent; nothing when all of it was erased.

@@ -272,7 +272,7 @@ impl Shelves {
         circular.only = only;
         let owner = circular.owner;
         // Without a form all stays as it was.
-        let Some(batch) = entry.batch else { return Ok(None) };
+        let Some(batch) = entry.batch.filter(|batch| batch.is_form()) else { return Ok(None) };
         if self.items_done == 0
             && let Some(missing) = self.end_all(&subject, batches)?
         {
@@ -298,13 +298,16 @@ impl Shelves {
             }
             self.items_done = item + 1;
         }
-        // Nothing more is heard of a diffusion but its end.
-        if matches!(subject, Subject::Diffusion(_))
-            && self.circulars.get(&subject).is_some_and(|circular| circular.records.is_empty())
-        {
-            self.circulars.remove(&subject);
-        }
+        self.let_go(&subject);
         Ok(None)
+    }
+
+    /// Nothing more is heard of a diffusion from which nothing follows but its end.
+    fn let_go(&mut self, subject: &Subject) {
+        let is_empty = |circular: &Circular| circular.records.is_empty();
+        if matches!(subject, Subject::Diffusion(_)) && self.circulars.get(subject).is_some_and(is_empty) {
+            self.circulars.remove(subject);
+        }
     }
 
     /// All that follows from it goes.
@@ -345,6 +348,7 @@ impl Shelves {
             && let Some(circular) = self.circulars.get_mut(&subject)
         {
             circular.records.retain(|(_, place)| *place != at.number());
+            self.let_go(&subject);
         }
         let hidden = restricted.is_some();
         if let (Some(at), Some(restricted)) = (effect.comes(), restricted) {

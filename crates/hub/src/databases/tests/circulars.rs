@@ -319,6 +319,20 @@ async fn the_owner_itself_cannot_load_or_take_away_what_follows_from_a_notice() 
 }
 
 #[tokio::test]
+async fn a_notice_that_was_erased_is_found_no_more_and_ends_all_the_same() {
+    let mut world = World::new().await;
+    world.hear(asked(&[])).await;
+    world.hear(published(green("MARLOWE", "X4719T06M"))).await;
+    world.databases.store_all().await.unwrap();
+    world.log.erase(Position(2)).await.unwrap();
+    world.databases = opened(Arc::new(OsDisk), world.dir.path(), &world.log).await.0;
+    assert!(world.documents("BR", "X4719T06M").await.is_empty());
+    assert!(world.named("BR", "MARLOWE, TESSA").await.is_empty());
+    world.hear(cancelled()).await;
+    assert_eq!(world.databases.count(Database::Tdawn) + world.databases.count(Database::Nominal), 0);
+}
+
+#[tokio::test]
 async fn persons_are_searched_by_name_among_those_whom_the_asker_may_see() {
     let mut world = World::new().await;
     world.hear(asked(&["SN"])).await;
