@@ -56,6 +56,20 @@ pub(crate) fn passport(number: &str, issuing_country: &str) -> pb::SearchKey {
     pb::SearchKey { key: Some(pb::search_key::Key::TravelDocument(asked)) }
 }
 
+/// A document of a type that there may not be.
+fn of_type(document_type: i32) -> pb::SearchKey {
+    let mut key = passport("X4719T06M", "D");
+    let Some(pb::search_key::Key::TravelDocument(asked)) = &mut key.key else { panic!() };
+    asked.document_type = document_type;
+    key
+}
+
+fn titled(value: &str) -> pb::SearchKey {
+    let kind = pb::ThingKeyKind::Title.into();
+    let thing = pb::ThingKey { kind, value: value.into(), country: String::new() };
+    pb::SearchKey { key: Some(pb::search_key::Key::Thing(thing)) }
+}
+
 fn mrz(text: &str) -> pb::SearchKey {
     pb::SearchKey { key: Some(pb::search_key::Key::Mrz(text.into())) }
 }
@@ -180,7 +194,10 @@ const KEYS: &[BentKey] = &[
     (|| mrz(&ZONE.replace("X4719T06M3", "X4719T06M4")), Reason::WrongCheckDigit, "found 4, expected 3"),
     (|| mrz(&ZONE.replace("P<D<<", "P<ZZZ")), Reason::UnknownCountry, "mrz: issuing country"),
     (|| passport("X4719T06M", "Utopia"), Reason::UnknownCountry, "travel_document.issuing_country"),
+    (|| of_type(99), Reason::WrongField, "travel_document.document_type"),
     (|| passport("", "D"), Reason::MissingData, "travel_document.number"),
+    (|| mrz(&"<".repeat(257)), Reason::TooLarge, "mrz"),
+    (|| titled(&"x".repeat(201)), Reason::TooLarge, "thing.value"),
     (|| pb::SearchKey { key: None }, Reason::Malformed, "key"),
 ];
 
@@ -261,4 +278,29 @@ fn files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
         }
     }
     found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_sees_what_the_databases_hold_and_what_they_are_asked_for() -> Result<(), WorldError> {
+    let world = World::of(["DE", "FR"]).start().await?;
+    germany_reports(&world).await?;
+    let keys = ["X4719T06M", "X4719TO6M", "X9999999X"].map(|number| passport(number, "D"));
+    let mut searches = searches(&world, "FR").await?;
+    ask(&mut searches, keys.to_vec()).await?;
+    let mut without = frame(keys.to_vec());
+    without.officer.clear();
+    assert!(searches.search(without).await.is_err());
+    let told = world.monitor().await?.databases(0).await?;
+    let sltd = told.databases.iter().find(|one| one.database() == pb::Database::Sltd).unwrap();
+    assert_eq!((sltd.records, sltd.asked, sltd.found, sltd.hits_open), (2, 3, 2, 1));
+    assert_eq!(told.databases.len(), 19);
+    let hits: u32 = told.hits.iter().map(|one| one.count).sum();
+    assert_eq!((hits, told.hits_overdue), (1, 0));
+    let askers: Vec<_> = told.askers.iter().map(|one| (one.party.as_str(), one.asked, one.found)).collect();
+    assert_eq!(askers, [("FR", 3, 2)]);
+    let refused: Vec<_> = told.refusals.iter().map(|one| (one.reason.as_str(), one.count)).collect();
+    assert_eq!(refused, [("MISSING_DATA", 1)]);
+    let minutes: u64 = told.minutes.iter().map(|minute| minute.asked).sum();
+    assert_eq!(minutes, 3);
+    Ok(())
 }

@@ -115,7 +115,7 @@ fn waited(span: &Span, to: &Span) -> Option<u64> {
 }
 
 /// Keys and contexts for one officer of each country.
-async fn contexts(world: &World, home: &Path) -> Result<(), WorldError> {
+pub(crate) async fn contexts(world: &World, home: &Path) -> Result<(), WorldError> {
     let mut contexts = Contexts::default();
     for code in world.countries() {
         let seat = world.seats_of(code).remove(0);

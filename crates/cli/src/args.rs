@@ -22,6 +22,7 @@ use crate::out;
 use crate::post::PostCommand;
 use crate::records::RecordsCommand;
 use crate::review::ReviewCommand;
+use crate::scenario::ScenarioCommand;
 use crate::services::{BureauArgs, HubArgs};
 use crate::watch::{TapArgs, TopArgs};
 
@@ -144,6 +145,9 @@ pub(crate) enum Command {
     /// Records of the databases: load files of them, and look where one comes from
     #[command(subcommand)]
     Records(RecordsCommand),
+    /// Operations at borders, and the searches of the whole network, run on a network of their own
+    #[command(subcommand)]
+    Scenario(ScenarioCommand),
     /// What reviewers of the secretariat decide
     #[command(subcommand)]
     Review(ReviewCommand),
@@ -274,71 +278,81 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// Each verb of the manual, with its arguments.
+    const MANUAL: &[&str] = &[
+        "i247 hub --config hub.toml --listen 127.0.0.1:0 --data /d --print-config",
+        "i247 hub --ready-file ready --die-with-parent 12",
+        "i247 hub recover --config hub.toml --yes",
+        "i247 hub recover --yes --lost 00112233445566778899aabbccddeeff,ffeeddccbbaa99887766554433221100",
+        "i247 bureau FR --config bureau.toml --hub 127.0.0.1:7247",
+        "i247 bureau FR recover --reason restored",
+        "i247 console --listen 127.0.0.1:0 --context operator",
+        "i247 console --passwords p --certificate c.pem --key k.pem --listen 0.0.0.0:7280",
+        "i247 console password passwords --name anna",
+        "i247 authority init ca --site lyon",
+        "i247 authority request keys ncb/fr",
+        "i247 authority issue keys/request.pem --names hub.example,127.0.0.1 --authority ca",
+        "i247 authority issue keys/request.pem --authority ca --hub 127.0.0.1:7247",
+        "i247 authority national FR fr --authority ca",
+        "i247 authority admit --all --authority ca",
+        "i247 authority suspend ncb/fr --reason inquiry",
+        "i247 authority list --hub 127.0.0.1:7247",
+        "i247 authority resend --authority ca --hub 127.0.0.1:7247",
+        "i247 notice red --file form.toml --attach photo.png --operation infra-red-2010 --as fr",
+        "i247 notice red --template",
+        "i247 diffuse BR,JP --colour orange --file form.toml",
+        "i247 ask BR,JP --about car --name Marlowe --born 1987-03-22 --notice 2010/1 --within 12h --lane urgent",
+        "i247 reply FR-1-U-1 --positive Found",
+        "i247 reply FR-1-U-1 --interim --expected 12h",
+        "i247 withdraw FR-1-N-1 --reason done",
+        "i247 text BR hello --json",
+        "i247 explain ask BR,JP --about car",
+        "i247 inbox --unopened --kind request --from BR",
+        "i247 status",
+        "i247 status FR-1-U-1 --context fr",
+        "i247 attachment FR-1-U-1 --out photo.png",
+        "i247 cases --operation infra-red-2010",
+        "i247 records load sltd stolen.csv --as fr --no-wait",
+        "i247 records load vehicles cars.jsonl.zst --format json",
+        "i247 records status",
+        "i247 records generate sltd --count 1000 --seed 7 --country FRA --out stolen.csv",
+        "i247 records show sltd FRA/PASSPORT/12AB34567",
+        "i247 records columns sltd",
+        "i247 records change sltd FRA/PASSPORT/12AB34567 fraud_type=REVOKED stolen_on= --as fr",
+        "i247 records restrict sltd FRA/PASSPORT/12AB34567 --except BR,jp",
+        "i247 records restrict sltd FRA/PASSPORT/12AB34567",
+        "i247 records withdraw vehicles FR/2026-17",
+        "i247 scenario list --json",
+        "i247 scenario run hammer --seed 7 --checks 500 --one-process --dir kept",
+        "i247 scenario run network --for 60s",
+        "i247 review refuse FR-1-U-1 --ground article3 --remark political",
+        "i247 check P1234567 --country UTO --purpose border",
+        "i247 check P1234567 --country UTO --type id-card --purpose visa --station cdg --as fr",
+        "i247 check --mrz P<UTO --purpose police-check --databases sltd,tdawn",
+        "i247 check --manifest passengers.csv --purpose border --csv",
+        "i247 check --thing vin 1HGBH41JXMN109186 --purpose investigation --json",
+        "i247 hits --open --watch",
+        "i247 hit confirm IPSG-881-U-1 --as de",
+        "i247 hit deny IPSG-881-U-1 --remark found",
+        "i247 hit act IPSG-881-U-1 --measure document-seized --place Modane",
+        "i247 operation report infra-red-2010 --json",
+        "i247 top --once",
+        "i247 tap --country FR --kind diffusion --lane urgent --rate 10 --limit 5",
+        "i247 alerts --cleared",
+        "i247 doctor --as FR",
+        "i247 ledger check dir",
+        "i247 ledger searches dir",
+        "i247 ledger rebuild dir --credentials keys",
+        "i247 context add fr --address 127.0.0.1:1 --server ncb/fr --credentials keys",
+        "i247 post issue cdg --authority fr --out keys --days 30",
+        "i247 post grant cdg --unit airport --databases sltd,tdawn --for 90d --per-minute 60 --per-day 5000",
+        "i247 post withdraw cdg",
+        "i247 post list --json",
+    ];
+
     #[test]
     fn every_verb_of_the_manual_is_understood() {
-        for line in [
-            "i247 hub --config hub.toml --listen 127.0.0.1:0 --data /d --print-config",
-            "i247 hub --ready-file ready --die-with-parent 12",
-            "i247 hub recover --config hub.toml --yes",
-            "i247 hub recover --yes --lost 00112233445566778899aabbccddeeff,ffeeddccbbaa99887766554433221100",
-            "i247 bureau FR --config bureau.toml --hub 127.0.0.1:7247",
-            "i247 bureau FR recover --reason restored",
-            "i247 console --listen 127.0.0.1:0 --context operator",
-            "i247 console --passwords p --certificate c.pem --key k.pem --listen 0.0.0.0:7280",
-            "i247 console password passwords --name anna",
-            "i247 authority init ca --site lyon",
-            "i247 authority request keys ncb/fr",
-            "i247 authority issue keys/request.pem --names hub.example,127.0.0.1 --authority ca",
-            "i247 authority issue keys/request.pem --authority ca --hub 127.0.0.1:7247",
-            "i247 authority national FR fr --authority ca",
-            "i247 authority admit --all --authority ca",
-            "i247 authority suspend ncb/fr --reason inquiry",
-            "i247 authority list --hub 127.0.0.1:7247",
-            "i247 authority resend --authority ca --hub 127.0.0.1:7247",
-            "i247 notice red --file form.toml --attach photo.png --operation infra-red-2010 --as fr",
-            "i247 notice red --template",
-            "i247 diffuse BR,JP --colour orange --file form.toml",
-            "i247 ask BR,JP --about car --name Marlowe --born 1987-03-22 --notice 2010/1 --within 12h --lane urgent",
-            "i247 reply FR-1-U-1 --positive Found",
-            "i247 reply FR-1-U-1 --interim --expected 12h",
-            "i247 withdraw FR-1-N-1 --reason done",
-            "i247 text BR hello --json",
-            "i247 explain ask BR,JP --about car",
-            "i247 inbox --unopened --kind request --from BR",
-            "i247 status",
-            "i247 status FR-1-U-1 --context fr",
-            "i247 attachment FR-1-U-1 --out photo.png",
-            "i247 cases --operation infra-red-2010",
-            "i247 records load sltd stolen.csv --as fr --no-wait",
-            "i247 records load vehicles cars.jsonl.zst --format json",
-            "i247 records status",
-            "i247 records generate sltd --count 1000 --seed 7 --country FRA --out stolen.csv",
-            "i247 records show sltd FRA/PASSPORT/12AB34567",
-            "i247 records columns sltd",
-            "i247 review refuse FR-1-U-1 --ground article3 --remark political",
-            "i247 check P1234567 --country UTO --purpose border",
-            "i247 check P1234567 --country UTO --type id-card --purpose visa --station cdg --as fr",
-            "i247 check --mrz P<UTO --purpose police-check --databases sltd,tdawn",
-            "i247 check --manifest passengers.csv --purpose border --csv",
-            "i247 check --thing vin 1HGBH41JXMN109186 --purpose investigation --json",
-            "i247 hits --open --watch",
-            "i247 hit confirm IPSG-881-U-1 --as de",
-            "i247 hit deny IPSG-881-U-1 --remark found",
-            "i247 hit act IPSG-881-U-1 --measure document-seized --place Modane",
-            "i247 operation report infra-red-2010 --json",
-            "i247 top --once",
-            "i247 tap --country FR --kind diffusion --lane urgent --rate 10 --limit 5",
-            "i247 alerts --cleared",
-            "i247 doctor --as FR",
-            "i247 ledger check dir",
-            "i247 ledger searches dir",
-            "i247 ledger rebuild dir --credentials keys",
-            "i247 context add fr --address 127.0.0.1:1 --server ncb/fr --credentials keys",
-            "i247 post issue cdg --authority fr --out keys --days 30",
-            "i247 post grant cdg --unit airport --databases sltd,tdawn --for 90d --per-minute 60 --per-day 5000",
-            "i247 post withdraw cdg",
-            "i247 post list --json",
-        ] {
+        for line in MANUAL {
             let parsed = parse(line);
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
         }
@@ -374,8 +388,12 @@ mod tests {
             "i247 post issue CDG",
             "i247 post grant cdg --unit airport",
             "i247 post grant cdg --unit airport --databases sltd --until 2031-06-01 --for 2d",
+            "i247 scenario run",
+            "i247 scenario run network --for 60s --checks 5",
             "i247 records load passports stolen.csv",
             "i247 records generate sltd",
+            "i247 records change sltd FRA/PASSPORT/12AB34567",
+            "i247 records change sltd FRA/PASSPORT/12AB34567 revoked",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

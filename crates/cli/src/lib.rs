@@ -30,6 +30,7 @@ mod post;
 mod records;
 mod render;
 mod review;
+mod scenario;
 mod services;
 mod session;
 mod trace;
@@ -87,6 +88,7 @@ async fn verb(command: Command, session: &Session) -> Result<ExitCode, Fail> {
         Command::Hits(args) => hits::hits(&args, session).await?,
         Command::Hit(command) => hits::hit(&command, session).await?,
         Command::Records(command) => return Box::pin(records::run(command, session)).await,
+        Command::Scenario(command) => return Box::pin(scenario::run(command, session)).await,
         Command::Review(command) => review::run(command, session).await?,
         Command::Operation(command) => return operator::operation(command, session).await,
         Command::Trace { id } => operator::trace(&id, session).await?,

@@ -1,9 +1,10 @@
 //! Records of the databases: files of them on their way to the bureau's desk, synthetic files, and where a record comes
 //! from. It keeps nothing: how far a load is, the bureau knows.
 
+mod change;
 mod file;
 mod generate;
-mod load;
+pub(crate) mod load;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,11 +26,18 @@ use crate::session::Session;
 pub(crate) enum RecordsCommand {
     /// Load a file of records into a database
     ///
-    /// The file is CSV or JSON Lines, plain or packed by gzip or zstd. Lines that are wrong are set aside with their
-    /// numbers and reasons in FILE.bad; the others are loaded. Run again, a load that was broken off goes on where it was,
-    /// and nothing is loaded twice. The records belong to the country of the desk. `i247 records columns DATABASE` says
-    /// what a file must look like.
+    /// The file is CSV or JSON Lines, plain or packed by gzip or zstd. Lines that are wrong are set aside in FILE.bad,
+    /// each below its number and what is wrong with it; the others are loaded. Mended, FILE.bad can be loaded itself.
+    ///
+    /// Run again, a load that was broken off goes on where it was, and nothing is loaded twice. The records belong to the
+    /// country of the desk. `i247 records columns DATABASE` says what a file must look like.
     Load(LoadArgs),
+    /// Change a record of the country
+    Change(change::ChangeArgs),
+    /// Say which countries must not see a record of the country
+    Restrict(change::RestrictArgs),
+    /// Take a record of the country out of the database
+    Withdraw(change::WithdrawArgs),
     /// Say how far a load is, and what became of its records
     Status {
         /// The name of the load; the one that was begun last, without it
@@ -77,8 +85,8 @@ pub(crate) struct GenerateArgs {
     /// How many records
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=generate::MAX_COUNT))]
     pub(crate) count: u64,
-    /// What everything is drawn from
-    #[arg(long, default_value_t = 1)]
+    /// What everything is drawn from; files of different seeds or countries have no number in common
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=generate::MAX_SEED))]
     pub(crate) seed: u64,
     /// Who issued the documents, by ICAO code: FRA, D …
     #[arg(long = "country", value_name = "CODE", value_parser = issuer)]
@@ -100,6 +108,9 @@ pub(crate) enum Format {
 pub(crate) async fn run(command: RecordsCommand, session: &Session) -> Result<ExitCode, Fail> {
     match command {
         RecordsCommand::Load(args) => return load::load(&args, session).await,
+        RecordsCommand::Change(args) => return change::change(&args, session).await,
+        RecordsCommand::Restrict(args) => return change::restrict(&args, session).await,
+        RecordsCommand::Withdraw(args) => return change::withdraw(&args, session).await,
         RecordsCommand::Status { name } => {
             let status = session.desk()?.load_status(name).await?;
             if session.global.json {

@@ -123,6 +123,15 @@ impl Monitor {
         answer(self.within, self.service.clone().notices(request(asked, self.within))).await
     }
 
+    /// The databases, as the last so many seconds say: 60 to 3600, 0 for five minutes.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn databases(&self, window_s: u32) -> Result<pb::DatabasesResponse, ClientError> {
+        let asked = request(pb::DatabasesRequest { window_s }, self.within);
+        answer(self.within, self.service.clone().databases(asked)).await
+    }
+
     /// Everyone that the directory knows, with their certificates.
     ///
     /// # Errors

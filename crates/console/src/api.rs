@@ -90,6 +90,10 @@ impl Api {
                 to_json("TraceResponse", &hub.trace(&request.id).await?)
             }
             "Notices" => to_json("NoticesResponse", &hub.notices(read("NoticesRequest", asked)?).await?),
+            "Databases" => {
+                let request: pb::DatabasesRequest = read("DatabasesRequest", asked)?;
+                to_json("DatabasesResponse", &hub.databases(request.window_s).await?)
+            }
             "Identities" => to_json("IdentitiesResponse", &hub.identities().await?),
             "Alerts" => {
                 let request: pb::AlertsRequest = read("AlertsRequest", asked)?;

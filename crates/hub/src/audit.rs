@@ -9,6 +9,7 @@
 
 mod asked;
 mod check;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ use crate::sequencer::Work;
 use crate::views::Views;
 
 pub use check::{Searches, check_searches};
+pub use tally::{SearchTally, tally_searches};
 
 /// What is noted waits at most so long before it is written.
 const WRITE_WAIT: Duration = Duration::from_millis(50);

@@ -30,6 +30,7 @@ use crate::predecessors::{self, Given, Way};
 use crate::pulse::Pulse;
 use crate::quota::Quotas;
 use crate::recent::Recent;
+use crate::searched::Searched;
 use crate::sequencer::{Answer, Work};
 use crate::together::Together;
 use crate::turns::Turns;
@@ -50,6 +51,8 @@ pub(crate) struct Core {
     /// Keys that members ask the databases for.
     pub(crate) searches: Quotas,
     pub(crate) audit: Arc<Audit>,
+    /// What was searched for lately, for operators.
+    pub(crate) searched: Searched,
     /// The entry with which the register of hits changed last.
     pub(crate) hits: watch::Receiver<u64>,
     /// The last entry from which records follow.

@@ -235,7 +235,6 @@ impl Databases {
     }
 
     /// How many records there are of a database.
-    #[cfg(test)]
     pub(crate) fn count(&self, database: Database) -> u64 {
         self.shelves().count(database)
     }

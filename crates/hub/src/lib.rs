@@ -14,7 +14,7 @@
 //! * `archive`: what of it lies on disk, a snapshot of what is open and `history` in runs; `past` looks things up.
 //! * `exchange`, `directory`, `review`, `monitor`, `records`, `attachments`, `search`: the services.
 //! * `audit`: the journal of searches, beside the log.
-//! * `flow`, `overdue`, `alerts`, `lookups`: what moves, what is late, what is wrong, and which operator looked.
+//! * `flow`, `searched`, `overdue`, `alerts`, `lookups`: what moves, what is late, what is wrong, and which operator looked.
 //! * `calls`, `frames`, `effects`, `links`, `pulse`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
 //! * `grants`, `budgets`, `enumeration`: whether posts may come, what they may ask, how much, and what is odd about it.
 //! * `take_up`: goes on with a log that lost its end; `predecessors`: what comes back of it afterwards.
@@ -61,6 +61,7 @@ mod recover;
 mod review;
 mod rules;
 mod search;
+mod searched;
 mod sequencer;
 mod signers;
 mod spans;
@@ -72,7 +73,7 @@ mod views;
 
 pub use app::{BuildError, Hub, ServeError};
 pub use archive::StoreError;
-pub use audit::{AuditError, Searches, check_searches};
+pub use audit::{AuditError, SearchTally, Searches, check_searches, tally_searches};
 pub use config::Config;
 pub use databases::DatabasesError;
 pub use history::HistoryError;

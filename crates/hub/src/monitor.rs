@@ -3,6 +3,7 @@
 //! Who asks what is in the book of look-ups before it is answered. Streams are for as long as somebody reads them.
 
 pub(crate) mod country;
+mod databases;
 mod filter;
 mod find;
 mod identities;
@@ -142,6 +143,14 @@ impl MonitorService for Monitor {
             format!("colour={} requester={} pending={}", asked.colour, asked.requester, asked.pending);
         self.looks_up(&request, "Notices", &words).await?;
         answer(notices::notices(&self.0, request.get_ref()))
+    }
+
+    async fn databases(
+        &self,
+        request: Request<pb::DatabasesRequest>,
+    ) -> Result<Response<pb::DatabasesResponse>, Status> {
+        self.looks_at(&request, "Databases").await?;
+        answer(databases::databases(&self.0, request.get_ref()))
     }
 
     async fn identities(

@@ -56,6 +56,7 @@ pub fn rules() -> Result<Rules, DescriptorError> {
             ("/i247.v1.MonitorService/Country", OPERATORS),
             ("/i247.v1.MonitorService/FindMessages", OPERATORS),
             ("/i247.v1.MonitorService/Notices", OPERATORS),
+            ("/i247.v1.MonitorService/Databases", OPERATORS),
             ("/i247.v1.MonitorService/Identities", OPERATORS),
             ("/i247.v1.MonitorService/Alerts", OPERATORS),
             ("/i247.v1.SearchService/Search", ASKERS),

@@ -17,7 +17,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::core::Core;
+use crate::searched::Tally;
 use frame::{Frame, answers, check_size, judge, only_checked};
+pub(crate) use hits::stands;
 
 /// Answers that wait in a stream for the network.
 const FRAMES_AHEAD: usize = 8;
@@ -129,7 +131,14 @@ impl Core {
     ) -> Result<pb::SearchResponse, Refusal> {
         let begun = self.clock.monotonic();
         let answered = self.answer(asker, request).await;
-        self.counters.searched(&answered, self.clock.monotonic().saturating_sub(begun));
+        let took = self.clock.monotonic().saturating_sub(begun);
+        let (now, counted) = (self.clock.now(), answered.as_ref().map(|(_, tally)| tally));
+        match counted {
+            Ok(tally) => self.searched.answered(now, asker.party, tally, took),
+            Err(refusal) => self.searched.refused(now, refusal.reason),
+        }
+        let answered = answered.map(|(response, _)| response);
+        self.counters.searched(&answered, took);
         answered
     }
 
@@ -137,7 +146,7 @@ impl Core {
         self: &Arc<Self>,
         asker: &Asker,
         request: &pb::SearchRequest,
-    ) -> Result<pb::SearchResponse, Refusal> {
+    ) -> Result<(pb::SearchResponse, Tally), Refusal> {
         self.check_open()?;
         self.audit.check_open()?;
         let now = self.clock.now();
@@ -161,8 +170,9 @@ impl Core {
             self.counters.enumerated();
             tracing::warn!(asker = %asker.identity, "one number after the other is asked about");
         }
+        let tally = frame.tally(&told);
         let answers = answers(&frame, told);
         let answers = if allowance.verb == Verb::CheckOnly { only_checked(answers) } else { answers };
-        Ok(pb::SearchResponse { answers, as_of_position })
+        Ok((pb::SearchResponse { answers, as_of_position }, tally))
     }
 }

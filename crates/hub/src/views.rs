@@ -46,7 +46,7 @@ pub(crate) struct Views {
 }
 
 /// The version of [`Kept`] and of the rows in history's runs; snapshots of other versions are passed over.
-pub(crate) const SNAPSHOT_VERSION: u32 = 13;
+pub(crate) const SNAPSHOT_VERSION: u32 = 14;
 
 /// The views as a snapshot keeps them: what is open. What is closed is in runs.
 #[derive(Debug, Deserialize)]
@@ -110,8 +110,8 @@ impl Views {
             position: 0,
             at: Timestamp::default(),
             receipts: 0,
-            fed_at: 0,
             moves: None,
+            fed_at: 0,
         }
     }
 
@@ -206,8 +206,7 @@ impl Views {
             signers.admit(chain.into_iter().map(Bytes::from).collect(), at).ok()?;
         }
         let history = History::of(open, runs);
-        let moves = None;
-        Some(Self { state, history, signers, hits, position, at, receipts, fed_at, moves })
+        Some(Self { state, history, signers, hits, position, at, receipts, fed_at, moves: None })
     }
 
     /// Reads an entry of the log as the views take it in.

@@ -158,6 +158,11 @@ impl Register {
         self.hits.get(self.places.get(id)?)
     }
 
+    /// All hits that it holds, in the order in which they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Hit> {
+        self.hits.values()
+    }
+
     /// The hits of a party, as owner or asker, that changed after a position, in the order in which they were found.
     pub fn of(&self, party: Party, after: u64) -> impl Iterator<Item = &Hit> {
         self.hits

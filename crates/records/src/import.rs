@@ -42,6 +42,8 @@
 //! | `fingerprints`, `faces` | **`subject_kind`**, **`modality`**, **`vector`** (32 to 2048 bytes in hexadecimal digits), `quality` (1 to 100) |
 //! | `icse`, `ifrt`, `ibin`, `cards`, `piracy` | **`title`**, **`codes`** (list), `attributes` (list of `name=value`, sorted by name) |
 //!
+//! A line `# line 7: why` is a [`note`] about the row below it, and is passed over.
+//!
 //! # Exports
 //!
 //! A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a line break for a formula. In what
@@ -73,6 +75,8 @@ pub const MAX_LINE_BYTES: usize = 64 * 1024;
 pub struct Row {
     /// The line that it begins in, from 1.
     pub line: u64,
+    /// The row as it stands in the file, without its last line break; empty when it is too long to be looked at.
+    pub text: Vec<u8>,
     /// The record in it, or what is wrong.
     pub record: Result<Record, RowError>,
 }
@@ -116,7 +120,7 @@ pub struct Import<R> {
     database: Database,
     owner: Party,
     lines: Lines<R>,
-    header: Option<Header>,
+    header: Option<(Header, Vec<u8>)>,
 }
 
 impl<R: BufRead> Import<R> {
@@ -132,7 +136,7 @@ impl<R: BufRead> Import<R> {
             None => return Err(HeaderError::Empty.into()),
         };
         let header = Header::read(database, &first)?;
-        Ok(Self { database, owner, lines, header: Some(header) })
+        Ok(Self { database, owner, lines, header: Some((header, first)) })
     }
 
     /// A file of JSON Lines of `database`, loaded by `owner`.
@@ -140,13 +144,19 @@ impl<R: BufRead> Import<R> {
         Self { database, owner, lines: Lines::new(reader), header: None }
     }
 
-    /// The row that begins with this line.
-    fn row(&mut self, first: Vec<u8>) -> io::Result<Result<Record, RowError>> {
+    /// The first line of a CSV file, as it stands there; none of JSON Lines.
+    pub fn first_line(&self) -> Option<&[u8]> {
+        self.header.as_ref().map(|(_, text)| text.as_slice())
+    }
+
+    /// The row that begins with this line, with its whole text.
+    fn row(&mut self, first: Vec<u8>) -> io::Result<(Vec<u8>, Result<Record, RowError>)> {
         let (database, owner) = (self.database, self.owner);
         let record =
             |cells: Vec<Cell<'static>>| Record::from_row(database, owner, &cells).map_err(RowError::Fields);
-        let Some(header) = &mut self.header else {
-            return Ok(cells::json_cells(self.database, &first).and_then(record));
+        let Some((header, _)) = &mut self.header else {
+            let read = cells::json_cells(self.database, &first).and_then(record);
+            return Ok((first, read));
         };
         let mut rows = vec![first];
         let mut len = rows[0].len();
@@ -165,33 +175,35 @@ impl<R: BufRead> Import<R> {
                 None => break,
             }
         }
-        let record =
-            if open { Err(RowError::Quote) } else { header.cells(&rows.join(&b'\n')).and_then(record) };
+        let text = if rows.len() > 1 { rows.join(&b'\n') } else { std::mem::take(&mut rows[0]) };
+        let record = if open { Err(RowError::Quote) } else { header.cells(&text).and_then(record) };
         // A stray quotation mark must not take the lines behind it along.
         if rows.len() > 1 && matches!(record, Err(RowError::Quote | RowError::Cells { .. })) {
             for line in rows.drain(1..).rev() {
                 self.lines.put_back(Line::Bytes(line));
             }
-            return Ok(Err(RowError::Quote));
+            return Ok((rows.remove(0), Err(RowError::Quote)));
         }
-        Ok(record)
+        Ok((text, record))
     }
 }
 
-/// The rows that are not empty. An error of the stream ends them.
+/// The rows that are neither empty nor a [`note`]. An error of the stream ends them.
 impl<R: BufRead> Iterator for Import<R> {
     type Item = io::Result<Row>;
 
     fn next(&mut self) -> Option<io::Result<Row>> {
         loop {
-            let (line, record) = match self.lines.next() {
+            let (line, row) = match self.lines.next() {
                 Err(error) => return Some(Err(error)),
                 Ok(None) => return None,
-                Ok(Some((line, Line::TooLong))) => (line, Ok(Err(RowError::TooLong))),
-                Ok(Some((_, Line::Bytes(bytes)))) if bytes.trim_ascii().is_empty() => continue,
+                Ok(Some((line, Line::TooLong))) => (line, Ok((Vec::new(), Err(RowError::TooLong)))),
+                Ok(Some((_, Line::Bytes(bytes)))) if bytes.trim_ascii().is_empty() || is_note(&bytes) => {
+                    continue;
+                }
                 Ok(Some((line, Line::Bytes(bytes)))) => (line, self.row(bytes)),
             };
-            return Some(record.map(|record| Row { line, record }));
+            return Some(row.map(|(text, record)| Row { line, text, record }));
         }
     }
 }
@@ -205,6 +217,21 @@ pub enum ImportError {
     /// The stream.
     #[error("the file cannot be read")]
     Stream(#[from] io::Error),
+}
+
+/// What a file of rows that were set aside says of the row below: which line it was, and what is wrong with it. Whoever
+/// reads the file again passes over it.
+pub fn note(line: u64, reason: &str) -> String {
+    format!("{NOTE}{line}: {reason}")
+}
+
+/// How a note begins: as no row of a database's file does.
+const NOTE: &str = "# line ";
+
+fn is_note(line: &[u8]) -> bool {
+    let rest = line.strip_prefix(NOTE.as_bytes());
+    let end = rest.and_then(|rest| rest.iter().position(|byte| !byte.is_ascii_digit()));
+    rest.zip(end).is_some_and(|(rest, end)| end > 0 && rest.get(end..end + 2) == Some(b": ".as_slice()))
 }
 
 fn has_odd_quotes(line: &[u8]) -> bool {

@@ -12,6 +12,7 @@
 mod check;
 mod fault;
 mod layout;
+mod print;
 
 use std::fmt;
 
@@ -88,6 +89,15 @@ impl Zone {
     pub fn read(text: &str, today: Date) -> Result<Self, MrzError> {
         layout::read(&Lines::split(text)?, today)
     }
+
+    /// The zone as it is printed: its lines with every check digit, apart by line breaks. Names that are too long are
+    /// cut, as the standard has it.
+    ///
+    /// None when something else does not fit, such as a number of more than nine characters, or has characters that no
+    /// zone has.
+    pub fn print(&self) -> Option<String> {
+        print::print(self)
+    }
 }
 
 impl Format {
@@ -99,6 +109,15 @@ impl Format {
             Self::Td3 => "TD3",
             Self::MrvA => "MRV-A",
             Self::MrvB => "MRV-B",
+        }
+    }
+
+    /// How many lines it has, and how many characters each of them.
+    fn size(self) -> (usize, usize) {
+        match self {
+            Self::Td1 => (3, 30),
+            Self::Td2 | Self::MrvB => (2, 36),
+            Self::Td3 | Self::MrvA => (2, 44),
         }
     }
 }

@@ -266,7 +266,7 @@ impl Record {
     /// Who alone may add it; none where any bureau may.
     pub fn sole_writer(&self) -> Option<Party> {
         match (self.database.writers(), &self.content) {
-            (Writers::IssuingCountry, Content::TravelDocument(of)) => Some(of.issuing_country.owner()),
+            (Writers::IssuingCountry, Content::TravelDocument(of)) => of.issuing_country.owner(),
             (Writers::AnyBureau | Writers::IssuingCountry | Writers::FromNotices, _) => None,
         }
     }

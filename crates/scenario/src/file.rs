@@ -175,6 +175,17 @@ pub enum Qualifier {
     About,
 }
 
+impl Qualifier {
+    /// Whether a run comes to a figure: exactly, at least, or within two in a hundred.
+    pub(crate) fn is_met(self, recorded: u64, run: u64) -> bool {
+        match self {
+            Self::Exact => run == recorded,
+            Self::MoreThan => run >= recorded,
+            Self::About => 50 * run.abs_diff(recorded) <= recorded,
+        }
+    }
+}
+
 impl fmt::Display for Qualifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -189,8 +200,13 @@ impl fmt::Display for Qualifier {
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
     /// No scenario has this name.
-    #[error("there is no scenario {0:?}; there is: infra-red-2010")]
-    Unknown(String),
+    #[error("there is no scenario {name:?}; there is: {known}")]
+    Unknown {
+        /// The name, cut short.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
     /// The text is not a scenario file.
     #[error("the scenario file cannot be read")]
     Unreadable(#[source] Box<toml::de::Error>),
@@ -213,7 +229,10 @@ impl Scenario {
     pub fn named(id: &str) -> Result<Self, ScenarioError> {
         match id {
             "infra-red-2010" => Self::parse(include_str!("infra_red_2010.toml")),
-            _ => Err(ScenarioError::Unknown(id.chars().take(64).collect())),
+            _ => Err(ScenarioError::Unknown {
+                name: id.chars().take(64).collect(),
+                known: "infra-red-2010".into(),
+            }),
         }
     }
 

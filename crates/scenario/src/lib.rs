@@ -10,6 +10,7 @@
 //! register and under its own policy; the script does not say where anybody is, and what was recorded of
 //! the real operation is read by nothing but the table. All persons are invented.
 
+pub mod border;
 mod casework;
 mod count;
 mod drafts;

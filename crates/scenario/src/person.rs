@@ -1,7 +1,7 @@
 //! Invented persons.
 //!
 //! Names are put together from syllables by number; nobody real is meant, and whoever bears such a
-//! name bears it by chance. No two persons of a plan share a family name.
+//! name bears it by chance. No two persons of a plan share a family name, but for travellers.
 
 use i247_model::{CountryCode, MEMBERS};
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,11 @@ pub(crate) fn decoy(draw: Draw, country: CountryCode, nth: u32) -> Person {
     let place = MEMBERS.iter().position(|member| member.code == country).unwrap_or(0);
     let place = u32::try_from(place).unwrap_or(0);
     invent(draw, FIRST_DECOY + place * DECOYS_EACH + nth % DECOYS_EACH)
+}
+
+/// Somebody who crosses a border. Of a great many some share a family name.
+pub(crate) fn traveller(draw: Draw, nth: u32) -> Person {
+    invent(draw, nth)
 }
 
 fn invent(draw: Draw, number: u32) -> Person {

@@ -2,19 +2,11 @@
 
 use i247_client::pb;
 
+use crate::file::Qualifier;
 use crate::table::{RecordedCell, Table};
 
 /// The table as lines.
 pub fn render(table: &Table) -> Vec<String> {
-    let recorded = |cell: &RecordedCell| {
-        let mark = if cell.met { "" } else { "  (differs)" };
-        match cell.qualifier {
-            crate::Qualifier::Exact => format!("{}{mark}", cell.value),
-            crate::Qualifier::MoreThan | crate::Qualifier::About => {
-                format!("{} {}{mark}", cell.qualifier, cell.value)
-            }
-        }
-    };
     let rows: Vec<(String, String, String)> = table
         .rows
         .iter()
@@ -44,6 +36,15 @@ pub fn render(table: &Table) -> Vec<String> {
     lines
 }
 
+/// A recorded figure, as its source puts it; marked where the run does not come to it.
+pub(crate) fn recorded(cell: &RecordedCell) -> String {
+    let mark = if cell.met { "" } else { "  (differs)" };
+    match cell.qualifier {
+        Qualifier::Exact => format!("{}{mark}", cell.value),
+        Qualifier::MoreThan | Qualifier::About => format!("{} {}{mark}", cell.qualifier, cell.value),
+    }
+}
+
 /// One message's way as lines: when, after how long, where, what.
 pub fn trace_lines(trace: &pb::TraceResponse) -> Vec<String> {
     let id = trace.status.as_ref().map_or("", |status| status.id.as_str());
@@ -60,7 +61,7 @@ pub fn trace_lines(trace: &pb::TraceResponse) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::count::tests::small;
-    use crate::file::{Figure, Qualifier, Recorded};
+    use crate::file::{Figure, Recorded};
     use crate::table::tabulate;
 
     #[test]

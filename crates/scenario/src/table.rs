@@ -104,11 +104,7 @@ fn value(counted: &Counted, figure: Figure) -> u64 {
 }
 
 fn cell(recorded: &Recorded, run: u64) -> RecordedCell {
-    let met = match recorded.qualifier {
-        Qualifier::Exact => run == recorded.value,
-        Qualifier::MoreThan => run >= recorded.value,
-        Qualifier::About => 50 * run.abs_diff(recorded.value) <= recorded.value,
-    };
+    let met = recorded.qualifier.is_met(recorded.value, run);
     RecordedCell {
         value: recorded.value,
         qualifier: recorded.qualifier,

@@ -105,6 +105,7 @@ pub(super) const HUB: &[Row] = &[
     row("/i247.v1.MonitorService/Country", Foreign, story::nothing,                   "role         role role role door role malformed role role role door"),
     row("/i247.v1.MonitorService/FindMessages", Own, story::nothing,                  "role         role role role door role ok   role role role door"),
     row("/i247.v1.MonitorService/Notices", Own, story::nothing,                       "role         role role role door role ok   role role role door"),
+    row("/i247.v1.MonitorService/Databases", Own, story::nothing,                     "role         role role role door role ok   role role role door"),
     row("/i247.v1.MonitorService/Identities", Own, story::nothing,                    "role         role role role door role ok   role role role door"),
     row("/i247.v1.MonitorService/Alerts", Own, story::nothing,                        "role         role role role door role ok   role role role door"),
 

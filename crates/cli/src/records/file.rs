@@ -62,10 +62,15 @@ pub(crate) fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
     Ok(Box::new(file))
 }
 
-/// How a file is written, by its name: what is not `.json`, `.jsonl` or `.ndjson` is CSV.
+/// How a file is written, by its name: what is not `.json`, `.jsonl` or `.ndjson` is CSV. What was set aside from a file
+/// is written as that was.
 pub(crate) fn format(path: &Path) -> Format {
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
+    let mut name = name.as_str();
+    while let Some(of) = name.strip_suffix(".bad") {
+        name = of;
+    }
+    let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(name);
     let json = [".json", ".jsonl", ".ndjson"].iter().any(|ending| name.ends_with(ending));
     if json { Format::Json } else { Format::Csv }
 }
@@ -122,6 +127,8 @@ mod tests {
             ("a", Format::Csv),
             ("a.JSONL", Format::Json),
             ("a.ndjson.zst", Format::Json),
+            ("a.jsonl.gz.bad", Format::Json),
+            ("a.csv.bad.bad", Format::Csv),
         ] {
             assert_eq!(format(Path::new(name)), expected, "{name}");
         }

@@ -9,19 +9,26 @@ use i247_records::document::Issuer;
 use super::GenerateArgs;
 use crate::fail::Fail;
 
-/// Most records of one file: there are no more numbers.
-pub(crate) const MAX_COUNT: u64 = 1_000_000_000;
+/// Most records of one file: there are no more numbers with the letters of one seed.
+pub(crate) const MAX_COUNT: u64 = 300_000_000;
+
+/// The largest seed: three letters stand for it in every number, so that no two files of a country share one.
+pub(crate) const MAX_SEED: u64 = 16 * 16 * 16 - 1;
 
 /// Letters that look like no digit, so that no two numbers are look-alikes of each other.
 const LETTERS: &[u8; 16] = b"ACEFHJKLMNPRTUVX";
-/// Numbers: two letters and seven digits.
-const SPACE: u64 = 16 * 16 * 10_000_000;
-/// Odd and no multiple of five: it takes every number of the space once.
+/// What the last six characters of a number are made of.
+const SIGNS: &[u8; 26] = b"0123456789ACEFHJKLMNPRTUVX";
+/// Ways to write six of these.
+const SPACE: u64 = 26 * 26 * 26 * 26 * 26 * 26;
+/// Odd and no multiple of thirteen: it takes every number of the space once.
 const STRIDE: u64 = 1_618_033_987;
-/// Every so many lines a range of stolen blanks.
+/// Every so many lines a range of stolen blanks, as long as there are numbers for it.
 const RANGE_EVERY: u64 = 10_000;
 /// How many blanks are in one.
 const BLANKS: u64 = 50;
+/// Ranges of one file: five digits are for them.
+const RANGES: u64 = 100_000 / BLANKS;
 
 /// Writes the file.
 pub(crate) fn generate(args: &GenerateArgs) -> Result<(), Fail> {
@@ -62,19 +69,18 @@ fn row(out: &mut impl Write, seed: u64, country: Issuer, at: u64) -> io::Result<
     let drawn = mixed(seed, at);
     let day = 1 + drawn % 28;
     let (month, year) = (1 + drawn / 28 % 12, 2018 + drawn / 336 % 8);
-    if at % RANGE_EVERY == RANGE_EVERY - 1 {
-        // Letters that no single number has.
-        let first = at / RANGE_EVERY * BLANKS * 2;
+    let letters = letters(seed);
+    if at % RANGE_EVERY == RANGE_EVERY - 1 && at / RANGE_EVERY < RANGES {
+        // No single number begins with a W.
+        let first = at / RANGE_EVERY * BLANKS;
         let last = first + BLANKS - 1;
         return writeln!(
             out,
-            "WW{first:07},WW{last:07},{country},PASSPORT,STOLEN_BLANK,,{year}-{month:02}-{day:02}"
+            "W{letters}{first:05},W{letters}{last:05},{country},PASSPORT,STOLEN_BLANK,,{year}-{month:02}-{day:02}"
         );
     }
     // A permutation of the space: every number once, in no order that anybody sees.
-    let number = (at * (STRIDE % SPACE) + mixed(seed, u64::MAX) % SPACE) % SPACE;
-    let (letters, digits) = ((number / 10_000_000) as usize, number % 10_000_000);
-    let (a, b) = (char::from(LETTERS[letters / 16]), char::from(LETTERS[letters % 16]));
+    let signs = signs((at * (STRIDE % SPACE) + mixed(seed, u64::MAX) % SPACE) % SPACE);
     let kind = match drawn >> 16 & 15 {
         0..=8 => "PASSPORT",
         9..=13 => "ID_CARD",
@@ -92,7 +98,22 @@ fn row(out: &mut impl Write, seed: u64, country: Issuer, at: u64) -> io::Result<
         1 => "BRA",
         _ => "",
     };
-    writeln!(out, "{a}{b}{digits:07},,{country},{kind},{fraud},{theft},{year}-{month:02}-{day:02}")
+    writeln!(out, "{letters}{signs},,{country},{kind},{fraud},{theft},{year}-{month:02}-{day:02}")
+}
+
+/// The letters that stand for a seed.
+fn letters(seed: u64) -> String {
+    [seed / 256, seed / 16, seed].map(|part| char::from(LETTERS[(part % 16) as usize])).iter().collect()
+}
+
+/// The six characters that stand for a number of the space.
+fn signs(mut number: u64) -> String {
+    let mut signs = ['0'; 6];
+    for sign in signs.iter_mut().rev() {
+        *sign = char::from(SIGNS[(number % 26) as usize]);
+        number /= 26;
+    }
+    signs.iter().collect()
 }
 
 /// The finaliser of SplitMix64.
@@ -143,9 +164,41 @@ mod tests {
     }
 
     #[test]
+    fn files_of_different_seeds_have_no_number_in_common() {
+        // Every number of a seed has its letters, whether single or of a range.
+        let mut all = BTreeSet::new();
+        for seed in 0..=MAX_SEED {
+            let letters = letters(seed);
+            assert!(letters.len() == 3 && all.insert(letters), "{seed}");
+        }
+        for (seed, letters) in [(0, "AAA"), (1, "AAC"), (16, "ACA"), (2010, "LUP"), (4095, "XXX")] {
+            let text = String::from_utf8(file(seed, 10_000)).unwrap();
+            let rows: Vec<&str> = text.lines().skip(1).collect();
+            assert!(rows[..9_999].iter().all(|row| row.starts_with(letters)), "{seed}");
+            let range = format!("W{letters}00000,W{letters}00049,FRA,");
+            assert!(rows[9_999].starts_with(&range), "{}", rows[9_999]);
+        }
+    }
+
+    #[test]
+    fn when_the_numbers_of_ranges_are_used_up_single_ones_go_on() {
+        let row = |at: u64| {
+            let mut out = Vec::new();
+            row(&mut out, 7, "FRA".parse().unwrap(), at).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert!(row(RANGES * RANGE_EVERY - 1).starts_with("WAAL99950,WAAL99999,"));
+        assert!(row((RANGES + 1) * RANGE_EVERY - 1).starts_with("AAL"));
+    }
+
+    #[test]
     fn the_stride_takes_every_number_of_the_space() {
-        assert!(!STRIDE.is_multiple_of(2) && !STRIDE.is_multiple_of(5));
-        const { assert!(MAX_COUNT < SPACE && MAX_COUNT / RANGE_EVERY * BLANKS * 2 <= 10_000_000) };
+        assert!(!STRIDE.is_multiple_of(2) && !STRIDE.is_multiple_of(13));
+        const { assert!(MAX_COUNT < SPACE) };
         assert!(MAX_COUNT.checked_mul(STRIDE % SPACE).is_some());
+        assert_eq!(
+            (signs(0), signs(27), signs(SPACE - 1)),
+            ("000000".into(), "000011".into(), "XXXXXX".into())
+        );
     }
 }

@@ -15,8 +15,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use i247_client::{ClientError, Desk, Load, pb};
 use i247_model::{CountryCode, Hash, Party};
+use i247_node::Clock;
 use i247_records::Database;
-use i247_records::import::{Import, ImportError};
+use i247_records::import::{self, Import, ImportError};
 use i247_records::record::Change;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -33,9 +34,11 @@ const FRAME_BYTES: usize = 256 * 1024;
 /// Frames that are read ahead of the desk.
 const AHEAD: usize = 8;
 /// How long the desk may be silent before that is looked into.
-const SILENCE: Duration = Duration::from_secs(60);
-/// Between two lines of progress, and two looks at the verdicts.
+pub(super) const SILENCE: Duration = Duration::from_secs(60);
+/// Between two lines of progress.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks at the verdicts.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long verdicts may stay away before the rest is left to the bureau.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 /// So many lines that the hub did not accept are shown.
@@ -60,8 +63,35 @@ struct Counted {
     bad: u64,
 }
 
+/// What became of a file.
+pub(crate) struct Loaded {
+    /// As far as it is known.
+    pub(crate) status: pb::LoadStatusResponse,
+    /// Lines that were set aside.
+    pub(crate) bad: u64,
+}
+
 pub(crate) async fn load(args: &LoadArgs, session: &Session) -> Result<ExitCode, Fail> {
-    let desk = session.desk()?;
+    let Loaded { status, bad } =
+        load_at(&session.desk()?, args, &session.seams.clock, &mut |words| out::talk(words)).await?;
+    if session.global.json {
+        out::json(&summary(&status, bad));
+    } else {
+        out::data(told(&status).trim_end());
+    }
+    Ok(code(&status, bad))
+}
+
+/// Loads a file at this desk, and says how far it is.
+///
+/// # Cancel safety
+/// Dropped, what was said to be durable stays so; the same file goes on behind it.
+pub(crate) async fn load_at(
+    desk: &Desk,
+    args: &LoadArgs,
+    clock: &Arc<dyn Clock>,
+    say: &mut dyn FnMut(&str),
+) -> Result<Loaded, Fail> {
     let country = desk.report().await?.country;
     let owner: CountryCode = country.parse().map_err(|_| {
         Fail::local("the desk does not say whose it is", "see that both run the same version")
@@ -77,7 +107,7 @@ pub(crate) async fn load(args: &LoadArgs, session: &Session) -> Result<ExitCode,
     let mut load = desk.load_records(ReceiverStream::new(sent)).await?;
     let first = load.next(SILENCE).await?.unwrap_or_default();
     if first.durable_line > 0 {
-        out::talk(&format!("It goes on behind line {}.", thousands(first.durable_line)));
+        say(&format!("It goes on behind line {}.", thousands(first.durable_line)));
     }
     let read = Arc::new(AtomicU64::new(0));
     let job = Job {
@@ -89,14 +119,14 @@ pub(crate) async fn load(args: &LoadArgs, session: &Session) -> Result<ExitCode,
         read: read.clone(),
     };
     let reading = tokio::task::spawn_blocking(move || read_all(&job, &frames));
-    let followed = follow(&mut load, first, &read, session).await;
+    let followed = follow(&mut load, first, &read, clock, say).await;
     let counted = ended(reading.await)?;
     // The desk's word explains why reading was broken off.
     followed?;
     let counted = counted?;
     if counted.bad > 0 {
-        out::talk(&format!(
-            "{} bad lines are set aside, each with its reason, in {}.",
+        say(&format!(
+            "{} bad lines are set aside, each with its reason, in {}: mend them there, and load that file.",
             thousands(counted.bad),
             bad_path(&args.file).display()
         ));
@@ -108,14 +138,8 @@ pub(crate) async fn load(args: &LoadArgs, session: &Session) -> Result<ExitCode,
         ));
     }
     let status =
-        if args.no_wait { desk.load_status(Some(name)).await } else { decided(&desk, name, session).await };
-    let status = status?;
-    if session.global.json {
-        out::json(&summary(&status, counted.bad));
-    } else {
-        out::data(told(&status).trim_end());
-    }
-    Ok(code(&status, counted.bad))
+        if args.no_wait { desk.load_status(Some(name)).await } else { decided(desk, name, clock, say).await };
+    Ok(Loaded { status: status?, bad: counted.bad })
 }
 
 /// 0 when every record was accepted as far as is known, else 1.
@@ -158,9 +182,9 @@ async fn follow(
     load: &mut Load,
     first: pb::LoadRecordsResponse,
     read: &AtomicU64,
-    session: &Session,
+    clock: &Arc<dyn Clock>,
+    say: &mut dyn FnMut(&str),
 ) -> Result<(), Fail> {
-    let clock = &session.seams.clock;
     let (begun, mut told) = (clock.monotonic(), clock.monotonic());
     let mut seen = read.load(Ordering::Relaxed);
     loop {
@@ -173,7 +197,7 @@ async fn follow(
                     let records = durable.records.saturating_sub(first.records);
                     let millis =
                         u64::try_from(now.saturating_sub(begun).as_millis()).unwrap_or(u64::MAX).max(1);
-                    out::talk(&format!(
+                    say(&format!(
                         "line {}: {} records durable at the bureau, {} a second",
                         thousands(durable.durable_line),
                         thousands(durable.records),
@@ -184,7 +208,7 @@ async fn follow(
             // What is durable already may take long to be passed over.
             Err(ClientError::Late(_)) if read.load(Ordering::Relaxed) > seen => {
                 seen = read.load(Ordering::Relaxed);
-                out::talk(&format!("line {} read", thousands(seen)));
+                say(&format!("line {} read", thousands(seen)));
             }
             Err(error) => {
                 let mut fail = Fail::from(error);
@@ -198,9 +222,13 @@ async fn follow(
 }
 
 /// Waits until the hub has decided about every record, as long as it goes on.
-async fn decided(desk: &Desk, name: Hash, session: &Session) -> Result<pb::LoadStatusResponse, ClientError> {
-    let clock = session.seams.clock.clone();
-    let (mut left, mut since) = (u64::MAX, clock.monotonic());
+pub(super) async fn decided(
+    desk: &Desk,
+    name: Hash,
+    clock: &Arc<dyn Clock>,
+    say: &mut dyn FnMut(&str),
+) -> Result<pb::LoadStatusResponse, ClientError> {
+    let (mut left, mut since, mut told) = (u64::MAX, clock.monotonic(), clock.monotonic());
     loop {
         let status = desk.load_status(Some(name)).await?;
         let open = status.waiting + status.undecided;
@@ -210,14 +238,16 @@ async fn decided(desk: &Desk, name: Hash, session: &Session) -> Result<pb::LoadS
         if open < left {
             (left, since) = (open, clock.monotonic());
         }
-        if clock.monotonic().saturating_sub(since) > GIVE_UP_AFTER {
-            out::talk(
-                "The rest is left to the bureau, which goes on: `i247 records status` says how it stands.",
-            );
+        let now = clock.monotonic();
+        if now.saturating_sub(since) > GIVE_UP_AFTER {
+            say("The rest is left to the bureau, which goes on: `i247 records status` says how it stands.");
             return Ok(status);
         }
-        out::talk(&format!("{} records not decided about yet", thousands(open)));
-        i247_node::sleep_on(&*clock, TELL_EVERY).await;
+        if now.saturating_sub(told) >= TELL_EVERY {
+            told = now;
+            say(&format!("{} records not decided about yet", thousands(open)));
+        }
+        i247_node::sleep_on(&**clock, LOOK_EVERY).await;
     }
 }
 
@@ -238,7 +268,7 @@ fn read_all(job: &Job, frames: &mpsc::Sender<pb::LoadRecordsRequest>) -> Result<
             },
         })?,
     };
-    let mut bad = Bad::new(&job.path);
+    let mut bad = Bad::new(&job.path, rows.first_line());
     let (mut lines, mut bytes, mut good) = (pb::LoadLines::default(), 0, 0);
     for row in rows {
         let row = row.map_err(broken)?;
@@ -249,7 +279,7 @@ fn read_all(job: &Job, frames: &mpsc::Sender<pb::LoadRecordsRequest>) -> Result<
             owned.map(|()| change).map_err(|refusal| refusal.to_string())
         });
         match change {
-            Err(reason) => bad.set_aside(row.line, &reason)?,
+            Err(reason) => bad.set_aside(row.line, &reason, &row.text)?,
             Ok(_) if row.line <= job.after => good += 1,
             Ok(change) => {
                 good += 1;
@@ -274,19 +304,22 @@ fn read_all(job: &Job, frames: &mpsc::Sender<pb::LoadRecordsRequest>) -> Result<
     bad.close(good)
 }
 
-/// The lines that are set aside.
+/// The rows that are set aside: as they stand in the file, each below a note that says where it was and what is wrong.
+/// Mended, the file can be loaded.
 struct Bad<'a> {
     of: &'a Path,
+    /// What the new file begins with.
+    first_line: Option<Vec<u8>>,
     file: Option<BufWriter<File>>,
     count: u64,
 }
 
 impl<'a> Bad<'a> {
-    fn new(of: &'a Path) -> Self {
-        Self { of, file: None, count: 0 }
+    fn new(of: &'a Path, first_line: Option<&[u8]>) -> Self {
+        Self { of, first_line: first_line.map(<[u8]>::to_vec), file: None, count: 0 }
     }
 
-    fn set_aside(&mut self, line: u64, reason: &str) -> Result<(), Fail> {
+    fn set_aside(&mut self, line: u64, reason: &str, row: &[u8]) -> Result<(), Fail> {
         self.count += 1;
         let path = bad_path(self.of);
         let failed = |error: std::io::Error| {
@@ -298,10 +331,19 @@ impl<'a> Bad<'a> {
         };
         let mut file = match self.file.take() {
             Some(file) => file,
-            None => BufWriter::new(File::create(&path).map_err(failed)?),
+            None => {
+                let mut file = BufWriter::new(File::create(&path).map_err(failed)?);
+                if let Some(first) = &self.first_line {
+                    file.write_all(first).and_then(|()| file.write_all(b"\n")).map_err(failed)?;
+                }
+                file
+            }
         };
         // A reason may hold what stood in the line.
-        writeln!(file, "line {line}: {}", crate::render::line(reason)).map_err(failed)?;
+        let note = import::note(line, &crate::render::line(reason));
+        for text in [note.as_bytes(), b"\n", row, b"\n"] {
+            file.write_all(text).map_err(failed)?;
+        }
         self.file = Some(file);
         Ok(())
     }
@@ -381,9 +423,49 @@ mod tests {
         assert_eq!(read(2), (2, vec![5]));
         let bad = std::fs::read_to_string(dir.path().join("stolen.csv.bad")).unwrap();
         let bad: Vec<&str> = bad.lines().collect();
-        assert!(bad[0].starts_with("line 3: fraud_type \"STOLEN\" is not"), "{bad:?}");
-        assert!(bad[1].starts_with("line 4: NOT_OWNER") && bad[1].contains("only BR may do this"), "{bad:?}");
-        assert_eq!(bad.len(), 2);
+        assert_eq!(bad[0], "number,issuing_country,document_type,fraud_type");
+        assert!(bad[1].starts_with("# line 3: fraud_type \"STOLEN\" is not"), "{bad:?}");
+        assert_eq!(bad[2], "P0000002,FRA,PASSPORT,STOLEN");
+        assert!(
+            bad[3].starts_with("# line 4: NOT_OWNER") && bad[3].contains("only BR may do this"),
+            "{bad:?}"
+        );
+        assert_eq!(bad[4..], ["P0000003,BRA,PASSPORT,STOLEN_BEARER"]);
+    }
+
+    #[test]
+    fn what_was_set_aside_and_mended_is_loaded_from_its_own_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("stolen.jsonl");
+        let row = |kind: &str| {
+            format!(
+                "{{\"number\":\"P1\",\"issuing_country\":\"FRA\",\"document_type\":\"PASSPORT\",\"fraud_type\":\"{kind}\"}}\n"
+            )
+        };
+        std::fs::write(&path, [b"\xff\n", row("STOLEN").as_bytes(), &b"x".repeat(70_000)].concat()).unwrap();
+        let read = |path: &Path| {
+            let job = Job {
+                path: path.to_owned(),
+                database: Database::Sltd,
+                format: file::format(path),
+                owner: "FR".parse().unwrap(),
+                after: 0,
+                read: Arc::default(),
+            };
+            let (frames, _taken) = mpsc::channel(AHEAD);
+            let counted = read_all(&job, &frames).unwrap();
+            (counted.good, counted.bad)
+        };
+        assert_eq!(read(&path), (0, 3));
+        let set_aside = bad_path(&path);
+        let text = std::fs::read(&set_aside).unwrap();
+        // What is no UTF-8 stays as it was, what is too long is left out.
+        assert!(text.starts_with(b"# line 1: not UTF-8 from byte 1 on: save the file as UTF-8\n\xff\n"));
+        assert!(text.ends_with(b"# line 3: more than 65536 bytes\n\n"));
+        let from = text.windows(8).position(|part| part == b"# line 2").unwrap();
+        let mended: Vec<u8> = String::from_utf8_lossy(&text[from..]).replace("STOLEN\"", "REVOKED\"").into();
+        std::fs::write(&set_aside, mended).unwrap();
+        assert_eq!(read(&set_aside), (1, 0));
     }
 
     #[test]

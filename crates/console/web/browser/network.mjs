@@ -1,7 +1,7 @@
 // A real network of 12 countries, the console in front of it, and a browser that is logged in. Everything that is started
 // here is stopped here.
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -60,6 +60,13 @@ export async function start(countries = COUNTRIES) {
       return new Promise((done, failed) => {
         child.on("exit", (code) => (code === 0 ? done(output.text) : failed(new Error(`${args.join(" ")}: ${output.text}`))));
       });
+    },
+    /** Puts stolen passports of France into the database of stolen and lost travel documents. */
+    loadStolen(numbers) {
+      const file = join(dir, "stolen.csv");
+      const rows = numbers.map((number) => `${number},FRA,PASSPORT,STOLEN_BEARER`);
+      writeFileSync(file, ["number,issuing_country,document_type,fraud_type", ...rows].join("\n"));
+      return network.command("records", "load", "sltd", file, "--as", "FR");
     },
     /** The process of a country's bureau, or of the hub. */
     process(...words) {

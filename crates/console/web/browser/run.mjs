@@ -5,7 +5,7 @@ import { browse, COUNTRIES, load, logIn, settled, start, until } from "./network
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const SCRIPT = '<img src="x" onerror="window.struck=1"><script>window.struck=1</script>';
-const PAGES = ["live", "messages", "country/FR", "matrix", "notices", "identities", "alerts", "operations"];
+const PAGES = ["live", "messages", "country/FR", "matrix", "databases", "notices", "identities", "alerts", "operations"];
 
 const failures = [];
 const complaints = [];
@@ -117,6 +117,10 @@ try {
     return "two clicks, and there is no third";
   });
 
+  // Three stolen passports, of which one is shown at a border and is a hit.
+  await network.loadStolen(["12AB34567", "12AB34568", "12AB34569"]);
+  await network.command("check", "12AB34568", "--country", "FRA", "--purpose", "border", "--as", "DE").catch(() => {});
+  await network.command("check", "77ZZ99999", "--country", "FRA", "--purpose", "border", "--as", "DE");
   traffic = load(network);
   await until("there is traffic", () => traffic.sent() > 20, 300_000);
 
@@ -150,6 +154,15 @@ try {
       const cell = page.locator(`tr[data-pair="${most.from}-${most.to}"] [data-measure="accepted"]`);
       // It goes on being counted while it is looked at.
       return Math.abs(number(await cell.textContent()) - most.accepted) <= 5;
+    });
+    await open("databases");
+    await until("databases as the hub says", async () => {
+      const { databases, hits } = await asked(page, "Databases", { window_s: 3600 });
+      const cells = await page.locator("#databases tr[data-database]").evaluateAll((rows) => rows.map((row) => [row.dataset.database, ...[".records", ".asked", ".found"].map((cell) => row.querySelector(cell).textContent)]));
+      const shown = Object.fromEntries(cells.map(([name, ...values]) => [name, values.map(number)]));
+      const same = databases.every((one) => String(shown[one.database]) === String([one.records, one.asked, one.found]));
+      const sltd = databases.find((one) => one.database === "SLTD");
+      return same && sltd.records === 3 && sltd.found === 1 && sltd.asked === 2 && hits.reduce((sum, one) => sum + one.count, 0) === 1;
     });
     await open("live");
     await until("numbers as the hub says", async () => {
@@ -268,6 +281,9 @@ try {
     const took = Date.now() - begun;
     await page.locator(".attention").getByText("Kenya").waitFor();
     await page.locator(".hub .sum").filter({ hasText: "11/12" }).waitFor();
+    await open("alerts");
+    await page.locator(".alerts li").filter({ hasText: "link down" }).filter({ hasText: "Kenya" }).waitFor({ timeout: 120_000 });
+    await open("live");
     // A minute and more back: all were well.
     await page.locator("#scrub").focus();
     await until("the past is shown", async () => {

@@ -12,7 +12,7 @@ try {
   const opened = await network.console();
   const id = (await network.command("text", "BR,JP,DE", "a picture", "--as", "FR", "--json")).match(/[A-Z]{2}-\d+-[A-Z]-\d+/)?.[0];
   const pages = {
-    live: "live", messages: "messages", message: `message/${id}`, country: "country/FR", matrix: "matrix", notices: "notices", identities: "identities", alerts: "alerts", operations: "operations",
+    live: "live", messages: "messages", message: `message/${id}`, country: "country/FR", matrix: "matrix", databases: "databases", notices: "notices", identities: "identities", alerts: "alerts", operations: "operations",
   };
   for (const [width, height] of [[1280, 800], [390, 844]]) {
     for (const [theme, language] of [["light", "en"], ["dark", "en"], ["light", "ar"]]) {

@@ -9,6 +9,7 @@ import { Shape } from "./ui";
 import { current, LANGUAGES, t, type Word } from "./words";
 import { AlertsPage } from "./pages/alerts";
 import { CountryPage } from "./pages/country";
+import { DatabasesPage } from "./pages/databases";
 import { IdentitiesPage } from "./pages/identities";
 import { LivePage } from "./pages/live";
 import { Login } from "./pages/login";
@@ -22,6 +23,7 @@ const PAGES: [string, Word][] = [
   ["live", "page.live"],
   ["messages", "page.messages"],
   ["matrix", "page.matrix"],
+  ["databases", "page.databases"],
   ["notices", "page.notices"],
   ["identities", "page.identities"],
   ["alerts", "page.alerts"],
@@ -81,6 +83,8 @@ function Page() {
       return <CountryPage key={rest} code={rest} />;
     case "matrix":
       return <MatrixPage />;
+    case "databases":
+      return <DatabasesPage />;
     case "notices":
       return <NoticesPage />;
     case "identities":

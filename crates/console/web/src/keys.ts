@@ -5,7 +5,7 @@ import { go, to } from "./route";
 export const helpShown = signal(false);
 
 const PAGES: Record<string, string> = {
-  l: "live", f: "messages", m: "matrix", n: "notices", i: "identities", a: "alerts", o: "operations",
+  l: "live", f: "messages", m: "matrix", d: "databases", n: "notices", i: "identities", a: "alerts", o: "operations",
 };
 /** How long a second key is waited for. */
 const PATIENCE_MS = 1500;

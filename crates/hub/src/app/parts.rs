@@ -30,6 +30,7 @@ use crate::made::Maker;
 use crate::overdue::Overdue;
 use crate::quota::Quotas;
 use crate::recent::Recent;
+use crate::searched::Searched;
 use crate::sequencer::{Held, Sequencer, Work};
 use crate::stamps::Stamps;
 use crate::together::Together;
@@ -110,6 +111,7 @@ impl Parts<'_> {
             grants: Arc::new(grants),
             searches: Quotas::new(config.searches_per_second),
             audit,
+            searched: Searched::new(seams.clock.now()),
             hits: hits_changed,
             fed: fed_changed,
             work,

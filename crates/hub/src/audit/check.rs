@@ -89,7 +89,7 @@ pub async fn check_searches(
 }
 
 /// Every record of a log, in order.
-async fn each(log: &Segments, mut look: impl FnMut(&Record)) -> Result<(), AuditError> {
+pub(super) async fn each(log: &Segments, mut look: impl FnMut(&Record)) -> Result<(), AuditError> {
     let mut next = Position(1);
     while next <= log.end() {
         for record in log.read(next, READ_RECORDS, READ_BYTES).await? {

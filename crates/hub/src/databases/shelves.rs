@@ -108,7 +108,6 @@ impl Shelves {
     }
 
     /// How many records there are of a database.
-    #[cfg(test)]
     pub(crate) fn count(&self, database: Database) -> u64 {
         self.registers.get(&database).map_or(0, Register::len)
     }

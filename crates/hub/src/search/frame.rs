@@ -13,6 +13,7 @@ use i247_wire::pb;
 use super::Asker;
 use crate::audit::Audit;
 use crate::databases::{Databases, DatabasesError, Found};
+use crate::searched::{Keys, Tally};
 
 /// Most keys of a frame.
 pub(super) const KEYS_MAX: usize = 256;
@@ -117,6 +118,22 @@ impl Frame {
             question.normalised(&mut bytes);
             bytes
         })
+    }
+
+    /// How much was asked and found, for the counters.
+    pub(super) fn tally(&self, told: &[Vec<Told>]) -> Tally {
+        let found = |at: &usize| told.get(*at).is_some_and(|told| !told.is_empty());
+        let mut tally = Tally::default();
+        for (database, places) in &self.databases {
+            let from = |at: &&usize| {
+                told.get(**at).into_iter().flatten().any(|told| told.found.database == *database)
+            };
+            let keys = Keys { asked: places.len() as u64, found: places.iter().filter(from).count() as u64 };
+            tally.databases.insert(*database, keys);
+        }
+        tally.keys.asked = self.questions.len() as u64;
+        tally.keys.found = (0..self.questions.len()).filter(found).count() as u64;
+        tally
     }
 
     /// Looks all keys up, each database once. For each key what may be what is asked for.

@@ -143,15 +143,20 @@ pub(super) async fn watch(
     }
 }
 
-fn status(hit: &Hit, now: Timestamp) -> pb::HitStatus {
-    let state = match hit.state {
+/// Where a hit stands, for the wire.
+pub(crate) fn stands(state: State) -> pb::HitState {
+    match state {
         State::New => pb::HitState::New,
         State::SourceNotified => pb::HitState::SourceNotified,
         State::Confirmed => pb::HitState::Confirmed,
         State::Denied => pb::HitState::Denied,
         State::Stale => pb::HitState::Stale,
         State::ActionReported => pb::HitState::ActionReported,
-    };
+    }
+}
+
+fn status(hit: &Hit, now: Timestamp) -> pb::HitStatus {
+    let state = stands(hit.state);
     pb::HitStatus {
         id: hit.id.to_string(),
         database: hit.found.database.into(),

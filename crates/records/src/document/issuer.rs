@@ -13,8 +13,11 @@ use crate::text::TextError;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Issuer([u8; 3]);
 
+/// The state of specimens. It issues nothing: whoever records one of its documents does so for an exercise.
+const SPECIMENS: &str = "UTO";
+
 /// Codes that stand for no member of their own, each with the member whose documents they are. The secretariat keeps
-/// those that are nobody's: organisations, stateless persons, specimens.
+/// those that are nobody's: organisations, stateless persons.
 const OTHERS: &[(&str, Option<&str>)] = &[
     ("AIA", Some("GB")),
     ("BMU", Some("GB")),
@@ -46,7 +49,6 @@ const OTHERS: &[(&str, Option<&str>)] = &[
     ("UNA", None),
     ("UNK", None),
     ("UNO", None),
-    ("UTO", None),
     ("VGB", Some("GB")),
     ("XBA", None),
     ("XCC", None),
@@ -65,20 +67,21 @@ const OTHERS: &[(&str, Option<&str>)] = &[
     ("XXX", None),
 ];
 
-/// Every code, with who speaks for it.
-static ISSUERS: LazyLock<BTreeMap<Issuer, Party>> = LazyLock::new(|| {
+/// Every code, with who speaks for it; nobody for specimens.
+static ISSUERS: LazyLock<BTreeMap<Issuer, Option<Party>>> = LazyLock::new(|| {
     let mut issuers = BTreeMap::new();
     for one in MEMBERS.iter().filter(|one| one.iso3 != "DEU") {
         if let Some(issuer) = Issuer::letters(one.iso3) {
-            issuers.insert(issuer, Party::Bureau(one.code));
+            issuers.insert(issuer, Some(Party::Bureau(one.code)));
         }
     }
     for (code, owner) in OTHERS {
         let party = owner.and_then(|code| code.parse().ok()).map_or(Party::Secretariat, Party::Bureau);
         if let Some(issuer) = Issuer::letters(code) {
-            issuers.insert(issuer, party);
+            issuers.insert(issuer, Some(party));
         }
     }
+    issuers.extend(Issuer::letters(SPECIMENS).map(|specimens| (specimens, None)));
     issuers
 });
 
@@ -101,9 +104,10 @@ impl Issuer {
     }
 
     /// Whose the documents are, and who alone may report them stolen: the member's bureau, or the secretariat for codes
-    /// that stand for no member.
-    pub fn owner(&self) -> Party {
-        ISSUERS.get(self).copied().unwrap_or(Party::Secretariat)
+    /// that stand for no member. None for the specimens of `UTO`: anybody may record one, for an exercise, and the record
+    /// is then its own.
+    pub fn owner(&self) -> Option<Party> {
+        ISSUERS.get(self).copied().unwrap_or(Some(Party::Secretariat))
     }
 
     fn letters(code: &str) -> Option<Self> {
@@ -145,7 +149,7 @@ mod tests {
     use super::*;
 
     fn owner(code: &str) -> String {
-        code.parse::<Issuer>().unwrap().owner().to_string()
+        code.parse::<Issuer>().unwrap().owner().map_or("anybody".into(), |owner| owner.to_string())
     }
 
     #[test]
@@ -156,7 +160,7 @@ mod tests {
         assert_eq!(owner("HKG"), "CN");
         assert_eq!(owner("UNO"), "IPSG");
         assert_eq!(owner("XPO"), "IPSG");
-        assert_eq!(owner("UTO"), "IPSG");
+        assert_eq!(owner("UTO"), "anybody");
         assert_eq!("DEU".parse::<Issuer>().unwrap().as_str(), "D");
         assert_eq!(Issuer::of_member("DE".parse().unwrap()).unwrap().as_str(), "D");
         assert_eq!(Issuer::of_member("XX".parse().unwrap()), None);
@@ -174,7 +178,7 @@ mod tests {
         assert_eq!(Issuer::all().count(), 195 + 47);
         for member in MEMBERS.iter() {
             let issuer = Issuer::of_member(member.code).unwrap();
-            assert_eq!(issuer.owner(), Party::Bureau(member.code), "{}", member.iso3);
+            assert_eq!(issuer.owner(), Some(Party::Bureau(member.code)), "{}", member.iso3);
         }
     }
 }

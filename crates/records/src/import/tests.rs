@@ -172,8 +172,10 @@ fn an_export_holds_no_formula_and_is_read_as_it_was() {
             "{row}"
         );
         let file = csv_header(Database::Sltd) + &row;
-        assert_eq!(csv(file.as_bytes()), [Row { line: 2, record: Ok(record.clone()) }], "{row}");
-        assert_eq!(json(&json_row(&record)), [Row { line: 1, record: Ok(record) }], "{row}");
+        let read: Vec<_> = csv(file.as_bytes()).into_iter().map(|row| (row.line, row.record)).collect();
+        assert_eq!(read, [(2, Ok(record.clone()))], "{row}");
+        let read: Vec<_> = json(&json_row(&record)).into_iter().map(|row| (row.line, row.record)).collect();
+        assert_eq!(read, [(1, Ok(record))], "{row}");
     }
 }
 
@@ -205,4 +207,31 @@ fn rubbish_never_stops_the_reader() {
         let file = String::from_utf8_lossy(&file);
         assert!(json(&file).len() <= 301, "round {round}");
     }
+}
+
+#[test]
+fn rows_that_were_set_aside_are_read_again_with_their_notes() {
+    let first = csv(format!("{HEADER}P1,FRA,PASSPORT\nP2,FRA,VISA,REVOKED,,\n\"P3,FRA\n").as_bytes());
+    let mut again = HEADER.as_bytes().to_vec();
+    for row in first.iter().filter(|row| row.record.is_err()) {
+        again.extend(note(row.line, "one\" of them").into_bytes());
+        again.push(b'\n');
+        again.extend(&row.text);
+        again.push(b'\n');
+    }
+    let rows = csv(&again);
+    let texts: Vec<(u64, &[u8])> = rows.iter().map(|row| (row.line, row.text.as_slice())).collect();
+    assert_eq!(texts, [(3, b"P1,FRA,PASSPORT".as_slice()), (5, b"\"P3,FRA")]);
+    // What only looks like one is a row.
+    for text in ["# line : x", "# line 7", "#line 7: x", "# line 7:x"] {
+        assert_eq!(told_csv(&format!("{text}\n")).len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_row_over_several_lines_is_kept_whole() {
+    let rows = csv(format!("{HEADER}P1,FRA,VISA,STOLEN,,\"a\nb\"\n").as_bytes());
+    assert_eq!((rows.len(), rows[0].line), (1, 2));
+    assert!(rows[0].record.is_err());
+    assert_eq!(rows[0].text, b"P1,FRA,VISA,STOLEN,,\"a\nb\"");
 }

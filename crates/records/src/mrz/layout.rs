@@ -66,21 +66,21 @@ fn characters(lines: &[String]) -> Vec<Fault> {
 }
 
 /// A stretch of a line: its number and the positions, all from 1.
-type Span = (usize, usize, usize);
+pub(super) type Span = (usize, usize, usize);
 
 /// Where the fields of a format stand. A check digit stands right behind the field that it covers.
-struct Layout {
-    number: Span,
-    nationality: Span,
-    birth: Span,
-    sex: Span,
-    expiry: Span,
-    optional: &'static [Span],
-    names: Span,
+pub(super) struct Layout {
+    pub(super) number: Span,
+    pub(super) nationality: Span,
+    pub(super) birth: Span,
+    pub(super) sex: Span,
+    pub(super) expiry: Span,
+    pub(super) optional: &'static [Span],
+    pub(super) names: Span,
     /// Where the check digit over the optional data stands.
-    optional_check: Option<Span>,
+    pub(super) optional_check: Option<Span>,
     /// Where the check digit over the whole stands, and what it covers.
-    composite: Option<(Span, &'static [Span])>,
+    pub(super) composite: Option<(Span, &'static [Span])>,
     /// Whether a number of more than nine characters may go on in the optional data.
     long_numbers: bool,
 }
@@ -123,15 +123,20 @@ const TD3: Layout = Layout {
 const MRV_A: Layout = Layout { optional: &[(2, 29, 44)], optional_check: None, composite: None, ..TD3 };
 const MRV_B: Layout = Layout { optional: &[(2, 29, 36)], names: (1, 6, 36), ..MRV_A };
 
+impl Layout {
+    pub(super) fn of(format: Format) -> Self {
+        match format {
+            Format::Td1 => TD1,
+            Format::Td2 => TD2,
+            Format::Td3 => TD3,
+            Format::MrvA => MRV_A,
+            Format::MrvB => MRV_B,
+        }
+    }
+}
+
 pub(super) fn read(lines: &Lines, today: Date) -> Result<Zone, MrzError> {
-    let layout = match lines.format {
-        Format::Td1 => TD1,
-        Format::Td2 => TD2,
-        Format::Td3 => TD3,
-        Format::MrvA => MRV_A,
-        Format::MrvB => MRV_B,
-    };
-    let mut reader = Reader { lines, layout, faults: Vec::new() };
+    let mut reader = Reader { lines, layout: Layout::of(lines.format), faults: Vec::new() };
     let code = reader.code();
     let issuer = reader.issuer();
     let (number, optional) = reader.number();

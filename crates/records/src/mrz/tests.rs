@@ -246,3 +246,21 @@ fn a_second_opinion_agrees_on_made_up_passports() {
         assert_eq!(Zone::read(&bent, today()).is_ok(), theirs, "{bent}");
     }
 }
+
+#[test]
+fn what_is_read_is_printed_as_it_stood() {
+    let passport =
+        "P<UTOMARLOWE<<TESSA<IRIS<<<<<<<<<<<<<<<<<<<<\nX4719T06M3UTO8703226F3106279SIM0048<<<<<<<22";
+    for text in [TD3, TD1, TD2, MRV_A, MRV_B, passport] {
+        assert_eq!(read(text).print().unwrap(), text);
+    }
+    // Where a passport's optional field is empty its digit may be 0 or <: 0 is printed.
+    let empty = "P<D<<MARLOWE<<TESSA<IRIS<<<<<<<<<<<<<<<<<<<<\nX4719T06M3D<<8703226F3106279<<<<<<<<<<<<<<<8";
+    let printed =
+        "P<D<<MARLOWE<<TESSA<IRIS<<<<<<<<<<<<<<<<<<<<\nX4719T06M3D<<8703226F3106279<<<<<<<<<<<<<<08";
+    assert_eq!(read(empty).print().unwrap(), printed);
+    let long = Zone { surname: "VERY LONG".repeat(9), ..read(TD1) };
+    assert_eq!(long.print().unwrap().lines().map(str::len).collect::<Vec<_>>(), [30, 30, 30]);
+    assert_eq!(Zone { number: "X4719T06M5Q8".parse().unwrap(), ..read(TD1) }.print(), None);
+    assert_eq!(Zone { surname: "MÜLLER".into(), ..read(TD1) }.print(), None);
+}

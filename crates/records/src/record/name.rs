@@ -51,7 +51,7 @@ impl RecordName {
         match (self, database.writers()) {
             (Self::Reference(owner, _), _) => Some(*owner),
             (Self::TravelDocument(issuer, ..) | Self::Range(issuer, ..), Writers::IssuingCountry) => {
-                Some(issuer.owner())
+                issuer.owner()
             }
             _ => None,
         }

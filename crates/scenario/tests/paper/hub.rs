@@ -162,6 +162,13 @@ impl MonitorService for Hub {
         Err(not_asked())
     }
 
+    async fn databases(
+        &self,
+        _: Request<pb::DatabasesRequest>,
+    ) -> Result<Response<pb::DatabasesResponse>, Status> {
+        Err(not_asked())
+    }
+
     async fn identities(
         &self,
         _: Request<pb::IdentitiesRequest>,

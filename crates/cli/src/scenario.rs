@@ -1,0 +1,229 @@
+//! `i247 scenario`: operations at borders, and the searches of the whole network, on a network of their own.
+//!
+//! It knows what it planted, and nobody else does: records go to the databases as everybody's do, posts are handed zones,
+//! owners their own files. The columns of the run are counted from the hub's journal of searches and the register of hits.
+
+mod show;
+mod stage;
+
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use i247_model::CountryCode;
+use i247_node::config::Period;
+use i247_node::stop_signal;
+use i247_scenario::border::{
+    self, BorderPlan, BorderPlayed, BorderTable, Told, play, render_border, tabulate_border,
+};
+use serde_json::json;
+
+use crate::fail::{Exit, Fail};
+use crate::out;
+use crate::session::Session;
+use show::Show;
+use stage::Stage;
+
+/// How long a step waits for something new.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const AFTER_RUN: &str = "\
+A network of its own is started, a process for each node: the bureaus of the countries, the hub, and the posts with \
+certificates and grants. Owners load their records, posts check every traveller, owners confirm or deny each hit from \
+their own files, and whoever asked reports what was done. Then the hub is stopped, and everything is counted from its \
+journal of searches and from the register of hits.
+
+Exit codes:
+  0  the counts are those of what was planted
+  1  they differ, or something was given up; it is said what
+
+Examples:
+  i247 scenario run hammer                 8,000 documents at two airports
+  i247 scenario run anaconda --seed 7
+  i247 scenario run hammer --checks 500    a small one, without the recorded figures
+  i247 scenario run network --for 60s      212 searches a second on the whole, four times that at noon";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScenarioCommand {
+    /// List what can be run, with what was recorded of it
+    List,
+    /// Run one on a network of its own, and count what came of it
+    #[command(after_help = AFTER_RUN)]
+    Run(RunArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Which one: hammer, anaconda, kigali, manila, network
+    name: String,
+    /// The seed of all choices; the year of the operation without it
+    #[arg(long)]
+    seed: Option<u64>,
+    /// So many checks instead of those of the operation
+    #[arg(long, value_name = "COUNT")]
+    checks: Option<u32>,
+    /// How long a day of the network lasts, such as 60s or 10m
+    #[arg(long = "for", value_name = "TIME", conflicts_with = "checks")]
+    lasting: Option<Period>,
+    /// All of it in this process, not a process for each node
+    #[arg(long)]
+    one_process: bool,
+    /// Keep the data in this directory, which must be new; without it they go with the run
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// How long the day of the network lasts, unless said otherwise.
+const DAY: Duration = Duration::from_secs(60);
+
+/// What is to be run.
+struct Job<'a> {
+    told: Told<'a>,
+    plan: BorderPlan,
+    countries: Vec<CountryCode>,
+    due: Option<Vec<Duration>>,
+}
+
+pub(crate) async fn run(command: ScenarioCommand, session: &Session) -> Result<ExitCode, Fail> {
+    match command {
+        ScenarioCommand::List => list(session).map(|()| ExitCode::SUCCESS),
+        ScenarioCommand::Run(args) => Box::pin(run_one(&args, session)).await,
+    }
+}
+
+async fn run_one(args: &RunArgs, session: &Session) -> Result<ExitCode, Fail> {
+    if args.name == "network" {
+        if args.checks.is_some() {
+            return Err(Fail::usage(
+                "the network has no number of checks",
+                "say how long it lasts: --for 60s",
+            ));
+        }
+        let network = border::network().map_err(of_scenario)?;
+        let lasting = args.lasting.map_or(DAY, |lasting| lasting.0);
+        let drawn = network.draw(lasting, args.seed.unwrap_or(2023)).map_err(of_scenario)?;
+        let (told, countries) = (network.told(), network.countries());
+        let job = Job { told, plan: drawn.plan, countries, due: Some(drawn.due) };
+        return perform(args, &job, session).await;
+    }
+    if args.lasting.is_some() {
+        return Err(Fail::usage(
+            "an operation lasts as long as it takes",
+            "leave --for out, or run the network",
+        ));
+    }
+    let mut operation = border::operation(&args.name).map_err(of_scenario)?;
+    if let Some(checks) = args.checks {
+        operation = operation.with_checks(checks).map_err(of_scenario)?;
+    }
+    let seed = args.seed.unwrap_or(operation.year.into());
+    let plan = BorderPlan::draw(&operation, seed).map_err(of_scenario)?;
+    let countries = operation.workload.countries().into_iter().collect();
+    perform(args, &Job { told: operation.told(), plan, countries, due: None }, session).await
+}
+
+async fn perform(args: &RunArgs, job: &Job<'_>, session: &Session) -> Result<ExitCode, Fail> {
+    let mut show = Show::new();
+    show.opening(job.told.name, &job.plan, &job.countries, !args.one_process);
+    let mut stop = pin!(stop_signal());
+    // The signals are watched from here on: what is started later is stopped and cleared away in any case.
+    let stage = tokio::select! {
+        biased;
+        _ = &mut stop => return Err(stopped()),
+        stage = Box::pin(Stage::start(args, &job.countries)) => stage?,
+    };
+    // A signal drops the play where it is; the network is then stopped like after every one.
+    let played = tokio::select! {
+        biased;
+        _ = &mut stop => Err(stopped()),
+        played = Box::pin(act(&stage, job, &mut show)) => played,
+    };
+    stage.stop().await?;
+    let (played, hits) = played?;
+    show.counting();
+    let counts = border::BorderCounts { asked: stage.asked(session).await?, hits };
+    let mut table = tabulate_border(job.told, &counts, &job.plan.expected);
+    table.rows.extend(played.rows());
+    finish(&table, &played, session)
+}
+
+/// Everything that goes through the network, and the register at the end of it.
+async fn act(
+    stage: &Stage,
+    job: &Job<'_>,
+    show: &mut Show,
+) -> Result<(BorderPlayed, Vec<i247_client::pb::HitStatus>), Fail> {
+    show.done(job.countries.len() + 1, "nodes run");
+    let posts = stage.grant(&job.plan.stations()).await?;
+    show.done(posts.len(), "posts are granted, and let in");
+    let loaded = stage.load(&job.plan).await?;
+    show.done(loaded, "records loaded by their owners, and accepted");
+    let actors = stage.actors(posts, PATIENCE).await?;
+    let plan = &job.plan;
+    let played = play(&plan.travellers, job.due.as_deref(), &plan.own_files, &actors, show).await;
+    let hits = border::register(&actors.desks).await?;
+    Ok((played, hits))
+}
+
+fn finish(table: &BorderTable, played: &BorderPlayed, session: &Session) -> Result<ExitCode, Fail> {
+    if session.global.json {
+        let next = "run it without --json, and report this as a fault";
+        let mut value =
+            serde_json::to_value(table).map_err(|error| Fail::because("no JSON", &error, next))?;
+        value["gave_up"] = json!(played.gave_up);
+        value["refused_frames"] = json!(played.refused);
+        out::json(&value);
+    } else {
+        out::data(&render_border(table).join("\n"));
+    }
+    for (reason, count) in &played.refused {
+        out::talk(&format!("Refused: {count} checks, {reason}"));
+    }
+    for given_up in &played.gave_up {
+        out::talk(&format!("Given up: {given_up}"));
+    }
+    let well = table.differences.is_empty() && played.gave_up.is_empty();
+    if !well {
+        out::talk("The run fell short.");
+    }
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(Exit::Refused as u8) })
+}
+
+fn list(session: &Session) -> Result<(), Fail> {
+    let operations = border::operations().map_err(of_scenario)?;
+    let network = border::network().map_err(of_scenario)?;
+    if session.global.json {
+        let mut all: Vec<_> = operations
+            .iter()
+            .map(|one| {
+                let told = one.told();
+                json!({ "id": told.id, "name": told.name, "year": one.year, "summary": one.summary,
+                        "checks": one.workload.checks, "recorded": told.recorded, "noted": told.noted })
+            })
+            .collect();
+        let told = network.told();
+        all.push(
+            json!({ "id": told.id, "name": told.name, "summary": network.summary, "noted": told.noted }),
+        );
+        out::json(&all.into());
+        return Ok(());
+    }
+    let mut text = String::new();
+    for one in &operations {
+        text.push_str(&show::described(&one.told(), &format!("{}, {}", one.year, one.summary)));
+    }
+    text.push_str(&show::described(&network.told(), &network.summary));
+    out::data(text.trim_end());
+    Ok(())
+}
+
+fn stopped() -> Fail {
+    Fail::refused("stopped before the end", "run it again for the whole scenario")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn of_scenario(error: i247_scenario::ScenarioError) -> Fail {
+    Fail::usage(crate::fail::causes(&error), "`i247 scenario list` says what there is")
+}

@@ -1,0 +1,141 @@
+//! The network of a scenario: nodes, posts with grants, records on the path of everybody's records, and, when it has been
+//! stopped, the journal of searches.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use i247_client::{Searches, pb};
+use i247_model::{CountryCode, Identity};
+use i247_records::Database;
+use i247_scenario::border::{Asked, BorderActors, BorderPlan, Station};
+use i247_testkit::{World, WorldError, airport, operation};
+
+use super::RunArgs;
+use crate::fail::Fail;
+use crate::records::load::{Loaded, load_at};
+use crate::records::{Format, LoadArgs};
+use crate::session::Session;
+
+/// How much a post may ask: days and weeks are pressed into seconds.
+const KEYS_PER_MINUTE: u32 = 1_000_000;
+const KEYS_PER_DAY: u32 = 100_000_000;
+
+/// A network that runs.
+pub(super) struct Stage {
+    world: World,
+}
+
+impl Stage {
+    pub(super) async fn start(args: &RunArgs, countries: &[CountryCode]) -> Result<Self, Fail> {
+        let mut builder = World::with(countries.to_vec()).direct().log("error");
+        if !args.one_process {
+            let program = std::env::current_exe().map_err(|error| {
+                Fail::because("this program cannot find itself", &error, "run it with --one-process")
+            })?;
+            builder = builder.processes(program);
+        }
+        if let Some(dir) = &args.dir {
+            if dir.exists() {
+                return Err(Fail::usage(
+                    format!("{} is there already", dir.display()),
+                    "name a new directory",
+                ));
+            }
+            builder = builder.keep(dir.clone());
+        }
+        Ok(Self { world: Box::pin(builder.start()).await.map_err(of_world)? })
+    }
+
+    /// Certifies the posts, has their bureaus grant them their work, and waits until each is let in.
+    pub(super) async fn grant(&self, stations: &[Station]) -> Result<BTreeMap<Station, Searches>, Fail> {
+        let mut posts = BTreeMap::new();
+        for station in stations {
+            let bureau = self.world.bureau(station.country.as_str());
+            let grant = pb::Grant {
+                keys_per_minute: KEYS_PER_MINUTE,
+                keys_per_day: KEYS_PER_DAY,
+                ..airport(&station.post)
+            };
+            bureau.grants(grant).await.map_err(of_world)?;
+            let credentials =
+                self.world.post(station.country.as_str(), station.post.as_str()).await.map_err(of_world)?;
+            if let Err(reason) = self.world.knocks(&credentials).await.map_err(of_world)? {
+                let what =
+                    format!("the post {} of {} is not let in: {reason}", station.post, station.country);
+                return Err(Fail::refused(what, "run it again; this should not happen"));
+            }
+            let channel = self.world.hub_channel(&credentials).await.map_err(of_world)?;
+            posts.insert(station.clone(), Searches::new(channel));
+        }
+        Ok(posts)
+    }
+
+    /// Has every owner load its file, as anybody does, and returns how many records were accepted.
+    pub(super) async fn load(&self, plan: &BorderPlan) -> Result<usize, Fail> {
+        let dir = self.world.dir().join("records");
+        let failed = |error: std::io::Error| {
+            Fail::because(dir.display().to_string(), &error, "make room, and run it again")
+        };
+        std::fs::create_dir_all(&dir).map_err(failed)?;
+        let mut loading = Vec::new();
+        for (country, text) in &plan.files {
+            let file = dir.join(format!("{}.csv", country.to_lowercase()));
+            std::fs::write(&file, text).map_err(failed)?;
+            loading.push(self.load_file(*country, file, plan.records_of(*country)));
+        }
+        let loaded = futures::future::join_all(loading).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(loaded.into_iter().sum())
+    }
+
+    async fn load_file(&self, country: CountryCode, file: PathBuf, expected: usize) -> Result<usize, Fail> {
+        let desk = self.world.bureau(country.as_str()).desk().await.map_err(of_world)?;
+        let args = LoadArgs { database: Database::Sltd, file, format: Some(Format::Csv), no_wait: false };
+        let clock = Arc::clone(&self.world.seams().clock);
+        let Loaded { status, bad } = load_at(&desk, &args, &clock, &mut |_| {}).await?;
+        if bad > 0 || status.accepted != expected as u64 {
+            let what = format!(
+                "of {country}'s {expected} records {} were accepted and {bad} were bad",
+                status.accepted
+            );
+            return Err(Fail::refused(what, "run it again; with --dir the files stay"));
+        }
+        Ok(expected)
+    }
+
+    pub(super) async fn actors(
+        &self,
+        posts: BTreeMap<Station, Searches>,
+        patience: Duration,
+    ) -> Result<BorderActors, Fail> {
+        let desks = operation::desks(&self.world).await.map_err(of_world)?;
+        Ok(BorderActors { posts, desks, clock: Arc::clone(&self.world.seams().clock), patience })
+    }
+
+    pub(super) async fn stop(&self) -> Result<(), Fail> {
+        self.world.stop_all().await.map_err(of_world)
+    }
+
+    /// What each post asked, by the journal of the hub, which has been stopped.
+    pub(super) async fn asked(&self, session: &Session) -> Result<BTreeMap<Station, Asked>, Fail> {
+        let data = self.world.dir().join("hub/data");
+        let (disk, blocking) = (session.seams.disk.clone(), session.seams.blocking.clone());
+        let tallies = i247_hub::tally_searches(disk, blocking, &data).await.map_err(|error| {
+            Fail::because("the journal of searches", &error, "run it again; with --dir it stays")
+        })?;
+        let mut asked = BTreeMap::new();
+        for (asker, tally) in tallies {
+            if let Identity::Post(country, post) = asker {
+                let i247_hub::SearchTally { keys, refused, matches, possible, .. } = tally;
+                asked.insert(Station { country, post }, Asked { keys, refused, matches, possible });
+            }
+        }
+        Ok(asked)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn of_world(error: WorldError) -> Fail {
+    Fail::because("the network of the scenario", &error, "run it again; with --dir the logs stay")
+}

@@ -1,0 +1,143 @@
+// Databases: how much they hold, what they are asked for and how fast, and where the hits stand.
+import { useState } from "preact/hooks";
+import { Curves } from "../plots";
+import { Facts, Head, Nothing, Panel, Party, Shape, Shown, Table, useLookup } from "../ui";
+import { count, duration, percent, rate, said, t } from "../words";
+
+interface Databases {
+  at_ms: number;
+  since_ms: number;
+  position: number;
+  log_end: number;
+  databases: Database[];
+  refusals: { reason: string; count: number }[];
+  search_p50_ms: number;
+  search_p99_ms: number;
+  askers: { party: string; asked: number; found: number }[];
+  hits: { state: string; count: number }[];
+  hits_overdue: number;
+  minutes: { begins_ms: number; asked: number; found: number; p99_ms: number }[];
+}
+
+interface Database {
+  database: string;
+  records: number;
+  asked: number;
+  found: number;
+  hits_open: number;
+}
+
+const HOUR_S = 3600;
+
+export function DatabasesPage() {
+  const [window_s, setWindow] = useState(HOUR_S);
+  const looked = useLookup<Databases>("Databases", { window_s }, 2000);
+  return (
+    <>
+      <Head title={t("page.databases")}>
+        <label class="check">
+          <input type="checkbox" checked={window_s === HOUR_S} onChange={(event) => setWindow(event.currentTarget.checked ? HOUR_S : 300)} /> {t("last_hour")}
+        </label>
+      </Head>
+      <Shown looked={looked}>{(data) => <Shelves data={data} />}</Shown>
+    </>
+  );
+}
+
+function Shelves({ data }: { data: Databases }) {
+  const seconds = Math.max(1, (data.at_ms - data.since_ms) / 1000);
+  const asked = data.minutes.reduce((sum, minute) => sum + minute.asked, 0);
+  const found = data.minutes.reduce((sum, minute) => sum + minute.found, 0);
+  const behind = Math.max(0, data.log_end - data.position);
+  return (
+    <>
+      <Panel title={t("now")}>
+        <Facts
+          facts={[
+            [t("records"), count(data.databases.reduce((sum, one) => sum + one.records, 0))],
+            [t("searched_per_second"), rate(asked / seconds)],
+            [t("hit_ratio"), asked > 0 ? percent(found / asked) : "–"],
+            [t("search_p50"), asked > 0 ? duration(data.search_p50_ms) : "–"],
+            [t("search_p99"), asked > 0 ? duration(data.search_p99_ms) : "–"],
+            [t("behind_log"), t("entries_n", { n: count(behind) })],
+          ]}
+        />
+      </Panel>
+      <div class="columns">
+        <div class="stack">
+          <Panel title={t("page.databases")} id="databases">
+            <Table label={t("page.databases")} head={[t("database"), t("records"), t("searched"), t("found"), t("hit_ratio"), t("hits_open")]}>
+              {data.databases.map((one) => (
+                <Row key={one.database} one={one} />
+              ))}
+            </Table>
+          </Panel>
+        </div>
+        <div class="stack">
+          <Panel title={t("searched")}>
+            {asked === 0 ? (
+              <Nothing>{t("no_searches")}</Nothing>
+            ) : (
+              <Curves
+                label={t("searched")}
+                begins={t("ago", { time: duration(data.at_ms - data.since_ms) })}
+                ends={t("now")}
+                series={[
+                  { name: t("searched"), values: data.minutes.map((minute) => minute.asked), class: "a" },
+                  { name: t("found"), values: data.minutes.map((minute) => minute.found), class: "b" },
+                ]}
+              />
+            )}
+          </Panel>
+          <Hits data={data} />
+          {data.askers.length > 0 && (
+            <Panel title={t("askers")}>
+              <Table label={t("askers")} head={[t("country"), t("searched"), t("found")]}>
+                {data.askers.map((one) => (
+                  <tr key={one.party}>
+                    <th scope="row">
+                      <Party code={one.party} />
+                    </th>
+                    <td class="number">{count(one.asked)}</td>
+                    <td class="number">{count(one.found)}</td>
+                  </tr>
+                ))}
+              </Table>
+            </Panel>
+          )}
+          {data.refusals.length > 0 && (
+            <Panel title={t("searches_refused")}>
+              <Facts facts={data.refusals.map((one) => [one.reason, count(one.count)])} />
+            </Panel>
+          )}
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Row({ one }: { one: Database }) {
+  return (
+    <tr data-database={one.database}>
+      <th scope="row">{said("database", one.database)}</th>
+      <td class="number records">{count(one.records)}</td>
+      <td class="number asked">{count(one.asked)}</td>
+      <td class="number found">{count(one.found)}</td>
+      <td class="number">{one.asked > 0 ? percent(one.found / one.asked) : <span class="quiet">–</span>}</td>
+      <td class="number">{one.hits_open > 0 ? count(one.hits_open) : <span class="quiet">0</span>}</td>
+    </tr>
+  );
+}
+
+function Hits({ data }: { data: Databases }) {
+  return (
+    <Panel title={t("hits")}>
+      {data.hits.length === 0 ? <Nothing>{t("no_hits")}</Nothing> : <Facts facts={data.hits.map((one) => [said("hit", one.state), count(one.count)])} />}
+      {data.hits_overdue > 0 && (
+        <p class="under">
+          <Shape state="slow" /> {t("hits_overdue")}: {count(data.hits_overdue)}
+        </p>
+      )}
+    </Panel>
+  );
+}

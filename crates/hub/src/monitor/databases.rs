@@ -1,0 +1,113 @@
+//! The databases as an operator sees them: how much they hold, what they are asked for, and where the hits stand.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use i247_model::{Party, Reason, Refusal, Timestamp};
+use i247_records::Database;
+use i247_records::hits::Register;
+use i247_wire::pb;
+
+use crate::core::Core;
+use crate::flow::Latency;
+use crate::search::stands;
+use crate::searched::{Keys, Minute};
+
+/// So many askers are named.
+const ASKERS: usize = 20;
+
+/// What the window says.
+///
+/// # Errors
+/// `WRONG_FIELD` for a window that is too short or too long.
+pub(super) fn databases(core: &Core, asked: &pb::DatabasesRequest) -> Result<pb::DatabasesResponse, Refusal> {
+    let window_s = match asked.window_s {
+        0 => 300,
+        seconds @ 60..=3600 => seconds,
+        _ => return Err(Refusal::of(Reason::WrongField, "window_s")),
+    };
+    let now = core.clock.now();
+    let (since, minutes) = core.searched.window(now, window_s);
+    let mut latency = Latency::default();
+    let mut databases: BTreeMap<Database, Keys> = BTreeMap::new();
+    let mut askers: BTreeMap<Party, Keys> = BTreeMap::new();
+    let mut reasons: BTreeMap<Reason, u64> = BTreeMap::new();
+    for minute in &minutes {
+        latency.add(&minute.latency);
+        minute.databases.iter().for_each(|(one, keys)| databases.entry(*one).or_default().add(*keys));
+        minute.askers.iter().for_each(|(one, keys)| askers.entry(*one).or_default().add(*keys));
+        minute.refused.iter().for_each(|(reason, count)| *reasons.entry(*reason).or_default() += count);
+    }
+    let mut askers: Vec<(Party, Keys)> = askers.into_iter().collect();
+    askers.sort_by_key(|(_, keys)| Reverse(keys.asked));
+    askers.truncate(ASKERS);
+    let mut response = pb::DatabasesResponse {
+        at_ms: now.as_millis(),
+        since_ms: since.as_millis(),
+        position: core.databases_as_of(),
+        refusals: reasons
+            .into_iter()
+            .map(|(reason, count)| pb::ReasonCount { reason: reason.as_str().into(), count })
+            .collect(),
+        search_p50_ms: latency.percentile(50),
+        search_p99_ms: latency.percentile(99),
+        askers: askers
+            .into_iter()
+            .map(|(party, Keys { asked, found })| pb::AskerStatistics {
+                party: party.to_string(),
+                asked,
+                found,
+            })
+            .collect(),
+        minutes: minutes.iter().map(wire).collect(),
+        ..pb::DatabasesResponse::default()
+    };
+    let views = core.views();
+    response.log_end = views.position;
+    let open = hits(&views.hits, now, &mut response);
+    drop(views);
+    response.databases = Database::ALL
+        .iter()
+        .map(|database| {
+            let Keys { asked, found } = databases.get(database).copied().unwrap_or_default();
+            pb::DatabaseStatistics {
+                database: database.number().into(),
+                records: core.databases.count(*database),
+                asked,
+                found,
+                hits_open: open.get(database).copied().unwrap_or_default(),
+            }
+        })
+        .collect();
+    Ok(response)
+}
+
+/// Counts the hits by where they stand; returns how many of each database are open.
+fn hits(
+    register: &Register,
+    now: Timestamp,
+    response: &mut pb::DatabasesResponse,
+) -> BTreeMap<Database, u32> {
+    let mut open: BTreeMap<Database, u32> = BTreeMap::new();
+    let mut states: BTreeMap<i32, u32> = BTreeMap::new();
+    for hit in register.iter() {
+        *states.entry(stands(hit.state).into()).or_default() += 1;
+        response.hits_overdue += u32::from(hit.is_overdue(now));
+        if hit.verdict.is_none()
+            && let Some(database) = Database::from_number(hit.found.database)
+        {
+            *open.entry(database).or_default() += 1;
+        }
+    }
+    response.hits = states.into_iter().map(|(state, count)| pb::HitCount { state, count }).collect();
+    open
+}
+
+fn wire(minute: &Minute) -> pb::SearchMinute {
+    pb::SearchMinute {
+        begins_ms: minute.begins_ms,
+        asked: minute.keys.asked,
+        found: minute.keys.found,
+        p99_ms: minute.latency.percentile(99),
+    }
+}
