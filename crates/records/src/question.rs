@@ -338,7 +338,7 @@ fn person(asked: &pb::PersonKey, today: Date) -> Result<Question, Refusal> {
         }
     };
     let issuer = country(nationality, "person.nationality")?;
-    let nationality = issuer.and_then(|issuer| issuer.owner().country());
+    let nationality = issuer.and_then(|issuer| issuer.owner()?.country());
     let words = Key::words(Database::Nominal, KeyKind::Name, name);
     let words = String::from_utf8_lossy(words.as_bytes());
     let normalised = format!("{words}/{born}/{age_from}-{age_to}");

@@ -35,7 +35,7 @@ enum Holds {
     /// Changes that a bureau sent.
     Changes(pb::RecordBatch),
     /// A form from which records follow.
-    Form(Published),
+    Form(Box<Published>),
 }
 
 /// An entry as the databases take it in.
@@ -104,7 +104,7 @@ impl Batch {
             Body::Erased | Body::None | Body::Damaged => 0,
         };
         let (id, sender) = (header.id.clone(), header.id.sender.party());
-        Self { id, sender, holds: Holds::Form(published), bytes }
+        Self { id, sender, holds: Holds::Form(Box::new(published)), bytes }
     }
 
     /// Of a message whose form was erased, or that has none.
@@ -132,7 +132,7 @@ impl Batch {
     /// The records that follow from its form, which are `owner`'s.
     pub(crate) fn derived(&self, owner: Party) -> Vec<Record> {
         match &self.holds {
-            Holds::Form(Published { form, origin }) => derived::records(form, origin, owner),
+            Holds::Form(published) => derived::records(&published.form, &published.origin, owner),
             Holds::Changes(_) => Vec::new(),
         }
     }

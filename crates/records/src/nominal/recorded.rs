@@ -20,7 +20,7 @@ impl Person {
         names.extend(person.aliases.iter().filter_map(|alias| Name::whole(alias.as_str()).ok()));
         names.truncate(NAMES_MAX);
         let births = person.birth_dates.iter().filter_map(|date| birth(*date)).take(BIRTHS_MAX).collect();
-        let countries = person.nationalities.iter().filter_map(|issuer| issuer.owner().country());
+        let countries = person.nationalities.iter().filter_map(|issuer| issuer.owner()?.country());
         let nationalities = countries.take(NATIONALITIES_MAX).collect();
         Self::new(locator, names, births, nationalities).ok()
     }
