@@ -10,6 +10,7 @@ mod crashes;
 mod deadlines;
 mod demo;
 mod deploy;
+mod derived;
 mod disks;
 mod duplicates;
 mod explain;

@@ -1,4 +1,4 @@
-//! `i247 check`: asks the databases about a document, a thing, or a whole list of travellers. What was found is told by
+//! `i247 check`: asks the databases about a document, a thing, a person, or a whole list of travellers. What was found is told by
 //! the exit code too.
 
 use std::fs::File;
@@ -46,6 +46,8 @@ Examples:
   i247 check P1234567 --country UTO --purpose border
   i247 check --mrz 'P<UTO… X4719…' --purpose border
   i247 check --manifest passengers.csv --purpose border --station cdg
+  i247 check --name 'MARLOWE, TESSA' --born 1987-03-22 --purpose border
+  i247 check --name 'Марлоу Тесса' --age 35..45 --purpose police-check
   i247 check --thing vin 1HGBH41JXMN109186 --purpose police-check
   i247 check P1234567 --country UTO --purpose border --context cdg   (a post, at the hub itself)
   i247 check P1234567 --country UTO --purpose border --offline /var/lib/mind   (no network; see `i247 mind sync --help`)
@@ -55,7 +57,7 @@ name, which is repeated in the answer.";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, arg_required_else_help = true)]
-#[command(group = ArgGroup::new("asked").required(true).args(["number", "mrz", "manifest"]))]
+#[command(group = ArgGroup::new("asked").required(true).args(["number", "mrz", "name", "manifest"]))]
 pub(crate) struct CheckArgs {
     /// The number of a document, or of what --thing says
     #[arg(value_name = "NUMBER")]
@@ -72,6 +74,18 @@ pub(crate) struct CheckArgs {
     /// The machine readable zone of a document: its lines, apart by a space or a line break
     #[arg(long, value_name = "LINES")]
     mrz: Option<String>,
+    /// The name of a person, as 'FAMILY, GIVEN' or as one text; what is found is never more than possible
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// When the person was born: YYYY, YYYY-MM or YYYY-MM-DD
+    #[arg(long, value_name = "DATE", requires = "name")]
+    born: Option<String>,
+    /// How old the person is in years, such as 40 or 40..50
+    #[arg(long, value_name = "YEARS", requires = "name", conflicts_with = "born", value_parser = age)]
+    age: Option<(u32, u32)>,
+    /// The person's nationality: an ICAO code
+    #[arg(long, value_name = "ICAO", requires = "name")]
+    nationality: Option<String>,
     /// A CSV file with a list of travellers
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
@@ -340,6 +354,13 @@ fn key(args: &CheckArgs) -> pb::SearchKey {
     use pb::search_key::Key;
     let (number, country) =
         (args.number.clone().unwrap_or_default(), args.issuing_country.clone().unwrap_or_default());
+    if let Some(name) = &args.name {
+        let (age_from, age_to) = args.age.unwrap_or_default();
+        let (born, nationality) = (args.born.clone(), args.nationality.clone());
+        let (born, nationality) = (born.unwrap_or_default(), nationality.unwrap_or_default());
+        let person = pb::PersonKey { name: name.clone(), born, age_from, age_to, nationality };
+        return pb::SearchKey { key: Some(Key::Person(person)) };
+    }
     let key = match (&args.mrz, args.thing) {
         (Some(mrz), _) => Key::Mrz(mrz.clone()),
         (None, Some(thing)) => Key::Thing(pb::ThingKey { kind: thing.wire().into(), value: number, country }),
@@ -368,6 +389,14 @@ fn no_question(refusal: &pb::Refusal) -> Fail {
     let known = Refusal::try_from(refusal.clone());
     let refusal = known.unwrap_or_else(|_| Refusal::of(Reason::Malformed, "refusal"));
     Fail { exit: Exit::Usage, ..Fail::from(&refusal) }
+}
+
+/// An age, or the first and the last of several.
+fn age(text: &str) -> Result<(u32, u32), String> {
+    let (from, to) = text.split_once("..").unwrap_or((text, text));
+    let years = |text: &str| text.parse::<u32>().ok().filter(|age| (1..=150).contains(age));
+    let ages = years(from).zip(years(to)).filter(|(from, to)| from <= to);
+    ages.ok_or_else(|| format!("{text:?} is not an age in years, such as 40 or 40..50"))
 }
 
 fn document_type(text: &str) -> Result<DocumentType, String> {
@@ -404,6 +433,20 @@ impl Thing {
             Self::Serial => pb::ThingKeyKind::Serial,
             Self::Title => pb::ThingKeyKind::Title,
             Self::Code => pb::ThingKeyKind::Code,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_one_number_or_two() {
+        assert_eq!(age("40"), Ok((40, 40)));
+        assert_eq!(age("40..50"), Ok((40, 50)));
+        for wrong in ["", "50..40", "0", "200", "40-50", "..50", "forty"] {
+            assert!(age(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -10,10 +10,13 @@
 //! from which records follow; the views know where they are. Records lie in the log alone; here is only where.
 
 mod batches;
+mod circulars;
 mod frozen;
 mod kept;
+mod persons;
 mod shelves;
 mod stored;
+mod taking;
 #[cfg(test)]
 mod tests;
 mod verdicts;
@@ -28,6 +31,7 @@ use i247_ledger::snapshot::SnapshotError;
 use i247_ledger::{Blocking, Ledger, Position, ReadError, outcome};
 use i247_model::{Class, Header, Kind, Lifted, MessageId, Party, Refusal};
 use i247_records::index::{IndexError, Locator};
+use i247_records::nominal::NominalError;
 use i247_records::record::{Key, Record};
 use i247_records::{Database, Date, batch};
 use tokio::sync::watch;
@@ -35,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
 use crate::history::HistoryError;
-use batches::{Batch, Batches};
+use batches::{Batch, Batches, Taken};
 pub(crate) use frozen::{Frozen, RestrictedKey};
 use shelves::Shelves;
 use stored::{Extent, Store};
@@ -82,6 +86,32 @@ pub(crate) struct Found {
     /// The message that brought it.
     pub(crate) message: MessageId,
     pub(crate) record: Record,
+    /// Of a person that was searched for.
+    pub(crate) score: Option<Score>,
+}
+
+/// How alike a person is to whom was searched for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Score {
+    /// To 1000.
+    pub(crate) score: u16,
+    /// What agrees and what does not.
+    pub(crate) reasons: Vec<String>,
+}
+
+impl Found {
+    fn of(batch: &Batch, at: Locator, record: Record, score: Option<Score>) -> Self {
+        Self {
+            database: record.database(),
+            reference: record.name().to_string(),
+            owner: record.owner(),
+            position: at.position().0,
+            item: at.item(),
+            message: batch.id.clone(),
+            record,
+            score,
+        }
+    }
 }
 
 /// Why the databases cannot answer, or cannot follow the log. It is never the same as finding nothing.
@@ -99,6 +129,9 @@ pub enum DatabasesError {
     /// No snapshot can be written or looked for.
     #[error("the snapshots of the databases cannot be used")]
     Snapshot(#[from] SnapshotError),
+    /// The index of names cannot be used.
+    #[error("the index of names cannot be used")]
+    Names(#[from] NominalError),
     /// What is to be stored cannot be encoded.
     #[error("the databases cannot be encoded")]
     Encode(#[from] postcard::Error),
@@ -116,9 +149,33 @@ pub enum DatabasesError {
     GivenUp,
 }
 
-/// Whether records follow from accepted messages of a kind.
+/// Whether it depends on accepted messages of a kind which records there are, or who sees them.
 pub(crate) fn is_fed_by(kind: Kind) -> bool {
-    kind == Kind::Records
+    match kind {
+        Kind::Records
+        | Kind::NoticeRequest
+        | Kind::ReviewDecision
+        | Kind::Notice
+        | Kind::Addendum
+        | Kind::Cancellation
+        | Kind::Diffusion
+        | Kind::Withdrawal
+        | Kind::Restriction => true,
+        Kind::Request
+        | Kind::Reply
+        | Kind::PersonLocated
+        | Kind::ArrestReport
+        | Kind::NationalDecision
+        | Kind::FreeText
+        | Kind::Reminder
+        | Kind::Escalation
+        | Kind::Void
+        | Kind::NewEpoch
+        | Kind::Hit
+        | Kind::HitDecision
+        | Kind::HitAction
+        | Kind::Grant => false,
+    }
 }
 
 /// What the router needs of a batch of records.
@@ -167,6 +224,7 @@ impl Databases {
             store,
             taken_in: watch::Sender::new(0),
         };
+        databases.recall_persons().await?;
         databases.take_in(&feeds(databases.position())?).await?;
         Ok(databases)
     }
@@ -233,21 +291,13 @@ impl Databases {
         let mut found: Vec<Vec<Found>> = keys.iter().map(|_| Vec::new()).collect();
         for (query, at) in candidates {
             let batch = self.batch(at.position().0).await?;
-            let Some(record) = record_of(&batch, at, database)? else { continue };
+            let Some(record) = self.record(&batch, at, database)? else { continue };
             // The index leads to records of the same fingerprint, and the record may be past its last day.
             let right = record.is_visible_to(asker)
                 && (record.keys().contains(&keys[query]) || shelves::covers(&record, &keys[query]))
-                && self.shelves().counts(database, at, &record, today);
+                && self.shelves().is_open_to(asker, at, &record, today);
             if right {
-                found[query].push(Found {
-                    database,
-                    reference: record.name().to_string(),
-                    owner: record.owner(),
-                    position: at.position().0,
-                    item: at.item(),
-                    message: batch.id.clone(),
-                    record,
-                });
+                found[query].push(Found::of(&batch, at, record, None));
             }
         }
         Ok(found)
@@ -263,7 +313,7 @@ impl Databases {
             loop {
                 let (shelves, batches, records) =
                     (self.shelves.clone(), self.batches.clone(), records.clone());
-                let job = move || shelves::take_in(&shelves, &batches, &records);
+                let job = move || taking::take_in(&shelves, &batches, &records);
                 let taken = outcome(&*self.blocking, job).await.ok_or(DatabasesError::GivenUp)?;
                 let Some(missing) = taken? else { break };
                 self.batch(missing).await?;
@@ -271,6 +321,7 @@ impl Databases {
             let position = self.position();
             self.taken_in.send_replace(position);
             feeds = &feeds[feeds.partition_point(|feed| *feed <= position)..];
+            self.merge_persons().await?;
             self.store.store(&self.shelves, Extent::Due).await?;
         }
         Ok(())
@@ -291,26 +342,32 @@ impl Databases {
         }
         let records = self.ledger.read(Position(position), 1, usize::MAX).await?;
         let record = records.first().filter(|record| record.position.0 == position);
-        let read = record.map(Batch::of).transpose();
-        let batch = read.map_err(|refusal| DatabasesError::Entry { position, refusal })?.flatten();
+        let read = record.map(Taken::of).transpose();
+        let taken = read.map_err(|refusal| DatabasesError::Entry { position, refusal })?;
         let missing = || DatabasesError::Entry {
             position,
             refusal: Refusal::of(i247_model::Reason::Malformed, "entry"),
         };
-        let batch = Arc::new(batch.ok_or_else(missing)?);
+        let batch = taken.and_then(|taken| taken.batch).ok_or_else(missing)?;
         self.batches.keep(position, batch.clone());
         Ok(batch)
+    }
+
+    /// The record that lies there; none when it was erased.
+    fn record(
+        &self,
+        batch: &Batch,
+        at: Locator,
+        database: Database,
+    ) -> Result<Option<Record>, DatabasesError> {
+        let owner = self.shelves().owner(at);
+        let read = batch.record(at.item(), database, owner);
+        read.map_err(|refusal| DatabasesError::Entry { position: at.position().0, refusal })
     }
 
     fn shelves(&self) -> RwLockReadGuard<'_, Shelves> {
         self.shelves.read().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The record that lies there; none when it was erased.
-fn record_of(batch: &Batch, at: Locator, database: Database) -> Result<Option<Record>, DatabasesError> {
-    let read = batch.record(at.item(), database);
-    read.map_err(|refusal| DatabasesError::Entry { position: at.position().0, refusal })
 }
 
 /// Goes with the log until `stop`, woken only by entries from which records follow.

@@ -452,8 +452,8 @@ impl Sequencer {
             for pending in &group.entries {
                 effects.extend(views.apply(&pending.taken)?);
             }
-            tell(&self.hits, views.hits.changed());
-            tell(&self.fed, views.fed_at);
+            work::tell(&self.hits, views.hits.changed());
+            work::tell(&self.fed, views.fed_at);
             views.moves.take().unwrap_or_default()
         };
         self.flow.take(&mut moves);
@@ -479,29 +479,4 @@ impl Sequencer {
             }
         }
     }
-
-    /// The group was not written: nothing of it has happened, and the same bytes may come again.
-    fn take_back(&mut self, group: Group) {
-        self.ahead = self.views.read().unwrap_or_else(PoisonError::into_inner).state.clone();
-        let refused = |(answer, outcome): (Answer, Outcome)| {
-            (answer, Outcome::refused(outcome.id().clone(), no_room()))
-        };
-        self.answers.send(group.answers.into_iter().map(refused).collect());
-        for (answer, _) in group.noted {
-            drop(answer.send(Err(no_room())));
-        }
-        for pending in group.entries {
-            let Pending { taken, draft, .. } = *pending;
-            let wire = pb::Entry::decode(draft.entry).ok().and_then(|entry| entry.input);
-            if let (Input::Receipts(receipts), Some(pb::entry::Input::Receipts(signed))) = (taken.input, wire)
-            {
-                self.hold(signed, receipts);
-            }
-        }
-    }
-}
-
-/// Says it to those who wait for it, when it is another.
-fn tell(told: &watch::Sender<u64>, position: u64) {
-    told.send_if_modified(|last| std::mem::replace(last, position) != position);
 }

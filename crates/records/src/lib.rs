@@ -13,6 +13,7 @@
 pub mod batch;
 pub mod database;
 mod date;
+pub mod derived;
 pub mod document;
 pub mod hits;
 pub mod import;

@@ -24,6 +24,7 @@ mod name;
 mod person;
 mod persons;
 mod reason;
+pub(crate) mod recorded;
 mod script;
 mod segment;
 mod sound;

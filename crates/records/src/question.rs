@@ -13,13 +13,19 @@ use crate::Date;
 use crate::database::{Database, KeyKind};
 use crate::document::{DocumentNumber, DocumentType, Issuer};
 use crate::mrz::{Fault, MrzError, Zone};
+use crate::nominal::{Birth, Name, NameError, Query, recorded};
 use crate::record::value::Field;
-use crate::record::{Content, Key, Likeness, NoticeDocument, Record, TravelDocument, Vehicle, Vessel};
+use crate::record::{
+    Content, Key, Likeness, NoticeDocument, PartialDate, Record, TravelDocument, Vehicle, Vessel,
+};
 
 /// Most bytes of a machine readable zone with whatever stands between its lines.
 const MAX_ZONE_BYTES: usize = 256;
 /// Most bytes of a number, name or code that is asked for.
 const MAX_VALUE_BYTES: usize = 200;
+
+/// Most persons in an answer.
+const PERSONS_MAX: usize = 20;
 
 /// What somebody asks for. Its `Debug` shows the kind only: keys are data of persons.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,6 +50,8 @@ enum Asked {
     Number(KeyKind, DocumentNumber),
     /// A name, title or code.
     Words(KeyKind, Box<str>),
+    /// A person, and what was asked in one form.
+    Person(Box<Query>, Box<str>),
 }
 
 /// What is known of the type of a travel document.
@@ -83,6 +91,7 @@ impl Question {
                 }))
             }
             Some(Wire::Thing(asked)) => thing(asked),
+            Some(Wire::Person(asked)) => person(asked, today),
         }
     }
 
@@ -93,6 +102,15 @@ impl Question {
             Asked::AdministrativeDocument { .. } => KeyKind::AdministrativeDocument,
             Asked::Plate { .. } => KeyKind::Plate,
             Asked::Number(kind, _) | Asked::Words(kind, _) => *kind,
+            Asked::Person(..) => KeyKind::Name,
+        }
+    }
+
+    /// Whom to search for, where it is asked for a person: no key leads there.
+    pub fn person(&self) -> Option<&Query> {
+        match &self.0 {
+            Asked::Person(query, _) => Some(query),
+            _ => None,
         }
     }
 
@@ -107,10 +125,11 @@ impl Question {
     }
 
     /// Where it is looked up: of the databases that are named those that know such a key; of all, when none is named,
-    /// but for those that only their specialists ask, and persons.
+    /// but for those that only their specialists ask. Persons are found by name alone.
     pub fn databases(&self, named: &[Database]) -> Vec<Database> {
         let (kind, none_named) = (self.kind(), named.is_empty());
-        let knows = |database: &Database| database.keys().contains(&kind) && *database != Database::Nominal;
+        let by_name = |database: &Database| (*database == Database::Nominal) == (kind == KeyKind::Name);
+        let knows = |database: &Database| database.keys().contains(&kind) && by_name(database);
         let wanted = |database: &Database| {
             if none_named { *database != Database::Icse } else { named.contains(database) }
         };
@@ -131,6 +150,7 @@ impl Question {
             }
             Asked::Number(kind, number) => keys.push(Key::number(database, *kind, number)),
             Asked::Words(kind, text) => keys.push(Key::words(database, *kind, text)),
+            Asked::Person(..) => {}
         }
     }
 
@@ -145,6 +165,10 @@ impl Question {
             Asked::Number(_, number) => (None, number),
             Asked::Words(kind, text) => {
                 bytes.extend_from_slice(Key::words(Database::Art, *kind, text).as_bytes());
+                return;
+            }
+            Asked::Person(_, text) => {
+                bytes.extend_from_slice(text.as_bytes());
                 return;
             }
         };
@@ -196,6 +220,8 @@ impl Question {
                     _ => None,
                 }
             }
+            // Whoever searches has compared them; a name alone is nobody.
+            (Asked::Person(..), Content::Person(_)) => Some(Likeness::Similar),
             _ => None,
         }
     }
@@ -288,6 +314,36 @@ fn thing(asked: &pb::ThingKey) -> Result<Question, Refusal> {
         Wire::Title => named(KeyKind::Title),
         Wire::Code => named(KeyKind::Code),
     }
+}
+
+fn person(asked: &pb::PersonKey, today: Date) -> Result<Question, Refusal> {
+    let pb::PersonKey { name, born, age_from, age_to, nationality } = asked;
+    let wrong = |field: &str, why: String| Refusal::of(Reason::WrongField, format!("person.{field}: {why}"));
+    let known = Name::whole(name).map_err(|error| match error {
+        NameError::Empty => Refusal::of(Reason::MissingData, "person.name"),
+        NameError::TooLong | NameError::TooManyWords => Refusal::of(Reason::TooLarge, "person.name"),
+    })?;
+    let aged = (*age_from, *age_to) != (0, 0);
+    let birth = match (born.is_empty(), aged) {
+        (true, false) => None,
+        (false, true) => return Err(Refusal::of(Reason::WrongField, "person.born|age")),
+        (false, false) => {
+            let date = born.parse::<PartialDate>().map_err(|error| wrong("born", error.to_string()))?;
+            recorded::birth(date)
+        }
+        (true, true) => {
+            let years = |age: u32| u16::try_from(age).unwrap_or(u16::MAX);
+            let window = Birth::aged(years(*age_from), years(*age_to), today);
+            Some(window.map_err(|error| wrong("age_to", error.to_string()))?)
+        }
+    };
+    let issuer = country(nationality, "person.nationality")?;
+    let nationality = issuer.and_then(|issuer| issuer.owner()?.country());
+    let words = Key::words(Database::Nominal, KeyKind::Name, name);
+    let words = String::from_utf8_lossy(words.as_bytes());
+    let normalised = format!("{words}/{born}/{age_from}-{age_to}");
+    let query = Query { nationality, limit: PERSONS_MAX, ..Query::new(known, birth) };
+    Ok(Question(Asked::Person(Box::new(query), normalised.into())))
 }
 
 fn number(text: &str, field: &str) -> Result<DocumentNumber, Refusal> {

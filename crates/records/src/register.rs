@@ -19,6 +19,7 @@ use i247_model::{Hash, Party};
 
 use crate::database::{Database, Writers};
 use crate::date::Date;
+use crate::derived::is_derived;
 use crate::document::{DocumentNumber, Issuer};
 use crate::index::Locator;
 use crate::record::{Change, Content, Key, Record, RecordName};
@@ -157,6 +158,11 @@ impl Register {
         self.live == 0
     }
 
+    /// Where the records lie that have a last day, in no order. Those of the nominal database all have one.
+    pub fn places(&self) -> impl Iterator<Item = Locator> + '_ {
+        self.expiry.values().flatten().copied()
+    }
+
     /// The ranges of stolen blanks, which are found by number here and not by a key.
     pub fn ranges(&self) -> &Ranges {
         &self.ranges
@@ -182,10 +188,11 @@ impl Register {
     /// # Errors
     /// [`Rejected`], the first reason that was met.
     pub fn decide<L: Lookup>(&self, request: &Request<'_>, lookup: &L) -> Result<Effect, Rejected<L::Error>> {
-        if self.database.writers() == Writers::FromNotices && !request.from_notice {
+        let name = request.change.name();
+        let derived = self.database.writers() == Writers::FromNotices || is_derived(self.database, &name);
+        if derived && !request.from_notice {
             return Err(Rejected::FromNoticesOnly { database: self.database });
         }
-        let name = request.change.name();
         match request.change {
             Change::Add(record) => {
                 self.check_record::<L::Error>(record, request)?;
@@ -221,17 +228,18 @@ impl Register {
         }
     }
 
-    /// What is past its last day, at most `limit` places. Each goes by [`Register::decide_expiry`].
+    /// What is past its last day, at most `limit` places. Each goes by [`Register::decide_end`].
     pub fn due(&self, today: Date, limit: usize) -> Vec<Locator> {
         self.expiry.range(..today).flat_map(|(_, places)| places).take(limit).copied().collect()
     }
 
-    /// What it does when the record at a place that is [due](Register::due) goes. The keys of an erased record cannot
-    /// be taken out of the index any more; they lead to nothing.
+    /// What it does when a record that is there goes without anybody asking: it is [due](Register::due), or what it
+    /// follows from has ended. The keys of an erased record cannot be taken out of the index any more; they lead to
+    /// nothing.
     ///
     /// # Errors
     /// When the record cannot be read.
-    pub fn decide_expiry<L: Lookup>(&self, at: Locator, today: Date, lookup: &L) -> Result<Effect, L::Error> {
+    pub fn decide_end<L: Lookup>(&self, at: Locator, lookup: &L) -> Result<Effect, L::Error> {
         if let Some(record) = lookup.fetch(at)? {
             return Ok(Effect {
                 comes: None,
@@ -239,9 +247,9 @@ impl Register {
                 index: removals(at, &record),
             });
         }
-        let day = self.expiry.range(..today).find(|(_, places)| places.binary_search(&at).is_ok());
-        let accepted = self.accepted_on(at).unwrap_or(today);
-        let goes = day.map(|(day, _)| Place { at, accepted, expires: Some(*day), range: None });
+        let day = self.expiry.iter().find(|(_, places)| places.binary_search(&at).is_ok());
+        let (accepted, expires) = (self.accepted_on(at).unwrap_or(Date::LAST), day.map(|(day, _)| *day));
+        let goes = Some(Place { at, accepted, expires, range: None });
         Ok(Effect { comes: None, goes, index: Vec::new() })
     }
 

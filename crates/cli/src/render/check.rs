@@ -50,6 +50,10 @@ fn record(found: &pb::FoundRecord) -> String {
         ("owner", found.owner.clone()),
         ("handling", handling),
     ];
+    if found.score > 0 {
+        rows.push(("score", format!("{} of 1000", found.score)));
+        rows.push(("why", found.reasons.join(", ")));
+    }
     let read = found.record.clone().and_then(|record| Record::from_wire(record).ok());
     if let Some(record) = &read {
         let cells = Record::columns(record.database()).zip(record.to_row());
@@ -186,6 +190,7 @@ mod tests {
             certainty: pb::SearchResult::Match.into(),
             record: Some(record),
             hit_id: "IPSG-881-U-1".into(),
+            ..pb::FoundRecord::default()
         };
         pb::KeyAnswer {
             result: pb::SearchResult::Match.into(),
@@ -214,6 +219,26 @@ mod tests {
         assert_eq!(plain(&checked(&match_of_france())), expected);
         let nothing = pb::KeyAnswer { result: pb::SearchResult::NoRecord.into(), ..pb::KeyAnswer::default() };
         assert_eq!(plain(&checked(&nothing)), "No record.");
+    }
+
+    #[test]
+    fn a_person_shows_how_alike_and_why() {
+        let found = pb::FoundRecord {
+            database: pb::Database::Nominal.into(),
+            name: "FR/notice/2026/7".into(),
+            owner: "FR".into(),
+            certainty: pb::SearchResult::Possible.into(),
+            score: 870,
+            reasons: vec!["surname sounds alike".into(), "born the same day".into()],
+            ..pb::FoundRecord::default()
+        };
+        let expected = "result    Possible\n\
+            database  nominal\n\
+            record    FR/notice/2026/7\n\
+            owner     FR\n\
+            score     870 of 1000\n\
+            why       surname sounds alike, born the same day";
+        assert_eq!(plain(&record(&found)), expected);
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! The shelves as a snapshot keeps them, and their digest. It must not keep what a record says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use i247_model::Hash;
+use i247_model::{CountryCode, Hash, Party};
 use i247_records::index::{Index, Locator};
 use i247_records::register::{Register, StoredRegister};
 use i247_records::{Database, Date};
 use serde::{Deserialize, Serialize};
 
 use super::Verdicts;
+use super::circulars::{Circular, Subject};
 use super::shelves::{Restricted, Shelves};
 
 /// The shelves as a snapshot keeps them: places, days and verdicts, and nothing that a record says.
@@ -20,7 +21,9 @@ pub(crate) struct Kept {
     registers: Vec<StoredRegister>,
     restricted: Vec<(u64, Restricted)>,
     verdicts: BTreeMap<u64, Verdicts>,
-    begins: Vec<(u64, u8)>,
+    circulars: BTreeMap<Subject, Circular>,
+    barred: BTreeMap<Party, BTreeSet<CountryCode>>,
+    begins: Vec<(u64, u8, Party)>,
 }
 
 impl Kept {
@@ -38,9 +41,11 @@ impl Kept {
 impl Shelves {
     /// Those of a snapshot, over the index up to it; none when something else has written it.
     pub(crate) fn of(kept: Kept, index: Index) -> Option<Self> {
-        let Kept { position, entry, today, registers, restricted, verdicts, begins } = kept;
+        let Kept { position, entry, today, registers, restricted, verdicts, circulars, barred, begins } =
+            kept;
         let mut shelves = Self::new(index);
         (shelves.position, shelves.entry, shelves.verdicts) = (position, entry, verdicts);
+        (shelves.circulars, shelves.barred) = (circulars, barred);
         if let Some(today) = today {
             shelves.today = Some(Date::from_number(today)?);
         }
@@ -51,8 +56,8 @@ impl Shelves {
         for (at, restricted) in restricted {
             shelves.restricted.insert(Locator::of_number(at)?, restricted);
         }
-        for (at, database) in begins {
-            shelves.begins.insert(Locator::of_number(at)?, Database::from_number(database)?);
+        for (at, database, owner) in begins {
+            shelves.begins.insert(Locator::of_number(at)?, (Database::from_number(database)?, owner));
         }
         Some(shelves)
     }
@@ -70,7 +75,13 @@ impl Shelves {
             registers: self.registers.values().map(Register::stored).collect(),
             restricted: restricted.collect(),
             verdicts: self.verdicts.clone(),
-            begins: self.begins.iter().map(|(at, database)| (at.number(), database.number())).collect(),
+            circulars: self.circulars.clone(),
+            barred: self.barred.clone(),
+            begins: self
+                .begins
+                .iter()
+                .map(|(at, (one, owner))| (at.number(), one.number(), *owner))
+                .collect(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! Stories of the view: what a log of batches comes to, and that every way to it comes to the same.
 
+mod circulars;
 mod stored;
 
 use std::path::Path;
@@ -39,14 +40,14 @@ fn key(number: &str) -> Key {
 }
 
 /// The entry that a hub writes about a batch of France's.
-fn entry(number: u64, at_ms: u64, changes: &[Change], accepted: bool) -> Draft {
+fn entry(database: Database, number: u64, at_ms: u64, changes: &[Change], accepted: bool) -> Draft {
     let item = |(at, change): (usize, &Change)| pb::RecordItem {
         salt: vec![at as u8; 16].into(),
         change: change.encode().into(),
         leaf: Bytes::new(),
     };
     let items = changes.iter().enumerate().map(item).collect();
-    let batch = pb::RecordBatch { database: pb::Database::Sltd.into(), items };
+    let batch = pb::RecordBatch { database: i32::from(database.number()), items };
     let carried = i247_trust::carry_batch(&batch).unwrap();
     let header = pb::Header {
         version: 1,
@@ -91,9 +92,18 @@ impl World {
     }
 
     async fn enter(&mut self, at_ms: u64, changes: &[Change]) -> Verdicts {
+        self.enter_of(Database::Sltd, at_ms, changes).await
+    }
+
+    async fn enter_into(&mut self, database: Database, changes: &[Change]) -> Verdicts {
+        self.enter_of(database, NOON, changes).await
+    }
+
+    async fn enter_of(&mut self, database: Database, at_ms: u64, changes: &[Change]) -> Verdicts {
         self.entries += 1;
         let end = self.log.end();
-        self.log.append(end, vec![entry(self.entries, at_ms, changes, true)]).await.unwrap();
+        let draft = entry(database, self.entries, at_ms, changes, true);
+        self.log.append(end, vec![draft]).await.unwrap();
         self.databases.take_in(&[self.log.end().0]).await.unwrap();
         self.databases.verdicts(self.log.end().0).unwrap_or_default()
     }
@@ -184,7 +194,7 @@ async fn a_record_goes_when_its_last_day_is_past() {
 async fn a_batch_that_is_void_changes_nothing() {
     let world = World::new().await;
     let end = world.log.end();
-    world.log.append(end, vec![entry(1, NOON, &[add("P1")], false)]).await.unwrap();
+    world.log.append(end, vec![entry(Database::Sltd, 1, NOON, &[add("P1")], false)]).await.unwrap();
     world.databases.take_in(&[1]).await.unwrap();
     assert_eq!((world.databases.position(), world.count()), (1, 0));
     assert_eq!(world.databases.verdicts(1), None);

@@ -21,6 +21,9 @@ pub(super) const KEYS_MAX: usize = 256;
 /// Most keys of a frame that have to be looked up under every issuer there is.
 const OPEN_KEYS_MAX: usize = 4;
 
+/// Most persons of a frame: each is compared with many.
+const PERSONS_MAX: usize = 4;
+
 /// Most records in the answer to a key.
 const FOUND_MAX: usize = 20;
 
@@ -85,6 +88,9 @@ impl Frame {
             request.keys.iter().map(|key| Question::read(key, today)).collect();
         if questions.iter().flatten().filter(|question| question.is_open()).count() > OPEN_KEYS_MAX {
             return Err(too_many("keys without the country that issued"));
+        }
+        if questions.iter().flatten().filter(|question| question.person().is_some()).count() > PERSONS_MAX {
+            return Err(too_many("persons"));
         }
         let mut frame = Self { purpose, officer, station, questions, databases: BTreeMap::new() };
         frame.place(databases);
@@ -169,6 +175,10 @@ impl Frame {
             let (mut keys, mut whose) = (Vec::<Key>::new(), Vec::new());
             for at in places {
                 let Ok(question) = &self.questions[*at] else { continue };
+                if let Some(query) = question.person() {
+                    let persons = databases.search_persons(asker.party, query, today).await;
+                    found[*at].extend(persons.map_err(|error| unreadable(&error))?);
+                }
                 question.keys(*database, &mut keys);
                 whose.resize(keys.len(), *at);
             }
@@ -278,9 +288,11 @@ pub(super) fn judge(frame: &Frame, found: Vec<Vec<Found>>) -> Vec<Vec<Told>> {
                 told.push(Told { likeness, found, hit: None });
             }
         }
+        let score = |told: &Told| told.found.score.as_ref().map_or(0, |score| score.score);
         let name = |told: &Told| (told.found.database, told.found.reference.clone());
         told.sort_by(|one, other| {
-            other.likeness.cmp(&one.likeness).then_with(|| name(one).cmp(&name(other)))
+            let by_score = || score(other).cmp(&score(one));
+            other.likeness.cmp(&one.likeness).then_with(by_score).then_with(|| name(one).cmp(&name(other)))
         });
         told.truncate(FOUND_MAX);
         judged.push(told);
@@ -327,6 +339,8 @@ fn answer(told: Vec<Told>) -> pb::KeyAnswer {
         record: Some(shown(&found.record)),
         name: found.reference,
         hit_id: hit.map(|id| id.to_string()).unwrap_or_default(),
+        score: found.score.as_ref().map_or(0, |score| u32::from(score.score)),
+        reasons: found.score.map(|score| score.reasons).unwrap_or_default(),
     });
     pb::KeyAnswer {
         result: result.into(),

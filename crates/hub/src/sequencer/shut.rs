@@ -2,6 +2,7 @@
 //! to whoever asks, keeps receipts, and looks whether there is room again. It must not decide.
 
 use std::mem;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use i247_model::{Party, Reason, Receipts, Refusal, Timestamp};
@@ -9,7 +10,7 @@ use i247_router::{Decision, Fired, Input, UnderWay};
 use i247_wire::pb;
 use prost::Message as _;
 
-use super::{Group, Sequencer, SequencerError, Work};
+use super::{Answer, Group, Pending, Sequencer, SequencerError, Work};
 use crate::answer::Outcome;
 use crate::views::Taken;
 
@@ -46,6 +47,26 @@ impl Sequencer {
             room = entered.is_ok() && self.append(group).await?.is_none();
         }
         Ok((!room).then(no_room))
+    }
+
+    /// The group was not written: nothing of it has happened, and the same bytes may come again.
+    pub(super) fn take_back(&mut self, group: Group) {
+        self.ahead = self.views.read().unwrap_or_else(PoisonError::into_inner).state.clone();
+        let refused = |(answer, outcome): (Answer, Outcome)| {
+            (answer, Outcome::refused(outcome.id().clone(), no_room()))
+        };
+        self.answers.send(group.answers.into_iter().map(refused).collect());
+        for (answer, _) in group.noted {
+            drop(answer.send(Err(no_room())));
+        }
+        for pending in group.entries {
+            let Pending { taken, draft, .. } = *pending;
+            let wire = pb::Entry::decode(draft.entry).ok().and_then(|entry| entry.input);
+            if let (Input::Receipts(receipts), Some(pb::entry::Input::Receipts(signed))) = (taken.input, wire)
+            {
+                self.hold(signed, receipts);
+            }
+        }
     }
 
     /// Nothing of this is entered. Senders may come again with the same bytes; receipts wait here.

@@ -5,7 +5,7 @@ use i247_model::{HitFound, Lifted, Receipts, Refusal};
 use i247_router::{DirectoryChange, SearchRoot, Stamp};
 use i247_trust::Attested;
 use i247_wire::pb;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Group;
 use crate::predecessors::Way;
@@ -51,4 +51,9 @@ impl Group {
             Err(refusal) => drop(answer.send(Err(refusal))),
         }
     }
+}
+
+/// Says it to those who wait for it, when it is another.
+pub(super) fn tell(told: &watch::Sender<u64>, position: u64) {
+    told.send_if_modified(|last| std::mem::replace(last, position) != position);
 }

@@ -5,6 +5,7 @@
 //! index is a view that is rebuilt from the log, and whoever holds it says when segments are merged, and where.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use super::keys::{Bits, Kind, WEIGHTS, keys_asked, keys_of, weight};
@@ -35,17 +36,16 @@ pub enum NominalError {
     Empty,
 }
 
-/// The persons, searchable.
-#[derive(Default)]
+/// The persons, searchable. A clone shares what it holds, and goes on answering as of when it was made.
+#[derive(Clone, Default)]
 pub struct Persons {
     /// In the order in which the persons came; the fresh ones come after all of them.
     segments: Vec<Arc<Segment>>,
-    fresh: Vec<Fresh>,
+    fresh: Vec<Arc<Fresh>>,
     /// Not yet forgotten, and found no more.
     withdrawn: BTreeSet<u64>,
 }
 
-#[derive(Clone)]
 struct Fresh {
     person: Person,
     keys: BTreeSet<(Kind, u64)>,
@@ -83,7 +83,7 @@ impl Persons {
     /// Adds a person. One that has changed comes under a new locator, and the old one is withdrawn.
     pub fn add(&mut self, person: Person) {
         let keys = keys_of(&person);
-        self.fresh.push(Fresh { person, keys });
+        self.fresh.push(Arc::new(Fresh { person, keys }));
     }
 
     /// Nobody finds the person at this locator any more. The index forgets them wholly at the next merge of their
@@ -119,6 +119,13 @@ impl Persons {
         matches.sort_by_key(|found: &Match| (std::cmp::Reverse(found.score), found.locator));
         matches.truncate(query.limit.min(MATCHES_MAX));
         Ok(matches)
+    }
+}
+
+/// How many there are, and nothing about them.
+impl fmt::Debug for Persons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Persons({})", self.len())
     }
 }
 

@@ -168,3 +168,44 @@ fn one_number_has_one_normalised_form_however_it_is_shown() {
     // What reaches a log says nothing about whom it is about.
     assert_eq!(format!("{:?}", ask(&mrz(MARLOWE))), "Question(travel-document)");
 }
+
+#[test]
+fn a_person_is_asked_for_by_name_with_a_birth_or_an_age_and_is_never_more_than_possible() {
+    let asked = |name: &str, born: &str, ages: (u32, u32), nationality: &str| {
+        let (age_from, age_to) = ages;
+        let (name, born, nationality) = (name.into(), born.into(), nationality.into());
+        let person = pb::PersonKey { name, born, age_from, age_to, nationality };
+        pb::SearchKey { key: Some(pb::search_key::Key::Person(person)) }
+    };
+    let question = ask(&asked("Marlowe, Tessa", "1987-03", (0, 0), "D"));
+    assert_eq!(question.databases(&[]), [Database::Nominal]);
+    assert_eq!(question.databases(&[Database::Sltd]), []);
+    assert_eq!(question.person().unwrap().nationality, "DE".parse().ok());
+    assert!(format!("{question:?}").ends_with("(name)"), "{question:?}");
+    let columns = ["1", "", "", "", "", "MARLOWE", "Tessa", "", "1987-03-22", "", "", "", "", "", "WANTED"];
+    let person = record(Database::Nominal, &columns);
+    assert_eq!(question.likeness(&person), Some(Likeness::Similar));
+    assert_eq!(question.likeness(&stolen("X4719T06M", "UTO", "PASSPORT")), None);
+    assert!(ask(&asked("Marlowe, Tessa", "", (35, 45), "")).person().unwrap().birth.is_some());
+    // Written otherwise, and the same to a journal.
+    let normalised = |key: &pb::SearchKey| {
+        let mut bytes = Vec::new();
+        ask(key).normalised(&mut bytes);
+        bytes
+    };
+    let known = normalised(&asked("Marlowe,  Tessa", "1987", (0, 0), ""));
+    assert_eq!(normalised(&asked("MARLOWE, TESSA", "1987", (0, 0), "")), known);
+    assert_ne!(normalised(&asked("MARLOWE, TESSA", "1988", (0, 0), "")), known);
+    for (key, reason, field) in [
+        (asked("…", "", (0, 0), ""), Reason::MissingData, "person.name"),
+        (asked(&"x".repeat(600), "", (0, 0), ""), Reason::TooLarge, "person.name"),
+        (asked("Marlowe", "1987", (35, 45), ""), Reason::WrongField, "person.born|age"),
+        (asked("Marlowe", "22.3.87", (0, 0), ""), Reason::WrongField, "person.born: "),
+        (asked("Marlowe", "", (20, 90), ""), Reason::WrongField, "person.age_to: "),
+        (asked("Marlowe", "", (45, 35), ""), Reason::WrongField, "person.age_to: "),
+        (asked("Marlowe", "", (0, 0), "ZZZ"), Reason::UnknownCountry, "person.nationality: "),
+    ] {
+        let (found, fields) = refused(&key);
+        assert!(found == reason && fields.starts_with(field), "{found:?} {fields}");
+    }
+}

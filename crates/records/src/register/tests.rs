@@ -78,7 +78,7 @@ impl World {
     fn sweep(&mut self, today: &str) {
         self.today = date(today);
         for at in self.register.due(self.today, 1000) {
-            let effect = self.register.decide_expiry(at, self.today, &*self).unwrap();
+            let effect = self.register.decide_end(at, &*self).unwrap();
             self.carry_out(effect, None);
         }
     }

@@ -1,0 +1,90 @@
+//! Search for persons by name: over the shelves, with the restrictions inside. It must not keep a name anywhere but in
+//! memory.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use i247_ledger::outcome;
+use i247_model::Party;
+use i247_records::index::Locator;
+use i247_records::nominal::{Match, Query};
+use i247_records::record::{Key, RecordName};
+use i247_records::{Database, Date};
+
+use super::shelves::Shelves;
+use super::{Databases, DatabasesError, Found, MAX_CANDIDATES, Score};
+
+impl Databases {
+    /// Who may be meant, the best first; whom the asker may not see is not looked at.
+    ///
+    /// # Errors
+    /// [`DatabasesError`] when the log or the index of names cannot be read.
+    pub(crate) async fn search_persons(
+        &self,
+        asker: Party,
+        query: &Query,
+        today: Date,
+    ) -> Result<Vec<Found>, DatabasesError> {
+        // Nobody waits for the search: it goes over the persons as they are now.
+        let (persons, query, shelves) = (self.shelves().persons.clone(), query.clone(), self.shelves.clone());
+        let search = move || persons.search(&query, |number| sees(&shelves, asker, number));
+        let matches = outcome(&*self.blocking, search).await.ok_or(DatabasesError::GivenUp)??;
+        let mut found = Vec::with_capacity(matches.len());
+        for Match { locator, score, reasons } in matches {
+            let Some(at) = Locator::of_number(locator) else { continue };
+            let batch = self.batch(at.position().0).await?;
+            let Some(record) = self.record(&batch, at, Database::Nominal)? else { continue };
+            let RecordName::Reference(owner, reference) = record.name() else { continue };
+            let key = Key::reference(Database::Nominal, owner, &reference);
+            // It may have gone meanwhile, or be hidden by now.
+            let there = self.shelves().candidates(asker, Database::Nominal, &[key], MAX_CANDIDATES);
+            if there.iter().any(|(_, place)| *place == at)
+                && record.is_visible_to(asker)
+                && self.shelves().is_open_to(asker, at, &record, today)
+            {
+                let reasons = reasons.iter().map(ToString::to_string).collect();
+                let score = Some(Score { score, reasons });
+                found.push(Found::of(&batch, at, record, score));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads the persons that are there from the log.
+    ///
+    /// # Errors
+    /// [`DatabasesError`].
+    pub(super) async fn recall_persons(&self) -> Result<(), DatabasesError> {
+        let mut places = self.shelves().places(Database::Nominal);
+        places.sort_unstable();
+        for at in places {
+            let batch = self.batch(at.position().0).await?;
+            let record = self.record(&batch, at, Database::Nominal)?;
+            write(&self.shelves, |shelves| shelves.note_person(at, record.as_ref()));
+            self.merge_persons().await?;
+        }
+        Ok(())
+    }
+
+    /// Indexes the persons that came, when they are many. Searches go on meanwhile.
+    ///
+    /// # Errors
+    /// [`DatabasesError`].
+    pub(super) async fn merge_persons(&self) -> Result<(), DatabasesError> {
+        let due = self.shelves().persons.merge_due();
+        let Some(merge) = due else { return Ok(()) };
+        let merged = outcome(&*self.blocking, move || merge.build()).await;
+        let merged = merged.ok_or(DatabasesError::GivenUp)??;
+        write(&self.shelves, |shelves| shelves.persons.install(merged));
+        Ok(())
+    }
+}
+
+/// Whether the asker may see the person there.
+fn sees(shelves: &RwLock<Shelves>, asker: Party, number: u64) -> bool {
+    let shelves = shelves.read().unwrap_or_else(PoisonError::into_inner);
+    Locator::of_number(number).is_some_and(|at| shelves.sees(asker, at))
+}
+
+fn write(shelves: &Arc<RwLock<Shelves>>, change: impl FnOnce(&mut Shelves)) {
+    change(&mut shelves.write().unwrap_or_else(PoisonError::into_inner));
+}
