@@ -164,10 +164,11 @@ fn columns(database: Database) -> String {
     );
     let needs = match database {
         Database::Sltd => {
-            "\nMust be there: number, issuing_country (your own), document_type (PASSPORT, DIPLOMATIC, SERVICE, ID_CARD, VISA,\n\
-             REFUGEE_TD, STATELESS_TD, EMERGENCY_TD, SEAMAN, RESIDENCE_PERMIT, OTHER), fraud_type (STOLEN_BLANK, STOLEN_BEARER,\n\
-             LOST_BEARER, REVOKED, INVALID). last_number makes a range of stolen blanks from number to it. review_on is the last\n\
-             day on which it counts; without it that is ten years after it was loaded. Nothing about the bearer.\n"
+            "\nMust be there: number, issuing_country (your own, or UTO for an exercise), document_type (PASSPORT, DIPLOMATIC,\n\
+             SERVICE, ID_CARD, VISA, REFUGEE_TD, STATELESS_TD, EMERGENCY_TD, SEAMAN, RESIDENCE_PERMIT, OTHER), fraud_type\n\
+             (STOLEN_BLANK, STOLEN_BEARER, LOST_BEARER, REVOKED, INVALID). last_number makes a range of stolen blanks from\n\
+             number to it. review_on is the last day on which it counts; without it that is ten years after it was loaded.\n\
+             Nothing about the bearer.\n"
         }
         Database::Tdawn => "\nThese records follow from published notices: nobody loads them.\n",
         Database::Sad => "\nMust be there: number, country, document_type.\n",
