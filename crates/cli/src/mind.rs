@@ -129,7 +129,7 @@ async fn fetch(mind: &Mind, copies: &Copies, database: Database) -> Result<Synce
     let terminal = std::io::stderr().is_terminal();
     let mut told = 0;
     let mut progress = |Progress { done, bytes }: Progress| {
-        let percent = if bytes == 0 { 100 } else { done * 100 / bytes };
+        let percent = (done * 100).checked_div(bytes).unwrap_or(100);
         if terminal && percent >= told + 5 {
             told = percent;
             out::talk(&format!("{database}: {percent} % of {bytes} bytes"));
