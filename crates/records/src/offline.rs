@@ -22,6 +22,7 @@
 //! * Fingerprints have no secret. Who holds a copy can try document numbers against it, as often as it likes: it goes
 //!   only to those who may ask on line.
 
+mod begun;
 pub mod blocks;
 mod copies;
 mod edition;
@@ -38,9 +39,10 @@ use i247_model::{CountryCode, Hash, Timestamp};
 
 use crate::index::Fingerprint;
 
+pub use self::begun::Begun;
 pub use self::copies::Copies;
 pub use self::edition::{About, Delta, Edition, Holding, MAX_CHANGES};
-pub use self::holder::{Begun, Have, Holder, HolderError, Network, Part};
+pub use self::holder::{Have, Holder, HolderError, Network, Part};
 pub use self::keys::{KEY_BITS, KeySet};
 pub use self::list::{AskedList, ListError, chained};
 pub use self::marks::Marks;

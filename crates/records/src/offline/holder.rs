@@ -17,10 +17,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use i247_ledger::disk::{self, DirLock, Disk, DiskFile, is_full, write_all_at};
+use i247_ledger::disk::{self, DirLock, Disk, is_full};
 use i247_model::{CountryCode, Hash};
 
-use super::{Edition, Holding, Marks, OfflineCopy, OfflineError};
+use super::{Begun, Edition, Holding, Marks, OfflineCopy, OfflineError};
 use crate::database::Database;
 
 const CURRENT: &str = "current";
@@ -470,38 +470,4 @@ fn newest(files: &[(Form, u64)]) -> Option<Span> {
         newest += 1;
     }
     Some(Span { snapshot, newest })
-}
-
-/// A snapshot that is coming.
-#[derive(Debug)]
-pub struct Begun {
-    file: Arc<dyn DiskFile>,
-    path: PathBuf,
-    at: u64,
-    database: Database,
-    part: Part,
-    version: u64,
-}
-
-impl Begun {
-    /// Takes the next bytes.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), HolderError> {
-        let written = write_all_at(&*self.file, bytes, self.at);
-        written.map_err(|error| HolderError::io(&self.path, error))?;
-        self.at += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// How many bytes are there.
-    pub fn len(&self) -> u64 {
-        self.at
-    }
-
-    /// Whether nothing is there.
-    pub fn is_empty(&self) -> bool {
-        self.at == 0
-    }
 }
