@@ -15,7 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("client", &["ledger", "model", "node", "records", "trust", "wire"]),
     ("hub", &["ledger", "model", "node", "records", "router", "trust", "wire"]),
     ("bureau", &["ledger", "model", "node", "records", "trust", "wire"]),
-    ("scenario", &["client", "model", "node", "trust", "wire"]),
+    ("scenario", &["client", "model", "node", "records", "trust", "wire"]),
     (
         "testkit",
         &["bureau", "client", "hub", "ledger", "model", "node", "router", "scenario", "trust", "wire"],

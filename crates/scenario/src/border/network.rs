@@ -132,11 +132,12 @@ impl Network {
         let mut shares: Vec<(CountryCode, u32)> =
             self.shares.iter().map(|(country, percent)| (*country, of_percent(*percent))).collect();
         let rest = of_percent(100 - self.shares.values().sum::<u32>());
-        let weights: f64 = (1..=self.others.len()).map(|rank| 1.0 / rank as f64).sum();
+        // A weight of this divided by the rank, in whole numbers.
+        let weight = |rank: u32| u64::from(PARTS / rank);
+        let weights: u64 = (1_u32..).zip(&self.others).map(|(rank, _)| weight(rank)).sum();
         for (rank, country) in (1_u32..).zip(&self.others) {
-            let share = f64::from(rest) / f64::from(rank) / weights;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below a million")]
-            shares.push((*country, share as u32));
+            let share = u64::from(rest) * weight(rank) / weights.max(1);
+            shares.push((*country, u32::try_from(share).unwrap_or(rest)));
         }
         shares
     }
