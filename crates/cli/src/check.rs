@@ -75,7 +75,7 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "LINES")]
     mrz: Option<String>,
     /// The name of a person, as 'FAMILY, GIVEN' or as one text; what is found is never more than possible
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "offline")]
     name: Option<String>,
     /// When the person was born: YYYY, YYYY-MM or YYYY-MM-DD
     #[arg(long, value_name = "DATE", requires = "name")]

@@ -50,7 +50,7 @@ impl Mind {
         let now = self.clock.now();
         let named = named(request)?;
         let questions: Vec<Result<Question, Refusal>> =
-            request.keys.iter().map(|key| Question::read(key, Date::of(now))).collect();
+            request.keys.iter().map(|key| question(key, Date::of(now))).collect();
         let answers = answer(copies, &named, &questions, now)?;
         let mut search = pb::OfflineSearch {
             asked_at_ms: now.as_millis(),
@@ -79,6 +79,16 @@ impl Mind {
         self.with_list(move |list| list.note(&search)).await?;
         Ok(answers)
     }
+}
+
+/// What copies can be asked: they know numbers, and nobody's name.
+fn question(key: &pb::SearchKey, today: Date) -> Result<Question, Refusal> {
+    let question = Question::read(key, today)?;
+    if question.person().is_some() {
+        let next_step = "ask for persons where there is a network: no copy holds names".into();
+        return Err(Refusal { next_step, ..Refusal::of(Reason::WrongField, "person") });
+    }
+    Ok(question)
 }
 
 /// The databases that a frame names.
