@@ -85,7 +85,7 @@ async fn germany_goes_on(world: &World) -> Result<(), WorldError> {
     world
         .until("the records to be accepted", async || {
             let status = desk.load_status(None).await.ok();
-            Ok(status.filter(|status| status.accepted == 4).map(drop))
+            Ok(status.filter(|status| status.accepted == 2).map(drop))
         })
         .await
 }

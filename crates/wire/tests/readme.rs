@@ -80,10 +80,18 @@ fn the_table_of_limits_names_the_limits_that_are_kept() {
         "16 KiB".into(),
         // Kept by trust.
         "64".into(),
-        // Kept by the hub: keys, keys without an issuer, records.
+        // Kept by the hub: keys, keys without an issuer, persons.
         "256".into(),
         "4".into(),
+        "4".into(),
+        // Kept by the records: a name. Kept by the hub: records of an answer.
+        "512 bytes, 10 words".into(),
         "20".into(),
+        // Kept by the hub for offline copies: searches and lists of them, pieces, fetches at once.
+        "256 keys of 256 bytes".into(),
+        "256, and 256 KiB the call".into(),
+        "64 KiB".into(),
+        "2".into(),
         MAX_RANGES.to_string(),
         MAX_STATUS_FIELDS.to_string(),
         // Kept by the hub, and by trust.
