@@ -139,13 +139,13 @@ impl Hub {
         let network = seams.network.clone();
         let telemetry =
             Telemetry::start(&config.telemetry, "i247-hub", config.site.as_str(), &*network).await?;
-        let Recovered { ledger, archive, mut views } = open(&config, &credentials, &seams).await?;
+        let Recovered { ledger, archive, mut views, feeds } = open(&config, &credentials, &seams).await?;
         if views.position == 0 {
             begin(&*ledger, &mut views, &*seams.dice, &credentials, seams.clock.now()).await?;
         }
         let (disk, blocking) = (seams.disk.clone(), seams.blocking.clone());
         let log = config.data.join("log");
-        let feeds = |position| views.history.feeds_behind(position);
+        let feeds = |position| Ok(feeds[feeds.partition_point(|feed| *feed <= position)..].to_vec());
         let databases = Databases::open(disk, blocking, &log, ledger.clone(), feeds).await?;
         let (audit, audit_writer) = audit::open_beside(&config.data, &seams, &views).await?;
         let mut shutdown = Shutdown::new();

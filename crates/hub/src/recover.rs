@@ -59,6 +59,8 @@ pub(crate) struct Recovered {
     pub(crate) ledger: Arc<Segments>,
     pub(crate) archive: Arc<Archive>,
     pub(crate) views: Views,
+    /// The entries from which records follow, in the order of the log.
+    pub(crate) feeds: Vec<u64>,
 }
 
 /// Opens the data directory and brings the views up to the end of the log: from the newest snapshot and the runs that it
@@ -77,18 +79,30 @@ pub(crate) async fn recover(
     let (ledger, opened) = Segments::open(disk.clone(), dir, options)?;
     report(&opened);
     let archive = Arc::new(Archive::new(disk, dir, blocking, limits));
-    let views = match catch_up(&ledger, &archive, root).await {
+    let (views, feeds) = match with_feeds(&ledger, &archive, root).await {
         Err(RecoverError::Store(error)) => {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "snapshots and history are of no use; they are made anew from the log"
             );
             archive.throw_away().map_err(RecoverError::ThrowAway)?;
-            catch_up(&ledger, &archive, root).await?
+            with_feeds(&ledger, &archive, root).await?
         }
         views => views?,
     };
-    Ok(Recovered { ledger: Arc::new(ledger), archive, views })
+    Ok(Recovered { ledger: Arc::new(ledger), archive, views, feeds })
+}
+
+/// The views at the end of the log, and what history says of records: the databases begin with it, so it is read while
+/// history can still be made anew.
+async fn with_feeds(
+    ledger: &dyn Ledger,
+    archive: &Archive,
+    root: &Root,
+) -> Result<(Views, Vec<u64>), RecoverError> {
+    let views = catch_up(ledger, archive, root).await?;
+    let feeds = views.history.feeds_behind(0)?;
+    Ok((views, feeds))
 }
 
 /// The views at the end of the log.

@@ -98,7 +98,10 @@ impl Served {
         let ids: Vec<String> = before.unwrap_or(self).named("trace ").map(str::to_owned).collect();
         let monitor = world.monitor().await?;
         for id in &ids {
-            let trace = monitor.trace(id).await.ok();
+            // A trace says itself that the body is damaged.
+            let is_whole =
+                |trace: &pb::TraceResponse| trace.place.as_ref().is_some_and(|place| place.body != "damaged");
+            let trace = monitor.trace(id).await.ok().filter(is_whole);
             self.put(format!("trace {id}"), trace.map(|trace| trace.encode_to_vec()));
         }
         let mut exchange = world.pen_of(credentials).await?.service();
