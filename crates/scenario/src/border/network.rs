@@ -132,7 +132,8 @@ impl Network {
         let mut shares: Vec<(CountryCode, u32)> =
             self.shares.iter().map(|(country, percent)| (*country, of_percent(*percent))).collect();
         let rest = of_percent(100 - self.shares.values().sum::<u32>());
-        // A weight of this divided by the rank, in whole numbers.
+        // A million divided by the rank, in whole numbers. Not only for exactness: rustc 1.95 adds rubbish to the number in
+        // a pair of two bytes and a `u32` that was made of a float, and countries asked by wrong shares.
         let weight = |rank: u32| u64::from(PARTS / rank);
         let weights: u64 = (1_u32..).zip(&self.others).map(|(rank, _)| weight(rank)).sum();
         for (rank, country) in (1_u32..).zip(&self.others) {
