@@ -1,5 +1,5 @@
 // What this browser remembers: language, colours, saved views. Nothing of the network.
-import { effect, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 
 function kept<T>(key: string, start: T) {
   let value = start;
@@ -26,6 +26,15 @@ export const theme = kept<Theme>("theme", "system");
 export const language = kept<string>("language", "");
 export const views = kept<{ name: string; query: string }[]>("views", []);
 
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const systemIsDark = signal(dark.matches);
+dark.addEventListener("change", () => {
+  systemIsDark.value = dark.matches;
+});
+
+/** The colours that are shown: those chosen, or the system's. */
+export const colours = computed(() => (theme.value === "system" ? (systemIsDark.value ? "dark" : "light") : theme.value));
+
 effect(() => {
-  document.documentElement.dataset.theme = theme.value;
+  document.documentElement.dataset.theme = colours.value;
 });

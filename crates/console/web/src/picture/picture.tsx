@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Scene } from "../live";
 import { to } from "../route";
-import { theme } from "../settings";
+import { colours } from "../settings";
 import { stateOf, waiting, type State } from "../state";
 import type { FlowCountry, Member } from "../types";
 import { count, country, said, t } from "../words";
@@ -43,7 +43,7 @@ export function Picture(props: { scene: Scene; members: Member[]; lost: boolean;
   useEffect(() => {
     const timer = setTimeout(() => flows.current?.recolour());
     return () => clearTimeout(timer);
-  }, [theme.value]);
+  }, [colours.value]);
   useEffect(() => {
     const still = matchMedia("(prefers-reduced-motion: reduce)");
     const unhear = scene.hear((tick) => {
