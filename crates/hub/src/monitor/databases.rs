@@ -8,6 +8,7 @@ use i247_records::Database;
 use i247_records::hits::Register;
 use i247_wire::pb;
 
+use super::statistics::{counts, window_s};
 use crate::core::Core;
 use crate::flow::Latency;
 use crate::search::stands;
@@ -21,11 +22,7 @@ const ASKERS: usize = 20;
 /// # Errors
 /// `WRONG_FIELD` for a window that is too short or too long.
 pub(super) fn databases(core: &Core, asked: &pb::DatabasesRequest) -> Result<pb::DatabasesResponse, Refusal> {
-    let window_s = match asked.window_s {
-        0 => 300,
-        seconds @ 60..=3600 => seconds,
-        _ => return Err(Refusal::of(Reason::WrongField, "window_s")),
-    };
+    let window_s = window_s(asked.window_s)?;
     let now = core.clock.now();
     let (since, minutes) = core.searched.window(now, window_s);
     let mut latency = Latency::default();
@@ -45,10 +42,7 @@ pub(super) fn databases(core: &Core, asked: &pb::DatabasesRequest) -> Result<pb:
         at_ms: now.as_millis(),
         since_ms: since.as_millis(),
         position: core.databases_as_of(),
-        refusals: reasons
-            .into_iter()
-            .map(|(reason, count)| pb::ReasonCount { reason: reason.as_str().into(), count })
-            .collect(),
+        refusals: counts(reasons),
         search_p50_ms: latency.percentile(50),
         search_p99_ms: latency.percentile(99),
         askers: askers

@@ -45,11 +45,7 @@ pub(super) fn statistics(
     asked: &pb::StatisticsRequest,
 ) -> Result<pb::StatisticsResponse, Refusal> {
     let about: Option<Party> = parsed_option(&asked.party, "party")?;
-    let window_s = match asked.window_s {
-        0 => 300,
-        seconds @ 60..=3600 => seconds,
-        _ => return Err(Refusal::of(Reason::WrongField, "window_s")),
-    };
+    let window_s = window_s(asked.window_s)?;
     let now = core.clock.now();
     let mut numbers = sample(core, now).numbers;
     let mut pairs: BTreeMap<(Party, Option<Party>), Pair> = BTreeMap::new();
@@ -101,13 +97,28 @@ pub(super) fn statistics(
         numbers: Some(numbers),
         pairs: pairs.into_iter().map(|((from, to), pair)| pair.wire(from, to)).collect(),
         kinds: kinds.into_iter().map(|(kind, of)| of.wire(kind)).collect(),
-        refusals: reasons
-            .into_iter()
-            .map(|(reason, count)| pb::ReasonCount { reason: reason.as_str().into(), count })
-            .collect(),
+        refusals: counts(reasons),
         minutes,
         parties: parties.into_iter().map(|(party, of)| of.wire(party)).collect(),
     })
+}
+
+/// Over how many seconds it is counted: so many, or five minutes where nothing is said.
+///
+/// # Errors
+/// `WRONG_FIELD` for less than a minute and more than an hour.
+pub(super) fn window_s(asked: u32) -> Result<u32, Refusal> {
+    match asked {
+        0 => Ok(300),
+        60..=3600 => Ok(asked),
+        _ => Err(Refusal::of(Reason::WrongField, "window_s")),
+    }
+}
+
+/// How often something was refused, by reason.
+pub(super) fn counts(reasons: BTreeMap<Reason, u64>) -> Vec<pb::ReasonCount> {
+    let count = |(reason, count): (Reason, u64)| pb::ReasonCount { reason: reason.as_str().into(), count };
+    reasons.into_iter().map(count).collect()
 }
 
 /// The pairs, by party.
