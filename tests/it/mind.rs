@@ -4,17 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use i247_client::Copies;
 use i247_client::mind::{Found, MarksFile, Mind, MindError, OfflineAnswers, Synced};
 use i247_model::{Identity, Reason};
 use i247_records::Database;
 use i247_records::offline::{HolderError, OfflineError};
-use i247_records::record::{Cell, Change, Record};
 use i247_testkit::{World, WorldError, airport, country, name, pb};
 use i247_trust::Credentials;
 
-use crate::search::{frame, germany_reports, passport};
+use crate::search::{frame, germany_records, germany_reports, passport};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const PUBLISHED_EVERY: Duration = Duration::from_secs(15 * 60);
@@ -67,27 +65,9 @@ impl Holder {
 
 /// Germany records a range of stolen blanks and one passport more.
 async fn germany_goes_on(world: &World) -> Result<(), WorldError> {
-    use pb::load_records_request::Frame;
-    let change = |cells: [&str; 9]| {
-        let cells: Vec<Cell<'_>> = cells.iter().map(|text| Cell::Text((*text).into())).collect();
-        let record = Record::from_row(Database::Sltd, country("DE").into(), &cells).unwrap();
-        Bytes::from(Change::Add(record).encode())
-    };
-    let begin = pb::LoadBegin { name: vec![8; 32].into(), database: pb::Database::Sltd.into() };
-    let blanks = change(["", "", "", "", "C01X00095", "D", "PASSPORT", "STOLEN_BLANK", "C01X00213"]);
-    let lost = change(["", "", "", "", "Y1234567K", "D", "PASSPORT", "LOST_BEARER", ""]);
-    let lines = pb::LoadLines { lines: vec![2, 3], changes: vec![blanks, lost] };
-    let frames =
-        [Frame::Begin(begin), Frame::Lines(lines)].map(|frame| pb::LoadRecordsRequest { frame: Some(frame) });
-    let desk = world.bureau("DE").desk().await?;
-    let mut load = desk.load_records(tokio_stream::iter(frames)).await?;
-    while load.next(Duration::from_secs(30)).await?.is_some() {}
-    world
-        .until("the records to be accepted", async || {
-            let status = desk.load_status(None).await.ok();
-            Ok(status.filter(|status| status.accepted == 2).map(drop))
-        })
-        .await
+    let blanks = ["", "", "", "", "C01X00095", "D", "PASSPORT", "STOLEN_BLANK", "C01X00213"];
+    let lost = ["", "", "", "", "Y1234567K", "D", "PASSPORT", "LOST_BEARER", ""];
+    germany_records(world, 8, &[blanks, lost]).await
 }
 
 /// A post of France that may search SLTD and TDAWN.

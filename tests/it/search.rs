@@ -18,16 +18,22 @@ pub(crate) const ZONE: &str =
 
 /// Germany records two passports as stolen; Japan must not see the second.
 pub(crate) async fn germany_reports(world: &World) -> Result<(), WorldError> {
+    let stolen = |except, number| ["", "", except, "", number, "D", "PASSPORT", "STOLEN_BEARER", ""];
+    germany_records(world, 7, &[stolen("", "X4719T06M"), stolen("JP", "L0000001K")]).await
+}
+
+/// Germany loads rows of SLTD, under a name of its own for each load, and waits until all are accepted.
+pub(crate) async fn germany_records(world: &World, load: u8, rows: &[[&str; 9]]) -> Result<(), WorldError> {
     use pb::load_records_request::Frame;
-    let change = |except, number| {
-        let cells = ["", "", except, "", number, "D", "PASSPORT", "STOLEN_BEARER"];
+    let change = |cells: &[&str; 9]| {
         let cells: Vec<Cell<'_>> = cells.iter().map(|text| Cell::Text((*text).into())).collect();
         let record = Record::from_row(Database::Sltd, country("DE").into(), &cells).unwrap();
         Bytes::from(Change::Add(record).encode())
     };
-    let begin = pb::LoadBegin { name: vec![7; 32].into(), database: pb::Database::Sltd.into() };
-    let changes = vec![change("", "X4719T06M"), change("JP", "L0000001K")];
-    let lines = pb::LoadLines { lines: vec![2, 3], changes };
+    let begin = pb::LoadBegin { name: vec![load; 32].into(), database: pb::Database::Sltd.into() };
+    // The first line of a file names the columns.
+    let lines = (2..).take(rows.len()).collect();
+    let lines = pb::LoadLines { lines, changes: rows.iter().map(change).collect() };
     let frames =
         [Frame::Begin(begin), Frame::Lines(lines)].map(|frame| pb::LoadRecordsRequest { frame: Some(frame) });
     let desk = world.bureau("DE").desk().await?;
@@ -37,7 +43,7 @@ pub(crate) async fn germany_reports(world: &World) -> Result<(), WorldError> {
         .until("the records to be accepted", async || {
             // Not answered is not accepted.
             let status = desk.load_status(None).await.ok();
-            Ok(status.filter(|status| status.accepted == 2).map(drop))
+            Ok(status.filter(|status| status.accepted == rows.len() as u64).map(drop))
         })
         .await
 }
