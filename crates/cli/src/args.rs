@@ -367,28 +367,6 @@ mod tests {
     }
 
     #[test]
-    fn verbs_of_records_and_scenarios_are_understood() {
-        for line in [
-            "i247 records load sltd stolen.csv --as fr --no-wait",
-            "i247 records load vehicles cars.jsonl.zst --format json",
-            "i247 records status",
-            "i247 records generate sltd --count 1000 --seed 7 --country FRA --out stolen.csv",
-            "i247 records show sltd FRA/PASSPORT/12AB34567",
-            "i247 records columns sltd",
-            "i247 records change sltd FRA/PASSPORT/12AB34567 fraud_type=REVOKED stolen_on= --as fr",
-            "i247 records restrict sltd FRA/PASSPORT/12AB34567 --except BR,jp",
-            "i247 records restrict sltd FRA/PASSPORT/12AB34567",
-            "i247 records withdraw vehicles FR/2026-17",
-            "i247 scenario list --json",
-            "i247 scenario run hammer --seed 7 --checks 500 --one-process --dir kept",
-            "i247 scenario run network --for 60s",
-        ] {
-            let parsed = parse(line);
-            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
-        }
-    }
-
-    #[test]
     fn what_makes_no_sense_is_refused() {
         for line in [
             "i247",
