@@ -393,29 +393,16 @@ impl Loading {
         let views = self.desk.journal.views();
         let number = views.outbox.lane(Lane::Bulk).numbered + 1;
         Header {
-            id: views.outbox.id(Lane::Bulk, number),
-            key_id: Hash([0; 32]),
             previous: (number > 1).then_some(Hash([0; 32])),
-            kind: Kind::Records,
-            refers_to: None,
-            conversation: None,
-            audience: Audience::secretariat(),
-            signed_at: self.desk.clock.now(),
-            expires_at: None,
-            reply_by: None,
-            reply_stage: None,
-            reply_to_all: false,
-            operation: None,
             seat: crate::draft::seat(&self.officer),
-            service: None,
-            traceparent: None,
-            seen: None,
-            body_hash: carried.body_hash,
-            commitment: carried.commitment,
-            wraps_root: None,
-            attachments: Vec::new(),
-            explained_at: None,
-            exactly: false,
+            ..Header::bare(
+                views.outbox.id(Lane::Bulk, number),
+                Kind::Records,
+                Audience::secretariat(),
+                Hash([0; 32]),
+                self.desk.clock.now(),
+                (carried.body_hash, carried.commitment),
+            )
         }
     }
 }

@@ -9,29 +9,19 @@ use i247_wire::pb::journal_entry::Event;
 
 pub(crate) fn header(id: &str, kind: Kind) -> Header {
     Header {
-        id: id.parse().unwrap(),
-        key_id: Hash([1; 32]),
         previous: id.parse::<MessageId>().ok().filter(|id| id.number > 1).map(|_| Hash([2; 32])),
-        kind,
-        refers_to: None,
-        conversation: None,
-        audience: Audience::countries(["BR".parse().unwrap(), "JP".parse().unwrap()]),
-        signed_at: Timestamp::from_millis(5),
-        expires_at: None,
         reply_by: (kind == Kind::Request).then_some(Timestamp::from_millis(99)),
         reply_stage: (kind == Kind::Reply).then_some(ReplyStage::Final),
-        reply_to_all: false,
         operation: Some("op-1".into()),
         seat: Some("duty".parse().unwrap()),
-        service: None,
-        traceparent: None,
-        seen: None,
-        body_hash: Hash([3; 32]),
-        commitment: Hash([4; 32]),
-        wraps_root: None,
-        attachments: Vec::new(),
-        explained_at: None,
-        exactly: false,
+        ..Header::bare(
+            id.parse().unwrap(),
+            kind,
+            Audience::countries(["BR".parse().unwrap(), "JP".parse().unwrap()]),
+            Hash([1; 32]),
+            Timestamp::from_millis(5),
+            (Hash([3; 32]), Hash([4; 32])),
+        )
     }
 }
 

@@ -71,28 +71,16 @@ impl Maker {
         Header {
             // The first of an entry has no predecessor; the others name the one before.
             previous: previous.filter(|_| made.id.number > 1),
-            id: made.id.clone(),
-            key_id: self.key.key_id(),
-            kind: made.kind,
             refers_to: Some(made.refers_to.clone()),
             conversation: Some(made.refers_to.clone()),
-            audience,
-            signed_at: stamp.at,
-            expires_at: None,
-            reply_by: None,
-            reply_stage: None,
-            reply_to_all: false,
-            operation: None,
-            seat: None,
-            service: None,
-            traceparent: None,
-            seen: None,
-            body_hash,
-            commitment,
-            wraps_root: None,
-            attachments: Vec::new(),
-            explained_at: None,
-            exactly: false,
+            ..Header::bare(
+                made.id.clone(),
+                made.kind,
+                audience,
+                self.key.key_id(),
+                stamp.at,
+                (body_hash, commitment),
+            )
         }
     }
 }

@@ -66,3 +66,42 @@ pub struct Header {
     /// Refused when a member has come to the audience or left it since then.
     pub exactly: bool,
 }
+
+impl Header {
+    /// One that says what each must, and nothing besides. The last are the hash of the body as carried, and its
+    /// commitment.
+    pub fn bare(
+        id: MessageId,
+        kind: Kind,
+        audience: Audience,
+        key_id: Hash,
+        signed_at: Timestamp,
+        (body_hash, commitment): (Hash, Hash),
+    ) -> Self {
+        Self {
+            id,
+            key_id,
+            previous: None,
+            kind,
+            refers_to: None,
+            conversation: None,
+            audience,
+            signed_at,
+            expires_at: None,
+            reply_by: None,
+            reply_stage: None,
+            reply_to_all: false,
+            operation: None,
+            seat: None,
+            service: None,
+            traceparent: None,
+            seen: None,
+            body_hash,
+            commitment,
+            wraps_root: None,
+            attachments: Vec::new(),
+            explained_at: None,
+            exactly: false,
+        }
+    }
+}

@@ -173,28 +173,15 @@ fn header(id: &str, kind: Kind) -> Header {
     let id: MessageId = id.parse().unwrap();
     Header {
         previous: (id.number > 1).then_some(Hash([1; 32])),
-        id,
-        key_id: Hash([0; 32]),
-        kind,
-        refers_to: None,
-        conversation: None,
-        audience: Audience::countries(["FR".parse().unwrap()]),
-        signed_at: now(),
-        expires_at: None,
-        reply_by: None,
-        reply_stage: None,
-        reply_to_all: false,
         operation: Some("op-1".into()),
-        seat: None,
-        service: None,
-        traceparent: None,
-        seen: None,
-        body_hash: Hash([0; 32]),
-        commitment: Hash([0; 32]),
-        wraps_root: None,
-        attachments: Vec::new(),
-        explained_at: None,
-        exactly: false,
+        ..Header::bare(
+            id,
+            kind,
+            Audience::countries(["FR".parse().unwrap()]),
+            Hash([0; 32]),
+            now(),
+            (Hash([0; 32]), Hash([0; 32])),
+        )
     }
 }
 

@@ -99,29 +99,17 @@ impl Hub {
         let epoch = self.state.epoch(&sender);
         let asks = kind == Kind::Request;
         let header = Header {
-            id: MessageId { sender, epoch, lane: Lane::Normal, number: last + 1 },
-            key_id: Hash([0; 32]),
             previous,
-            kind,
             refers_to: refers_to.cloned(),
-            conversation: None,
-            audience,
-            signed_at: self.now,
-            expires_at: None,
             reply_by: asks.then(|| self.now.plus(Duration::from_secs(100))),
-            reply_stage: None,
-            reply_to_all: false,
-            operation: None,
-            seat: None,
-            service: None,
-            traceparent: None,
-            seen: None,
-            body_hash: Hash([0; 32]),
-            commitment: Hash([0; 32]),
-            wraps_root: None,
-            attachments: Vec::new(),
-            explained_at: None,
-            exactly: false,
+            ..Header::bare(
+                MessageId { sender, epoch, lane: Lane::Normal, number: last + 1 },
+                kind,
+                audience,
+                Hash([0; 32]),
+                self.now,
+                (Hash([0; 32]), Hash([0; 32])),
+            )
         };
         let mut header_hash = Hash([0; 32]);
         header_hash.0[..4].copy_from_slice(&self.hashes.to_le_bytes());

@@ -257,29 +257,16 @@ impl World {
             .map(|input| submission(input).header_hash)
             .or_else(|| decided.and_then(|decided| decided.last().copied()));
         Header {
-            id: MessageId { sender: sender.clone(), epoch, lane, number: number as u64 },
-            key_id: Hash([0; 32]),
             previous,
-            kind,
             refers_to,
-            conversation: None,
-            audience,
-            signed_at: self.now,
-            expires_at: None,
-            reply_by: None,
-            reply_stage: None,
-            reply_to_all: false,
-            operation: None,
-            seat: None,
-            service: None,
-            traceparent: None,
-            seen: None,
-            body_hash: Hash([0; 32]),
-            commitment: Hash([0; 32]),
-            wraps_root: None,
-            attachments: Vec::new(),
-            explained_at: None,
-            exactly: false,
+            ..Header::bare(
+                MessageId { sender: sender.clone(), epoch, lane, number: number as u64 },
+                kind,
+                audience,
+                Hash([0; 32]),
+                self.now,
+                (Hash([0; 32]), Hash([0; 32])),
+            )
         }
     }
 

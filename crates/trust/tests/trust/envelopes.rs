@@ -27,32 +27,18 @@ pub(crate) fn header(id: &str, key_id: Hash) -> Bytes {
 
 fn plain(id: &str, key_id: Hash) -> Header {
     Header {
-        id: id.parse().unwrap(),
-        key_id,
-        previous: None,
-        kind: Kind::FreeText,
-        refers_to: None,
-        conversation: None,
-        audience: Audience {
-            countries: ["BR", "JP"].iter().map(|code| code.parse().unwrap()).collect(),
-            ..Default::default()
-        },
-        signed_at: NOW,
-        expires_at: None,
-        reply_by: None,
-        reply_stage: None,
-        reply_to_all: false,
-        operation: None,
-        seat: None,
-        service: None,
-        traceparent: None,
-        seen: None,
-        body_hash: carried().body_hash,
-        commitment: carried().commitment,
-        wraps_root: None,
         attachments: vec![],
-        explained_at: None,
-        exactly: false,
+        ..Header::bare(
+            id.parse().unwrap(),
+            Kind::FreeText,
+            Audience {
+                countries: ["BR", "JP"].iter().map(|code| code.parse().unwrap()).collect(),
+                ..Default::default()
+            },
+            key_id,
+            NOW,
+            (carried().body_hash, carried().commitment),
+        )
     }
 }
 

@@ -143,28 +143,15 @@ impl Sent {
         let id: MessageId = id.parse().unwrap();
         let header = Header {
             previous: (id.number > 1).then_some(i247_model::Hash([2; 32])),
-            id,
-            key_id: i247_model::Hash([1; 32]),
-            kind,
             refers_to: refers_to.parse().ok(),
-            conversation: None,
-            audience: Audience::secretariat(),
-            signed_at: i247_model::Timestamp::from_millis(NOON),
-            expires_at: None,
-            reply_by: None,
-            reply_stage: None,
-            reply_to_all: false,
-            operation: None,
-            seat: None,
-            service: None,
-            traceparent: None,
-            seen: None,
-            body_hash: carried.body_hash,
-            commitment: carried.commitment,
-            wraps_root: None,
-            attachments: Vec::new(),
-            explained_at: None,
-            exactly: false,
+            ..Header::bare(
+                id,
+                kind,
+                Audience::secretariat(),
+                i247_model::Hash([1; 32]),
+                i247_model::Timestamp::from_millis(NOON),
+                (carried.body_hash, carried.commitment),
+            )
         };
         let submission = pb::Submission {
             header: pb::Header::from(&header).encode_to_vec().into(),
