@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   gather ──► decide on `ahead`, one after the other ──► append the group ──► apply to the views ──► answer, wake
+//!     ▲                                                       │
+//!     └── the next group is decided while this is written ────┘
 //! ```
 //!
 //! `ahead` is the state as if all that is decided were durable. Nobody but this task sees it; when an append fails
@@ -11,6 +13,7 @@ mod before;
 mod keys;
 mod shut;
 mod work;
+mod writing;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,7 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use i247_ledger::{AppendError, Draft, Ledger, MAX_ENTRY_BYTES, Position};
-use i247_model::{Kind, MessageId, Reason, Refusal, Timestamp};
+use i247_model::{MessageId, Reason, Refusal, Timestamp};
 use i247_node::Clock;
 use i247_router::{Decision, Effect, Input, Message, Stamp, State, Submission, decide};
 use i247_trust::Credentials;
@@ -41,8 +44,11 @@ use crate::stamps::Stamps;
 use crate::views::{Taken, Views};
 use shut::{LOOK_AGAIN, no_room};
 
+use work::takes_back;
+
 pub(crate) use shut::Held;
 pub(crate) use work::{Answer, Work};
+pub(crate) use writing::Groups;
 
 /// At most so many inputs in a group.
 const GROUP_MAX: usize = 512;
@@ -66,6 +72,7 @@ pub(crate) struct Sequencer {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) views: Arc<RwLock<Views>>,
     pub(crate) ahead: State,
+    pub(crate) groups: Groups,
     pub(crate) stamps: Stamps,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) work: mpsc::Receiver<Work>,
@@ -116,6 +123,8 @@ struct Group {
     /// Of the messages that somebody traces.
     appending: Vec<tracing::Span>,
     bytes: usize,
+    /// When its first input came, on the monotonic clock.
+    begun: Duration,
 }
 
 impl Sequencer {
@@ -126,26 +135,32 @@ impl Sequencer {
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), SequencerError> {
         let mut gathered = Vec::with_capacity(GROUP_MAX);
         loop {
-            self.gather(&mut gathered, &stop).await;
+            if let Some(result) = self.gather(&mut gathered, &stop).await {
+                self.finish(result)?;
+            }
             let now = self.stamp_now();
-            if let Some(refusal) = self.shut(now).await? {
-                self.put_off(gathered.drain(..), &refusal);
-                if stop.is_cancelled() && self.work.is_empty() {
-                    return Ok(());
-                }
-                continue;
+            let is_idle = self.turn(&mut gathered, now).await?;
+            self.begin(stop.is_cancelled());
+            if is_idle && stop.is_cancelled() && self.work.is_empty() {
+                return self.settle().await;
             }
-            // What was held came first: a sender takes the answer to a message as proof of the receipts before it.
-            gathered.splice(0..0, self.held.take());
-            let due = self.ahead.next_deadline().is_some_and(|deadline| deadline <= now);
-            if gathered.is_empty() && !due {
-                if stop.is_cancelled() && self.work.is_empty() {
-                    return Ok(());
-                }
-                continue;
-            }
-            self.commit(std::mem::take(&mut gathered), due, now).await?;
         }
+    }
+
+    /// Takes on what was gathered and what is due; whether there was nothing.
+    async fn turn(&mut self, gathered: &mut Vec<Work>, now: Timestamp) -> Result<bool, SequencerError> {
+        if let Some(refusal) = self.shut(now).await? {
+            self.put_off(gathered.drain(..), &refusal);
+            return Ok(true);
+        }
+        // What was held came first: a sender takes the answer to a message as proof of the receipts before it.
+        gathered.splice(0..0, self.held.take());
+        let due = self.ahead.next_deadline().is_some_and(|deadline| deadline <= now);
+        if gathered.is_empty() && !due {
+            return Ok(true);
+        }
+        self.commit(gathered, due, now).await?;
+        Ok(false)
     }
 
     /// The stamp for this group; whether the wall clock is believed is said when that changes.
@@ -165,8 +180,12 @@ impl Sequencer {
         now
     }
 
-    /// Waits for work or for the next deadline, and takes what has gathered.
-    async fn gather(&mut self, gathered: &mut Vec<Work>, stop: &CancellationToken) {
+    /// Waits for work, for the next deadline, or for the group that is on its way to the disk: what became of that.
+    async fn gather(
+        &mut self,
+        gathered: &mut Vec<Work>,
+        stop: &CancellationToken,
+    ) -> Option<Result<Position, AppendError>> {
         let now = self.stamp_now();
         let idle = if *self.behind.borrow() || !*self.writable.borrow() {
             Some(LOOK_AGAIN)
@@ -175,72 +194,65 @@ impl Sequencer {
             let left = self.ahead.next_deadline().map(|deadline| deadline.since(now));
             left.map(|left| left.clamp(Duration::from_millis(1), Duration::from_secs(1)))
         };
+        let receipts = self.groups.receipts_due(self.receipts_wait);
+        let receipts = receipts.map(|due| due.saturating_sub(self.clock.monotonic()));
         let clock = self.clock.clone();
         let alarm = async {
-            match idle {
+            match idle.into_iter().chain(receipts).min() {
                 Some(idle) => i247_node::sleep_on(&*clock, idle).await,
                 None => std::future::pending().await,
             }
         };
+        let room = self.groups.next.room();
         // Dropping `recv_many` before it is ready loses nothing.
         tokio::select! {
             biased;
-            _ = self.work.recv_many(gathered, GROUP_MAX) => {}
+            result = self.groups.written() => return Some(result),
+            _ = self.work.recv_many(gathered, room), if room > 0 => {}
             () = alarm => {}
             () = stop.cancelled() => {
                 self.work.close();
                 self.work.recv_many(gathered, GROUP_MAX).await;
             }
         }
-        if gathered.is_empty() || stop.is_cancelled() {
-            return;
-        }
-        let only_receipts = |work: &Work| matches!(work, Work::Receipts { .. });
-        let more = async {
-            while gathered.iter().all(only_receipts) && gathered.len() < GROUP_MAX {
-                if self.work.recv_many(gathered, GROUP_MAX).await == 0 {
-                    break;
-                }
-            }
-        };
-        // When nothing else comes, the receipts are written alone after all.
-        let _ = tokio::time::timeout(self.receipts_wait, more).await;
+        None
     }
 
-    async fn commit(&mut self, gathered: Vec<Work>, due: bool, now: Timestamp) -> Result<(), SequencerError> {
+    async fn commit(
+        &mut self,
+        gathered: &mut Vec<Work>,
+        due: bool,
+        now: Timestamp,
+    ) -> Result<(), SequencerError> {
         let due = due || !self.new_chain().is_empty();
-        let takes_back = |work: &Work| match work {
-            Work::Submission { attested, .. } => {
-                matches!(attested.header().kind, Kind::Withdrawal | Kind::Cancellation)
-            }
-            Work::Receipts { .. } | Work::Change { .. } | Work::SearchRoot { .. } | Work::Hit { .. } => false,
-        };
+        let still = due || gathered.iter().any(Work::takes_back);
+        if still || gathered.iter().any(|work| self.needs_all_settled(work)) {
+            self.settle().await?;
+        }
         let handing_out = self.handing_out.clone();
-        let still = due || gathered.iter().any(takes_back);
         let _quiet = if still { Some(handing_out.write().await) } else { None };
-        let mut gathered = gathered.into_iter();
-        let mut due = due;
-        loop {
-            let mut group = Group::default();
-            if std::mem::take(&mut due) {
-                self.tick(&mut group, now);
-            }
-            for work in gathered.by_ref() {
-                self.decide(&mut group, work, now)?;
-                if group.bytes > GROUP_BYTES {
-                    break;
-                }
-            }
-            let last = gathered.len() == 0;
-            if let Some(group) = self.append(group).await? {
-                self.take_back(group);
-                self.put_off(gathered, &no_room());
-                return Ok(());
-            }
-            if last {
-                return Ok(());
+        if due {
+            let mut group = self.groups.open(&*self.clock);
+            self.tick(&mut group, now);
+            self.groups.next = group;
+        }
+        let mut gathered = gathered.drain(..);
+        while *self.writable.borrow()
+            && let Some(work) = gathered.next()
+        {
+            let mut group = self.groups.open(&*self.clock);
+            let decided = self.decide(&mut group, work, now);
+            self.groups.next = group;
+            decided?;
+            if self.groups.next.room() == 0 {
+                self.settle().await?;
             }
         }
+        self.put_off(gathered, &no_room());
+        if still {
+            self.settle().await?;
+        }
+        Ok(())
     }
 
     fn tick(&mut self, group: &mut Group, now: Timestamp) {
@@ -321,10 +333,13 @@ impl Sequencer {
         });
         let (header, envelope) = attested.into_parts();
         let kind = header.kind;
-        let takes_back = matches!(kind, Kind::Withdrawal | Kind::Cancellation);
         let input = Input::Submission(Box::new(Submission {
             referred: self.referred(group, &header)?,
-            under_way: if takes_back { self.actor.links.under_way(&self.ahead) } else { Default::default() },
+            under_way: if takes_back(kind) {
+                self.actor.links.under_way(&self.ahead)
+            } else {
+                Default::default()
+            },
             header,
             header_hash,
             lifted: *lifted,
@@ -358,7 +373,7 @@ impl Sequencer {
     }
 
     fn stamp(&self, group: &Group, at: Timestamp) -> Stamp {
-        Stamp { position: self.ledger.end().0 + group.entries.len() as u64 + 1, at }
+        Stamp { position: self.written_end().0 + group.entries.len() as u64 + 1, at }
     }
 
     /// Adds an entry to the group and goes ahead as if it were durable.
@@ -404,40 +419,6 @@ impl Sequencer {
         group.bytes += draft.bytes();
         group.entries.push(Box::new(Pending { taken, draft, message, made }));
         Ok(())
-    }
-
-    /// Writes the group and acts on it; gives it back when there was no room.
-    async fn append(&mut self, mut group: Group) -> Result<Option<Group>, SequencerError> {
-        let drafts: Vec<Draft> = group.entries.iter().map(|pending| pending.draft.clone()).collect();
-        let end: Position = self.ledger.end();
-        let begun = self.clock.monotonic();
-        match self.ledger.append(end, drafts).await {
-            Ok(_) => {
-                group.appending.clear();
-                let took = self.clock.monotonic().saturating_sub(begun);
-                self.pulse.appended(took);
-                self.counters.appended(took);
-                if !self.writable.send_replace(true) {
-                    tracing::info!("there is room on the disk again");
-                }
-                self.act(group)?;
-                Ok(None)
-            }
-            Err(AppendError::Full) => {
-                self.look_again = self.clock.monotonic().saturating_add(LOOK_AGAIN);
-                if self.writable.send_replace(false) {
-                    tracing::error!("no room on the disk: nothing is accepted until there is some");
-                }
-                Ok(Some(group))
-            }
-            // Over a limit it cannot be, as every entry was measured: a fault of ours, that trying again repeats.
-            Err(
-                error @ (AppendError::TooLarge { .. }
-                | AppendError::Conflict { .. }
-                | AppendError::Unknown
-                | AppendError::Stopped(_)),
-            ) => Err(SequencerError::Log(error)),
-        }
     }
 
     /// The group is durable: the views take it in, and everyone concerned hears of it.

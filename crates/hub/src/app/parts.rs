@@ -32,7 +32,7 @@ use crate::overdue::Overdue;
 use crate::quota::Quotas;
 use crate::recent::Recent;
 use crate::searched::Searched;
-use crate::sequencer::{Held, Sequencer, Work};
+use crate::sequencer::{Groups, Held, Sequencer, Work};
 use crate::stamps::Stamps;
 use crate::together::Together;
 use crate::turns::Turns;
@@ -147,6 +147,7 @@ impl Parts<'_> {
             ledger: core.ledger.clone(),
             views: core.views.clone(),
             ahead,
+            groups: Groups::default(),
             stamps,
             clock: seams.clock.clone(),
             work: queue,

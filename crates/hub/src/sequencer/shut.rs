@@ -42,9 +42,10 @@ impl Sequencer {
             let (stamp, input) = (self.stamp(&group, now), Input::Tick { under_way: UnderWay::new() });
             let taken =
                 Taken { stamp, input, decision: Decision::Fired(Fired::default()), chain: Vec::new() };
-            // An empty tick changes nothing, so that there is nothing to take back.
             let entered = self.enter(&mut group, taken, pb::entry::Input::Tick(pb::Tick::default()), None);
-            room = entered.is_ok() && self.append(group).await?.is_none();
+            self.groups.next = group;
+            self.settle().await?;
+            room = entered.is_ok() && *self.writable.borrow();
         }
         Ok((!room).then(no_room))
     }

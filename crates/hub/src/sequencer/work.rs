@@ -1,7 +1,7 @@
 //! What the sequencer is asked, and where its answers go.
 
 use bytes::Bytes;
-use i247_model::{HitFound, Lifted, Receipts, Refusal};
+use i247_model::{HitFound, Kind, Lifted, Receipts, Refusal};
 use i247_router::{DirectoryChange, SearchRoot, Stamp};
 use i247_trust::Attested;
 use i247_wire::pb;
@@ -28,6 +28,21 @@ pub(crate) enum Work {
     Hit { found: Box<HitFound>, name: String, answer: oneshot::Sender<Result<u64, Refusal>> },
     /// How far the journal of searches has come.
     SearchRoot { root: SearchRoot, answer: oneshot::Sender<Result<u64, Refusal>> },
+}
+
+impl Work {
+    /// Whether it must be known what is under way while this is decided.
+    pub(super) fn takes_back(&self) -> bool {
+        match self {
+            Self::Submission { attested, .. } => takes_back(attested.header().kind),
+            Self::Receipts { .. } | Self::Change { .. } | Self::Hit { .. } | Self::SearchRoot { .. } => false,
+        }
+    }
+}
+
+/// Whether a message of this kind takes back what is not handed out yet.
+pub(super) fn takes_back(kind: Kind) -> bool {
+    matches!(kind, Kind::Withdrawal | Kind::Cancellation)
 }
 
 /// Where the result of a submission goes. On a stream its place was taken before it was submitted.
