@@ -131,9 +131,7 @@ impl Inbound {
             Some(Frame::Result(result)) => self.result(result, views, batch),
             Some(Frame::Delivery(delivery)) => self.delivery(delivery, now, views, batch),
             Some(Frame::Progress(progress)) => {
-                if let Some(status) = progress.status {
-                    heard(status, views, batch);
-                }
+                progress.statuses.into_iter().for_each(|status| heard(status, views, batch));
                 Ok(())
             }
             Some(Frame::Farewell(refusal)) => {

@@ -147,8 +147,8 @@ impl<'a> Session<'a> {
     ) -> Result<(), Broken> {
         let response = frame.map_err(|status| refused(&status))?;
         let response = response.ok_or_else(|| Broken::Stream("the hub ended the stream".into()))?;
-        if let Some(Down::Progress(pb::Progress { status: Some(status) })) = &response.frame {
-            self.statuses.told(&status.id);
+        if let Some(Down::Progress(progress)) = &response.frame {
+            progress.statuses.iter().for_each(|status| self.statuses.told(&status.id));
         }
         let views = self.uplink.journal.views();
         if let Some(Down::Result(result)) = &response.frame

@@ -75,9 +75,8 @@ fn weight(frame: &Frame) -> u32 {
             Some(pb::delivery::Content::Gap(_)) | None => 0,
         },
         Frame::Introduction(introduction) => introduction.certificates.iter().map(bytes::Bytes::len).sum(),
-        // A status for each of 196 recipients at most.
         Frame::Progress(progress) => {
-            progress.status.as_ref().map_or(0, |status| status.recipients.len() * RECIPIENT_BYTES)
+            progress.statuses.iter().map(|status| status.recipients.len() * RECIPIENT_BYTES).sum()
         }
         Frame::Welcome(_) | Frame::Result(_) | Frame::Farewell(_) => 0,
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use i247_model::{Hash, Refusal, Timestamp};
+use i247_model::{Hash, MessageId, Refusal, Timestamp};
 use i247_router::{Delivery, Gap, MessageRef};
 use i247_wire::pb;
 use i247_wire::pb::connect_response::Frame;
@@ -22,6 +22,12 @@ use crate::spans;
 
 /// At most so many deliveries are picked before results and the end of the stream are looked at again.
 const PICKED_MAX: u32 = 64;
+
+/// So many messages a bureau is told of in one frame at most.
+const STATUSES_MAX: usize = 64;
+
+/// And so many recipients, unless one message has more.
+const RECIPIENTS_MAX: usize = 256;
 
 /// An entry that cannot be read is looked at again after so long, then twice as long each time.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -73,17 +79,45 @@ pub(crate) async fn send_progress(core: Arc<Core>, link: Arc<Link>, frames: Fram
     loop {
         link.news.notified().await;
         i247_node::sleep(core.progress_wait).await;
-        for id in link.take_progress() {
-            // What cannot be read is said by the next that changes, or when the sender asks.
-            let statuses = past::statuses(&core, vec![id]).await.unwrap_or_default();
-            for status in statuses {
-                let progress = pb::Progress { status: Some(status) };
+        let ids: Vec<MessageId> = link.take_progress().into_iter().collect();
+        for ids in ids.chunks(STATUSES_MAX) {
+            for progress in folded(statuses(&core, ids).await) {
                 if frames.send(Frame::Progress(progress)).await.is_err() {
                     return Ok(());
                 }
             }
         }
     }
+}
+
+/// Where these messages stand. What cannot be read is said by the next that changes, or when the sender asks, and keeps
+/// back no other.
+async fn statuses(core: &Core, ids: &[MessageId]) -> Vec<pb::MessageStatus> {
+    if let Ok(statuses) = past::statuses(core, ids.to_vec()).await {
+        return statuses;
+    }
+    let mut statuses = Vec::new();
+    for id in ids {
+        statuses.extend(past::statuses(core, vec![id.clone()]).await.unwrap_or_default());
+    }
+    statuses
+}
+
+/// Statuses in as few frames as they fit into.
+fn folded(statuses: Vec<pb::MessageStatus>) -> Vec<pb::Progress> {
+    let mut frames: Vec<pb::Progress> = Vec::new();
+    let mut recipients = 0;
+    for status in statuses {
+        recipients += status.recipients.len();
+        match frames.last_mut() {
+            Some(last) if recipients <= RECIPIENTS_MAX => last.statuses.push(status),
+            _ => {
+                recipients = status.recipients.len();
+                frames.push(pb::Progress { statuses: vec![status] });
+            }
+        }
+    }
+    frames
 }
 
 impl Outbound {
@@ -181,5 +215,25 @@ impl Outbound {
             self.frames.send(Frame::Introduction(pb::Introduction { certificates })).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(id: &str, recipients: usize) -> pb::MessageStatus {
+        let recipients = vec![pb::RecipientStatus::default(); recipients];
+        pb::MessageStatus { id: id.into(), recipients, ..pb::MessageStatus::default() }
+    }
+
+    #[test]
+    fn statuses_share_a_frame_up_to_256_recipients_and_none_is_left_out() {
+        let statuses =
+            vec![status("a", 200), status("b", 56), status("c", 1), status("d", 300), status("e", 2)];
+        let frames = folded(statuses);
+        let ids = |frame: &pb::Progress| frame.statuses.iter().map(|one| one.id.clone()).collect::<String>();
+        assert_eq!(frames.iter().map(ids).collect::<Vec<_>>(), ["ab", "c", "d", "e"]);
+        assert!(folded(Vec::new()).is_empty());
     }
 }

@@ -143,7 +143,8 @@ impl Ear {
                 Ok(())
             }
             Some(Down::Progress(progress)) => {
-                if let (Some(flight), Some(status)) = (flight, progress.status) {
+                let Some(flight) = flight else { return Ok(()) };
+                for status in progress.statuses {
                     let delivered = pb::RecipientState::Delivered as i32;
                     let settled = status.recipients.iter().filter(|one| one.state == delivered).count();
                     let id: MessageId = status.id.parse()?;
