@@ -157,17 +157,13 @@ impl Bureaus {
         let burst = load.burst;
         let mut writing = Vec::new();
         for sender in 0..senders {
-            let to: Vec<Audience> = match load.work {
-                Work::FanOut => vec![Audience::all()],
-                Work::PointToPoint | Work::Echo => {
-                    // Each sender begins with another of the receivers.
-                    let receivers = &self.countries[senders..2 * senders];
-                    let in_turn = receivers.iter().cycle().skip(sender).take(senders);
-                    in_turn.map(|country| Audience::countries([*country])).collect()
-                }
+            let to = match load.work {
+                Work::FanOut => Audience::all(),
+                // Each sender with a receiver of its own, as the peers have it.
+                Work::PointToPoint | Work::Echo => Audience::countries([self.countries[senders + sender]]),
             };
             let pen = self.pens[sender].clone();
-            writing.push(tokio::task::spawn_blocking(move || pen.write(supply, burst, &to, now)));
+            writing.push(tokio::task::spawn_blocking(move || pen.write(supply, burst, &[to], now)));
         }
         let mut written = Vec::new();
         for letters in writing {
