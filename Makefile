@@ -1,6 +1,6 @@
 # One line per verb. What needs an `if` is a script in tests/ or a sub-command of i247.
 .DEFAULT_GOAL := help
-.PHONY: demo console screenshots test lint setup hostile sim sim-planted histories kill9 powercut bench overload profile help
+.PHONY: demo console screenshots test lint setup hostile sim sim-planted histories kill9 powercut fulldisk bench overload profile help
 
 demo: ## run Operation Infra-Red 2010 over a hub and 29 bureaus (first build: some minutes)
 	@sh tests/needs.sh cargo cc
@@ -54,6 +54,11 @@ powercut: ## the power of a real file system is cut (needs root and loop mounts)
 	@sh tests/needs.sh cargo cc
 	cargo build --locked --package i247-cli --package i247-disks
 	target/debug/i247-disks powercut --rounds $(or $(ROUNDS),100) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+fulldisk: ## all room of a real file system is taken from the nodes (needs what powercut needs): make fulldisk ROUNDS=20
+	@sh tests/needs.sh cargo cc
+	cargo build --locked --package i247-cli --package i247-disks
+	target/debug/i247-disks full --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: ## what it costs beside NATS, PostgreSQL, raw tonic, raw TLS: make bench QUICK=1 takes two minutes
 	@sh tests/needs.sh cargo cc

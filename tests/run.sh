@@ -26,10 +26,13 @@ disks() {
   case $status in
     0) ;;
     77)
-      if [ "$1" = powercut ] && [ "$(id -u)" != 0 ]; then
-        excused="$excused powercut(root:_sudo_target/debug/i247-disks_powercut_--rounds_5)"
-      elif [ "$1" = powercut ] && ! { unshare --mount true && losetup --find; } >/dev/null 2>&1; then
-        excused="$excused powercut(outside_of_the_container,_or_--privileged:_no_mounts_are_allowed_here)"
+      # Both mount a file system of their own.
+      mounts=no
+      case $1 in powercut | full) mounts=yes ;; esac
+      if [ $mounts = yes ] && [ "$(id -u)" != 0 ]; then
+        excused="$excused $1(root:_sudo_target/debug/i247-disks_$1_--rounds_4)"
+      elif [ $mounts = yes ] && ! { unshare --mount true && losetup --find; } >/dev/null 2>&1; then
+        excused="$excused $1(outside_of_the_container,_or_--privileged:_no_mounts_are_allowed_here)"
       else
         skipped="$skipped $1(make_setup)"
       fi
@@ -41,6 +44,7 @@ disks kill9 --rounds 15
 disks sync --rounds 4
 disks flips --rounds 300
 disks powercut --rounds 5
+disks full --rounds 4
 
 # Whole networks: every kind of fault must have struck, and a seed must decide everything.
 sh tests/sim.sh --seeds "${I247_SIM_SEEDS:-0..300}" --ci

@@ -15,9 +15,10 @@ use i247_node::{Clock as _, SystemClock};
 use i247_testkit::World;
 
 use crate::Options;
+use crate::arrival::READER;
 use crate::book::Book;
 use crate::images::Images;
-use crate::inspection::{BUREAUS, Left, READER};
+use crate::inspection::{BUREAUS, Left};
 use crate::mailbox::{Broken, Counts};
 use crate::sender::Sender;
 use crate::verdict::Verdict;

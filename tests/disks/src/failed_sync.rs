@@ -12,14 +12,14 @@ use anyhow::{Context as _, Result};
 use futures::future::try_join_all;
 use i247_ledger::faults::Dice;
 use i247_model::Lane;
-use i247_testkit::{World, country};
+use i247_testkit::World;
 
-use crate::Options;
 use crate::book::Book;
-use crate::mailbox::{Broken, Counts, Mailbox};
+use crate::mailbox::{Broken, Counts};
 use crate::node::last_words;
 use crate::sender::Sender;
 use crate::verdict::Verdict;
+use crate::{Options, arrival};
 
 const BUREAUS: [&str; 2] = ["FR", "BR"];
 /// The senders go on until the node is back, each with a message in about so much time.
@@ -30,8 +30,6 @@ const SYNCS: u64 = 40;
 /// A node has ended within this time of its first failed sync.
 const ENDING: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(5);
-/// What was promised arrives within this time.
-const ARRIVAL: Duration = Duration::from_secs(30);
 
 /// What a run did.
 #[derive(Debug, Default)]
@@ -122,7 +120,7 @@ async fn rounds(options: &Options, program: &Path, dir: &Path) -> Result<Vec<Bro
         }
     }
     for code in BUREAUS {
-        found.extend(compare(&world, code, &book).await?);
+        found.extend(arrival::at_bureau(&world, code, &book).await?);
     }
     println!("every receipt against every delivery: {}", Counts::of(&found));
     world.stop_all().await?;
@@ -206,22 +204,6 @@ async fn start(world: &World, node: &str) -> Result<()> {
         code => world.restart(code).await?,
     }
     Ok(())
-}
-
-/// Everything that was promised to this bureau comes, once and in order.
-async fn compare(world: &World, code: &str, book: &RefCell<Book>) -> Result<Vec<Broken>> {
-    let mut mailbox = Mailbox::new(country(code));
-    let mut found = Vec::new();
-    let mut watch = world.bureau(code).desk().await?.watch(0).await?;
-    let promised = book.borrow().receipts().to_vec();
-    while promised.iter().any(|receipt| !mailbox.has(receipt)) {
-        let Ok(event) = watch.next(ARRIVAL).await else { break };
-        if let i247_client::Event::Arrived(item) = event {
-            found.extend(mailbox.takes(item.id.parse()?, &item.subject, &book.borrow()));
-        }
-    }
-    found.extend(mailbox.lacks(&promised));
-    Ok(found)
 }
 
 #[cfg(test)]

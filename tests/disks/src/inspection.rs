@@ -2,24 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Result;
 use i247_client::{Desk, InboxFilter};
 use i247_model::Identity;
 use i247_testkit::{World, country, name};
 
+use crate::arrival::{self, READER};
 use crate::book::{Book, Receipt};
-use crate::mailbox::{Broken, Mailbox};
+use crate::mailbox::Broken;
 use crate::node::{Node, Start};
-use crate::reader::Reader;
 
 /// The bureaus that are cut with the hub and started again; officers look into the inbox of the first.
 pub(crate) const BUREAUS: [&str; 2] = ["FR", "BR"];
-/// The member without a bureau that everything is addressed to; it reads on the cut alone.
-pub(crate) const READER: &str = "JP";
-/// After so long without another message, what is missing is lost.
-const QUIET: Duration = Duration::from_secs(5);
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +53,9 @@ impl Left<'_> {
             }
         }
         let mut found = self.look_in(world, BUREAUS[0], &nodes[0]).await?;
-        found.extend(self.read(world, &hub, book).await?);
+        let reader = world.credentials(&Identity::Bureau(country(READER))).await?;
+        let channel = world.channel(hub.address, &reader, Identity::Hub(name("lyon")))?;
+        found.extend(arrival::at_reader(channel, self.promised, book).await);
         nodes.push(hub);
         for node in nodes {
             node.kill().await?;
@@ -73,35 +70,6 @@ impl Left<'_> {
         let config = self.live.join(node).join("config.toml");
         let work = self.work.join(node);
         Node::start(Start { program: self.program, role, config: &config, set: &set, work: &work }).await
-    }
-
-    /// Everything promised comes, once and in order: what the hub had accepted, and what the bureau still had to send.
-    async fn read(&self, world: &World, hub: &Node, book: &std::cell::RefCell<Book>) -> Result<Vec<Broken>> {
-        let credentials = world.credentials(&Identity::Bureau(country(READER))).await?;
-        let channel = world.channel(hub.address, &credentials, Identity::Hub(name("lyon")))?;
-        let mut mailbox = Mailbox::new(country(READER));
-        let mut missing: BTreeSet<&str> = self.promised.iter().map(|receipt| receipt.text.as_str()).collect();
-        let mut found = Vec::new();
-        match Reader::open(channel).await {
-            Err(error) => found.push(Broken::Otherwise(format!("the hub serves nobody: {error:#}"))),
-            Ok(mut reader) => {
-                while !missing.is_empty() {
-                    match reader.next(QUIET).await {
-                        Ok(Some(delivered)) => {
-                            missing.remove(delivered.text.as_str());
-                            found.extend(mailbox.takes(delivered.id, &delivered.text, &book.borrow()));
-                        }
-                        Ok(None) => break,
-                        Err(error) => {
-                            found.push(Broken::Otherwise(format!("{error:#}")));
-                            break;
-                        }
-                    }
-                }
-            }
-        }
-        found.extend(mailbox.lacks(self.promised));
-        Ok(found)
     }
 
     /// The bureau works, and has what it had shown.

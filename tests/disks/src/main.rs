@@ -1,20 +1,23 @@
 //! What real processes on real disks lose: nothing that was promised.
 //!
 //! ```text
-//!  senders ──► hub and bureaus, each a process ──► inboxes        book: what every sender holds a receipt for
-//!                 ▲ kill -9 · power cut · EIO · a flipped bit     mailbox: what one recipient was given
+//!  senders ──► hub and bureaus, each a process ──► inboxes            book: what every sender holds a receipt for
+//!            ▲ kill -9 · power cut · EIO · no room · a flipped bit    mailbox: what one recipient was given
 //! ```
 //!
 //! `kill9` kills nodes at random instants, `powercut` copies the block device under them, `sync` lets a sync fail,
-//! `flips` flips bits of nodes that stand still. Each compares every receipt with every delivery, prints what it did,
-//! and ends with 1 when a promise was broken, with 77 when it cannot run here. It takes no node's word for anything.
+//! `full` takes all room from them, `flips` flips bits of nodes that stand still. Each compares every receipt with every
+//! delivery, prints what it did, and ends with 1 when a promise was broken, with 77 when it cannot run here. It takes no
+//! node's word for anything.
 
 #![expect(clippy::print_stdout, reason = "a program that tells what it found")]
 
+mod arrival;
 mod book;
 mod cut;
 mod failed_sync;
 mod flips;
+mod full;
 mod images;
 mod inspection;
 mod kill9;
@@ -45,6 +48,8 @@ enum Command {
     Powercut(Options),
     /// Let a sync of the disk fail under a node (needs strace)
     Sync(Options),
+    /// Take all room from the nodes' disk, and give it back (needs what powercut needs)
+    Full(Options),
     /// Flip bits in the files of a node that stands still, and start it
     Flips(Options),
 }
@@ -76,7 +81,7 @@ impl Options {
 
 fn main() -> ExitCode {
     let Line { command } = Line::parse();
-    if let Command::Powercut(_) = command
+    if let Command::Powercut(_) | Command::Full(_) = command
         && let Err(why) = images::apart()
     {
         println!("NOT RUN: {why:#}");
@@ -107,6 +112,7 @@ async fn run(command: Command) -> anyhow::Result<verdict::Verdict> {
         Command::Kill9(options) => Box::pin(kill9::run(&options)).await,
         Command::Powercut(options) => Box::pin(cut::run(&options)).await,
         Command::Sync(options) => Box::pin(failed_sync::run(&options)).await,
+        Command::Full(options) => Box::pin(full::run(&options)).await,
         Command::Flips(options) => Box::pin(flips::run(&options)).await,
     }
 }
