@@ -126,6 +126,11 @@ impl Breaker {
         note(network, &format!("* the disk of {name} has {room} bytes left"));
         count(network, "full disk");
         self.after(now, 500, 5_000, Undo::Room(machine));
+        // More is decided while the disk finds out that there is no room.
+        if self.dice.one_in(2) {
+            let ms = 50 + self.dice.below(400);
+            self.slow_down(network, now, machine, ms);
+        }
     }
 
     pub(super) fn flip_reads(&mut self, network: &mut Network, now: Duration, machine: usize) {
