@@ -173,7 +173,9 @@ impl Sequencer {
         } else {
             // A clock that is set meanwhile is noticed within the second.
             let left = self.ahead.next_deadline().map(|deadline| deadline.since(now));
-            left.map(|left| left.clamp(Duration::from_millis(1), Duration::from_secs(1)))
+            let left = left.map(|left| left.clamp(Duration::from_millis(1), Duration::from_secs(1)));
+            // One that is not believed is looked at until it is, also when nobody wants anything.
+            left.or(self.stamps.astray().then_some(LOOK_AGAIN))
         };
         let clock = self.clock.clone();
         let alarm = async {
@@ -415,7 +417,7 @@ impl Sequencer {
             Ok(_) => {
                 group.appending.clear();
                 let took = self.clock.monotonic().saturating_sub(begun);
-                self.pulse.appended(took);
+                self.pulse.appended(begun, took);
                 self.counters.appended(took);
                 if !self.writable.send_replace(true) {
                     tracing::info!("there is room on the disk again");
