@@ -87,7 +87,6 @@ function Shelves({ data }: { data: Databases }) {
               ))}
             </Table>
           </Panel>
-          <Copies data={data} />
         </div>
         <div class="stack">
           <Panel title={t("searched")}>
@@ -128,6 +127,7 @@ function Shelves({ data }: { data: Databases }) {
           )}
         </div>
       </div>
+      <Copies data={data} />
     </>
   );
 }
@@ -152,7 +152,7 @@ function Copies({ data }: { data: Databases }) {
       {data.copies.length === 0 ? (
         <Nothing>{t("no_copies")}</Nothing>
       ) : (
-        <Table label={t("copies")} head={[t("holder"), t("database"), t("age"), t("as_of"), t("version"), t("fetched")]}>
+        <Table label={t("copies")} head={[t("holder"), t("age"), t("database"), t("as_of"), t("version"), t("fetched")]}>
           {data.copies.map((one) => {
             const age = Math.max(0, data.at_ms - one.as_of_ms);
             const state = age > data.copies_refused_after_ms ? "down" : age > data.copies_old_after_ms ? "slow" : "well";
@@ -161,10 +161,10 @@ function Copies({ data }: { data: Databases }) {
                 <th scope="row">
                   <Party code={one.party} /> {one.holder.includes("/post/") && <span class="tag" dir="ltr">{one.holder.split("/").at(-1)}</span>}
                 </th>
-                <td>{said("database", one.database)}</td>
                 <td class={`age state ${state}`}>
                   <Shape state={state} label={t(`copy.${state}`)} /> {duration(age)}
                 </td>
+                <td>{said("database", one.database)}</td>
                 <td class="as_of"><At ms={one.as_of_ms} whole /></td>
                 <td class="number version"><bdi dir="ltr">{one.base_version} / {one.supplement_version}</bdi></td>
                 <td class="fetched"><At ms={one.fetched_at_ms} whole /></td>

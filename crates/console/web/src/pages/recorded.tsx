@@ -26,10 +26,12 @@ interface Asked {
 
 /** Of messages the log holds all; of searches the hub knows those of the last hour, by country. */
 const HOUR_S = 3600;
+/** So many askers the hub names. */
+const ASKERS = 20;
 
 export function RecordedOperations() {
   const looked = useLookup<Recorded>("Operations", {});
-  return <Shown looked={looked}>{({ operations }) => <>{operations.map((one) => <Operation key={one.id} one={one} />)}</>}</Shown>;
+  return <Shown looked={looked}>{({ operations }) => <div class="columns recorded">{operations.map((one) => <Operation key={one.id} one={one} />)}</div>}</Shown>;
 }
 
 function Operation({ one }: { one: Recorded["operations"][number] }) {
@@ -63,7 +65,8 @@ function OfSearches({ one }: { one: Recorded["operations"][number] }) {
   const { data } = useLookup<Asked>("Databases", { window_s: HOUR_S }, 5000);
   const own = data?.askers.find((asker) => asker.party === one.country);
   const counted = (figure: string): number | undefined => {
-    if (!data) return undefined;
+    // Who asks least of many is not among those whom the hub names.
+    if (!data || (!own && data.askers.length >= ASKERS)) return undefined;
     if (figure === "checks") return own?.asked ?? 0;
     if (figure === "matches") return own?.found ?? 0;
     return undefined;
@@ -74,7 +77,7 @@ function OfSearches({ one }: { one: Recorded["operations"][number] }) {
 function Progress({ one, counted, says }: { one: Recorded["operations"][number]; counted: (figure: string) => number | undefined; says: preact.ComponentChildren }) {
   return (
     <Panel title={one.name} id={`recorded-${one.id}`} aside={<span class="quiet">{says}</span>}>
-      <Table label={one.name} head={[t("figure"), t("recorded"), t("counted"), t("progress")]}>
+      <Table label={one.name} class="recorded" head={[t("figure"), t("recorded"), t("counted"), t("progress")]}>
         {one.recorded.map((figure) => {
           const now = counted(figure.figure);
           const part = now === undefined ? 0 : Math.min(100, (100 * now) / Math.max(1, figure.value));

@@ -58,7 +58,7 @@ export function Waterfall({ trace }: { trace: Trace }) {
           {t("show_all_n", { n: count(rows.length - 1) })}
         </button>
       )}
-      <p class="quiet under">{t("waterfall_scale")}</p>
+      <p class="quiet note">{t("waterfall_scale")}</p>
     </Panel>
   );
 }
@@ -87,7 +87,7 @@ function Bar({ row, x, end, marks }: { row: Row; x: (after: number) => number; e
 function told(row: Row): string {
   const steps = row.steps.filter((step) => step.event !== "queued" && step.event !== "signed");
   const words = steps.map((step) => `${said("event", step.event)} ${t("after", { time: duration(step.after) })}`);
-  if (row.steps.at(-1)?.event === "queued") words.push(t("waits"));
+  if (row.steps.at(-1)?.event === "queued") words.push(said("recipient", "QUEUED"));
   return words.join(" · ");
 }
 
