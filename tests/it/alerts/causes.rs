@@ -57,9 +57,6 @@ async fn a_log_whose_disk_is_slow_is_an_alert_until_it_is_fast_or_unused() -> Re
     for _ in 0..50 {
         one().await?;
     }
-    let rules = |alerts: pb::AlertsResponse| alerts.alerts.into_iter().map(|alert| alert.rule);
-    let said_before = rules(world.monitor().await?.alerts(true).await?).any(|rule| rule == "log_append_slow");
-    assert!(!said_before);
     disk.slow_syncs(Duration::from_millis(60));
     for _ in 0..10 {
         one().await?;
