@@ -1,5 +1,8 @@
 //! What is wrong is said, with where to look, and is over when it is over. Every rule is provoked by its cause.
 
+mod causes;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,8 +152,17 @@ async fn every_rule_says_what_it_watches_and_what_to_do() -> Result<(), WorldErr
     let world = World::of(["FR"]).start().await?;
     let rules = world.monitor().await?.alerts(false).await?.rules;
     assert_eq!(rules.len(), 15);
+    let called_by = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus/i247.rules.test.yml");
+    let called_by = std::fs::read_to_string(called_by).unwrap();
     for rule in rules {
         assert!(!rule.about.is_empty() && !rule.next_step.is_empty(), "{rule:?}");
+        let label = match rule.severity() {
+            pb::AlertSeverity::Critical => "critical",
+            pb::AlertSeverity::Warning => "warning",
+            _ => "notice",
+        };
+        let series = format!("i247_alerts{{rule=\"{}\",severity=\"{label}\"}}", rule.name);
+        assert!(called_by.contains(&series), "no unit test of Prometheus has {series}");
     }
     world.finish().await
 }

@@ -196,17 +196,17 @@ fn a_unit_of_systemd_is_what_systemd_accepts() {
     let place = tempfile::tempdir().unwrap();
     // The program need not be installed here; any that is there will do.
     let stand_in = std::env::current_exe().unwrap();
-    for (unit, instance) in
-        [("i247-hub.service", "i247-hub.service"), ("i247-bureau@.service", "i247-bureau@FR.service")]
-    {
+    let console = "console --context operator --listen 0.0.0.0:7280 --certificate %d/browsers.crt.pem \
+        --key %d/browsers.key.pem --passwords %d/passwords";
+    for (unit, instance, expected) in [
+        ("i247-hub.service", "i247-hub.service", "hub --config /etc/i247/hub.toml"),
+        ("i247-bureau@.service", "i247-bureau@FR.service", "bureau FR --config /etc/i247/bureau-FR.toml"),
+        ("i247-console.service", "i247-console.service", console),
+    ] {
         let text = fs::read_to_string(deploy().join("systemd").join(unit)).unwrap();
         let start =
             text.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/i247 ")).unwrap();
-        let words = start.replace("%i", "FR");
-        assert!(
-            ["hub --config /etc/i247/hub.toml", "bureau FR --config /etc/i247/bureau-FR.toml"]
-                .contains(&&*words)
-        );
+        assert_eq!(start.replace("%i", "FR"), expected);
         for held in ["NoNewPrivileges=yes", "ProtectSystem=strict", "Restart=on-failure", "DynamicUser=yes"] {
             assert!(text.lines().any(|line| line == held), "{unit}: {held}");
         }
@@ -221,6 +221,24 @@ fn a_unit_of_systemd_is_what_systemd_accepts() {
         .unwrap();
         verify(&place.path().join(instance));
     }
+}
+
+/// What is hardened in one unit is hardened in all of them, and the console is handed what it names.
+#[test]
+fn the_units_are_hardened_alike_and_the_console_finds_what_it_is_handed() {
+    let text = |unit: &str| fs::read_to_string(deploy().join("systemd").join(unit)).unwrap();
+    let hardened = |unit: &str| text(unit).split_once("\nDynamicUser=yes\n").unwrap().1.to_owned();
+    assert_eq!(hardened("i247-console.service"), hardened("i247-hub.service"));
+    assert_eq!(hardened("i247-bureau@.service"), hardened("i247-hub.service"));
+    let contexts = i247_client::Contexts::load(&deploy().join("config/console.toml")).unwrap();
+    let operator = contexts.named("operator").unwrap();
+    assert_eq!(operator.credentials, Path::new("/run/credentials/i247-console.service"));
+    assert_eq!(operator.server.to_string(), "spiffe://i247.test/gs/hub/lyon");
+    let unit = text("i247-console.service");
+    for file in ["contexts.toml", "passwords", "browsers.crt.pem", "browsers.key.pem"] {
+        assert!(unit.contains(&format!("LoadCredential={file}:/etc/i247/console/{file}\n")), "{file}");
+    }
+    assert!(unit.contains("\nEnvironment=I247_HOME=%d\n"), "its contexts lie among what it is handed");
 }
 
 /// Where systemd is. What it says of other units of this machine is none of our business.

@@ -1,5 +1,6 @@
 //! Disks that are full, and disks that rot.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use i247_ledger::faults::BreakableDisk;
@@ -69,7 +70,7 @@ async fn a_damaged_body_is_named_and_hides_no_other_message() -> Result<(), Worl
     let spoilt = world.bureau("FR").tell(&["BR"], "this one rots").await?;
     let whole = world.bureau("FR").tell(&["BR"], "this one stays").await?;
     world.bureau("BR").receives(&whole.id).await?;
-    assert!(flip_where(&disk, b"this one rots"), "the body does not lie on the disk");
+    assert!(flip_where(&disk, world.dir(), b"this one rots"), "the body does not lie on the disk");
 
     let desk = world.bureau("BR").desk().await?;
     let refused = desk.show(&spoilt.id.to_string()).await.unwrap_err();
@@ -84,10 +85,34 @@ async fn a_damaged_body_is_named_and_hides_no_other_message() -> Result<(), Worl
     world.stop_all().await
 }
 
-/// Flips a bit of every place that holds these bytes.
-fn flip_where(disk: &BreakableDisk, wanted: &[u8]) -> bool {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_tells_a_body_that_rots_from_a_header_that_does_not_hold() -> Result<(), WorldError> {
+    let disk = BreakableDisk::new(10);
+    let world = World::of(["FR", "BR"]).hub_disk(Arc::new(disk.clone())).start().await?;
+    let mut draft = i247_testkit::free_text(&["BR"], "this one rots");
+    draft.operation = "three-harbours".into();
+    let sent = world.bureau("FR").send(draft).await?;
+    world.bureau("BR").receives(&sent.id).await?;
+    let (monitor, id) = (world.monitor().await?, sent.id.to_string());
+    let told = async || -> Result<(bool, bool, String), WorldError> {
+        let trace = monitor.trace(&id).await?;
+        let place = trace.place.unwrap();
+        Ok((trace.signature.unwrap().holds, place.holds, place.body))
+    };
+    assert_eq!(told().await?, (true, true, "present".into()));
+    let log = world.dir().join("hub/data/log");
+    assert!(flip_where(&disk, &log, b"this one rots"), "the body does not lie on the disk");
+    assert_eq!(told().await?, (true, true, "damaged".into()));
+    // What says who it is from, and to whom, cannot be read at all any more.
+    assert!(flip_where(&disk, &log, b"three-harbours"), "the header does not lie on the disk");
+    assert_eq!(monitor.trace(&id).await.unwrap_err().refusal().unwrap().reason, Reason::ReadOnly);
+    world.stop_all().await
+}
+
+/// Flips a bit of every place below this directory that holds these bytes.
+fn flip_where(disk: &BreakableDisk, below: &Path, wanted: &[u8]) -> bool {
     let mut flipped = false;
-    for path in disk.paths() {
+    for path in disk.paths().into_iter().filter(|path| path.starts_with(below)) {
         let bytes = disk.contents(&path).unwrap_or_default();
         let found = bytes.windows(wanted.len()).enumerate().filter(|(_, window)| *window == wanted);
         for (offset, _) in found {

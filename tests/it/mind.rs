@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use i247_client::Copies;
 use i247_client::mind::{Found, MarksFile, Mind, MindError, OfflineAnswers, Synced};
-use i247_model::{Identity, Reason};
+use i247_model::{Identity, Reason, Timestamp};
 use i247_records::Database;
 use i247_records::offline::{HolderError, OfflineError};
 use i247_testkit::{World, WorldError, airport, country, name, pb};
@@ -77,6 +77,13 @@ async fn cdg(world: &World) -> Result<Holder, WorldError> {
     Ok(Holder::new(world, credentials, "cdg"))
 }
 
+/// What operators see of copies: who has which version, as of when.
+async fn fetched(world: &World) -> Result<Vec<(String, u64, Timestamp)>, WorldError> {
+    let copies = world.monitor().await?.databases(0).await?.copies;
+    let one = |copy: pb::CopyHolder| (copy.holder, copy.base_version, Timestamp::from_millis(copy.as_of_ms));
+    Ok(copies.into_iter().map(one).collect())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_post_goes_on_checking_without_a_network_and_each_search_is_in_the_journal_once()
 -> Result<(), WorldError> {
@@ -85,6 +92,10 @@ async fn a_post_goes_on_checking_without_a_network_and_each_search_is_in_the_jou
     let cdg = cdg(&world).await?;
     let synced = cdg.sync(&world).await.unwrap();
     assert_eq!(synced.keys, 2, "one of the base, and one of the supplement of France");
+    assert_eq!(
+        fetched(&world).await?,
+        [("spiffe://i247.test/ncb/fr/post/cdg".into(), synced.version, synced.as_of)]
+    );
     world.stop_hub().await?;
 
     // The passport, one that looks like it, none, and one that Japan must not see.
@@ -100,8 +111,17 @@ async fn a_post_goes_on_checking_without_a_network_and_each_search_is_in_the_jou
     assert!(matches!(refused, MindError::Offline(OfflineError::TooOld { .. })), "{refused}");
     assert_eq!(cdg.mind.searches_waiting().await.unwrap(), 6, "what was not answered is not there");
 
-    // Handed in, and again after a crash of the post before it could let go, and of the hub behind that.
+    // Operators see its age, also those of a hub that was started anew.
     world.start_hub().await?;
+    let told = world.monitor().await?.databases(0).await?;
+    assert_eq!(
+        fetched(&world).await?,
+        [("spiffe://i247.test/ncb/fr/post/cdg".into(), synced.version, synced.as_of)]
+    );
+    assert!(told.at_ms - told.copies[0].as_of_ms > told.copies_refused_after_ms, "{told:?}");
+    assert_eq!(told.copies_old_after_ms, 48 * 3_600_000);
+
+    // Handed in, and again after a crash of the post before it could let go, and of the hub behind that.
     let list = cdg.dir.join("searches/asked");
     let before = std::fs::read(&list).unwrap();
     assert_eq!(cdg.mind.hand_in(&cdg.hub(&world).await?).await.unwrap(), 6);
@@ -114,6 +134,8 @@ async fn a_post_goes_on_checking_without_a_network_and_each_search_is_in_the_jou
     assert_eq!(cdg.mind.searches_waiting().await.unwrap(), 0);
     // A copy answers again once it was fetched anew, and goes on in the same list.
     cdg.sync(&world).await.unwrap();
+    let held = fetched(&world).await?;
+    assert!(held.len() == 1 && held[0].2 > synced.as_of && held[0].1 > synced.version, "{held:?}");
     assert_eq!(cdg.finds(&["X4719T06M"]).await, [true]);
     assert_eq!(cdg.mind.hand_in(&cdg.hub(&world).await?).await.unwrap(), 1);
 

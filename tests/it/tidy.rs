@@ -20,7 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "testkit",
         &["bureau", "client", "hub", "ledger", "model", "node", "router", "scenario", "trust", "wire"],
     ),
-    ("console", &["client", "ledger", "model", "node", "trust"]),
+    ("console", &["client", "ledger", "model", "node", "scenario", "trust"]),
     (
         "cli",
         &[

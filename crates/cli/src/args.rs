@@ -123,7 +123,8 @@ pub(crate) enum Command {
         /// The message, or a prefix that only it has
         id: String,
     },
-    /// Say where a sent message stands with each recipient; without one, how the bureau is, or, to an operator, the hub
+    /// Say where a sent message stands with each recipient; without one, how the bureau is, or, to an operator, the hub: the
+    /// exit code is then 1 while it takes nothing, or something is critical
     Status {
         /// The message, or a prefix that only it has
         id: Option<String>,
@@ -155,7 +156,11 @@ pub(crate) enum Command {
     /// What one operation put on the network
     #[command(subcommand)]
     Operation(OperationCommand),
-    /// Follow one message from its submission to the last receipt
+    /// Follow one message from its submission to the last receipt, for operators
+    #[command(
+        after_help = "What was signed, and where the log has it, stays provable when the body was erased or is damaged: each is said \
+                      by itself. No text of the message is shown.\n\nExample:\n  i247 trace FR-1-U-1 --context operator"
+    )]
     Trace {
         /// The message, or a prefix that only it has
         id: String,
@@ -347,6 +352,7 @@ mod tests {
         "i247 top --once",
         "i247 tap --country FR --kind diffusion --lane urgent --rate 10 --limit 5",
         "i247 alerts --cleared",
+        "i247 trace FR-1-U-1 --context operator",
         "i247 doctor --as FR",
         "i247 ledger check dir",
         "i247 ledger searches dir",

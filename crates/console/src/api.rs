@@ -65,6 +65,7 @@ impl Api {
         let hub = &self.monitor;
         Ok(match call {
             "Members" => members(),
+            "Operations" => crate::recorded::operations(),
             "Summary" => to_json("SummaryResponse", &hub.summary().await?),
             "Statistics" => {
                 let request: pb::StatisticsRequest = read("StatisticsRequest", asked)?;

@@ -17,6 +17,7 @@ mod gate;
 mod live;
 mod pages;
 mod passwords;
+mod recorded;
 mod respond;
 mod sessions;
 

@@ -11,6 +11,7 @@
 mod chain;
 mod files;
 mod hand_in;
+pub(crate) mod holders;
 mod publication;
 mod stream;
 
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use i247_ledger::Blocking;
-use i247_ledger::disk::Disk;
+use i247_ledger::disk::{self, Disk};
 use i247_model::{Hash, Identity, Reason, Refusal, Verb};
 use i247_node::{Clock, Peer, Seams};
 use i247_records::Database;
@@ -37,6 +38,7 @@ use crate::config::Config;
 use crate::core::Core;
 use crate::databases::Databases;
 use crate::search::Asker;
+use holders::Holders;
 use publication::Published;
 
 /// The directory of the copies, in that of the hub's data.
@@ -65,6 +67,7 @@ pub(crate) struct Copies {
     /// One for each database; whoever publishes it holds it.
     shelves: BTreeMap<Database, tokio::sync::Mutex<Option<Published>>>,
     under_way: DashMap<Identity, usize>,
+    pub(crate) holders: Holders,
 }
 
 impl Copies {
@@ -75,17 +78,26 @@ impl Copies {
         databases: Arc<Databases>,
         log_id: &[u8],
     ) -> Arc<Self> {
-        let copied = Database::ALL.iter().filter(|database| is_copied(**database));
+        let copied = || Database::ALL.iter().copied().filter(|database| is_copied(*database));
+        let (dir, log_id) = (config.data.join(DIR), i247_trust::sha256(&[log_id]));
+        // Versions of another log say nothing of this one.
+        let of_this_log = |database: &Database| {
+            let of_log =
+                disk::read_whole(&*seams.disk, &dir.join(database.as_str()).join(publication::LOG), 32);
+            of_log.is_ok_and(|log| log == log_id.as_bytes())
+        };
+        let kept: Vec<Database> = copied().filter(of_this_log).collect();
         Arc::new(Self {
+            holders: Holders::open(seams.disk.clone(), seams.blocking.clone(), dir.clone(), kept.into_iter()),
             disk: seams.disk.clone(),
             blocking: seams.blocking.clone(),
             clock: seams.clock.clone(),
             databases,
             own,
-            dir: config.data.join(DIR),
+            dir,
             every: config.copy_every.0,
-            log_id: i247_trust::sha256(&[log_id]),
-            shelves: copied.map(|database| (*database, tokio::sync::Mutex::new(None))).collect(),
+            log_id,
+            shelves: copied().map(|database| (database, tokio::sync::Mutex::new(None))).collect(),
             under_way: DashMap::new(),
         })
     }

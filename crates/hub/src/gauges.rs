@@ -12,6 +12,7 @@ use opentelemetry::metrics::{Counter, Histogram, Meter, ObservableGauge};
 
 use crate::alerts::Facts;
 use crate::app::WATCHERS_MAX;
+use crate::copies::holders::party_of;
 use crate::core::Core;
 use crate::flow::{BOUNDS_MS, Move, Replied, What, stand};
 
@@ -75,7 +76,7 @@ fn whole(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<u64>; 12] {
 }
 
 /// Of each bureau, each lane, each rule.
-fn parts(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<f64>; 8] {
+fn parts(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<f64>; 9] {
     let gauge = |name: &'static str, unit: &'static str, text: &'static str, read: fn(&Core) -> Vec<Seen>| {
         let core = core.clone();
         meter
@@ -116,6 +117,16 @@ fn parts(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<f64>; 8] {
                     (at.as_millis() as f64 / 1000.0, labels)
                 })
                 .collect()
+        }),
+        gauge("i247.copy.age", "s", "age of the oldest offline copy of a country and its posts", |core| {
+            let (now, mut oldest) = (core.clock.now(), BTreeMap::new());
+            for (_, holder, held) in crate::monitor::databases::copies(core) {
+                if let Some(party) = party_of(&holder) {
+                    // The oldest come first.
+                    oldest.entry(party).or_insert(now.since(held.as_of).as_secs_f64());
+                }
+            }
+            oldest.into_iter().map(|(party, age)| (age, vec![country(party)])).collect()
         }),
         gauge("i247.disk.free", "By", "room on the disk of the log", |core| {
             let room = core.room();

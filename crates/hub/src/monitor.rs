@@ -3,7 +3,7 @@
 //! Who asks what is in the book of look-ups before it is answered. Streams are for as long as somebody reads them.
 
 pub(crate) mod country;
-mod databases;
+pub(crate) mod databases;
 mod filter;
 mod find;
 mod identities;

@@ -192,7 +192,9 @@ impl Sequencer {
         } else {
             // A clock that is set meanwhile is noticed within the second.
             let left = self.ahead.next_deadline().map(|deadline| deadline.since(now));
-            left.map(|left| left.clamp(Duration::from_millis(1), Duration::from_secs(1)))
+            let left = left.map(|left| left.clamp(Duration::from_millis(1), Duration::from_secs(1)));
+            // One that is not believed is looked at until it is, also when nobody wants anything.
+            left.or(self.stamps.astray().then_some(LOOK_AGAIN))
         };
         let receipts = self.groups.receipts_due(self.receipts_wait);
         let receipts = receipts.map(|due| due.saturating_sub(self.clock.monotonic()));

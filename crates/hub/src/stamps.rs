@@ -1,8 +1,8 @@
 //! The hub's stamps: one clock for all entries, which never goes back. It must not ask the time itself.
 //!
 //! Order in the log is the position and nothing else; the stamp is what deadlines count by. A wall clock that
-//! lies behind the last stamp, or has jumped ahead of the monotonic clock, is not believed: the stamps then go on
-//! with monotonic time, and say so.
+//! lies well behind the last stamp, or has jumped ahead of the monotonic clock, is not believed: the stamps then go on
+//! with monotonic time, and say so. For one that is a little behind, as after it was set right, they stand still.
 
 use std::time::Duration;
 
@@ -10,6 +10,9 @@ use i247_model::Timestamp;
 
 /// How far the wall clock may run ahead of monotonic time before it is not believed.
 const LEAP_MAX: Duration = Duration::from_secs(60);
+
+/// How far it may lie behind the last stamp: two clocks never go alike, and one that was set right must be believed again.
+const LAG_MAX: Duration = Duration::from_secs(1);
 
 /// Makes stamps from two readings of the clock.
 #[derive(Debug)]
@@ -33,8 +36,8 @@ impl Stamps {
             Some(before) => self.last.plus(monotonic.saturating_sub(before)),
             None => self.last.max(wall),
         };
-        self.astray = wall < self.last || wall > expected.plus(LEAP_MAX);
-        let stamp = if self.astray { expected } else { wall };
+        self.astray = wall.plus(LAG_MAX) < self.last || wall > expected.plus(LEAP_MAX);
+        let stamp = if self.astray { expected } else { wall.max(self.last) };
         self.last = stamp;
         self.last_monotonic = Some(monotonic);
         stamp
@@ -80,6 +83,18 @@ mod tests {
         assert!(stamps.astray());
         assert_eq!(stamps.stamp(START.plus(seconds(12)), seconds(102)), START.plus(seconds(12)));
         assert!(!stamps.astray());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_right_a_little_late_is_believed_and_the_stamps_stand_still() {
+        let mut stamps = Stamps::after(START);
+        stamps.stamp(START.plus(seconds(10)), seconds(100));
+        assert_eq!(stamps.stamp(START.plus(seconds(3600)), seconds(105)), START.plus(seconds(15)));
+        assert_eq!(stamps.stamp(START.plus(seconds(14)), seconds(105)), START.plus(seconds(15)));
+        assert!(!stamps.astray());
+        let early = START.plus(Duration::from_millis(13_999));
+        assert_eq!(stamps.stamp(early, seconds(105)), START.plus(seconds(15)));
+        assert!(stamps.astray(), "more than a second behind");
     }
 
     #[test]

@@ -9,13 +9,16 @@
 //!
 //! The same seed and the same calls give the same faults.
 
+mod lock;
 mod trap;
 mod world;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use self::lock::BreakableLock;
 pub use self::trap::{Moment, Trap};
 use self::world::{Change, Faults, Inode, NameChange, World, apply_name, power_is_off};
 use crate::disk::{DirLock, Disk, DiskFile, Room};
@@ -189,6 +192,11 @@ impl BreakableDisk {
     /// The next sync fails, and what it should have written will not be durable.
     pub fn fail_next_sync(&self) {
         self.world().faults.syncs_fail += 1;
+    }
+
+    /// Every sync of a file takes so much longer.
+    pub fn slow_syncs(&self, by: Duration) {
+        self.world().faults.syncs_slower_by = by;
     }
 
     /// The next write fails half done.
@@ -381,23 +389,6 @@ impl Disk for BreakableDisk {
 }
 
 #[derive(Debug)]
-struct BreakableLock {
-    disk: BreakableDisk,
-    dir: PathBuf,
-}
-
-impl DirLock for BreakableLock {}
-
-impl Drop for BreakableLock {
-    fn drop(&mut self) {
-        // A later boot's lock is not ours.
-        if let Ok(mut world) = self.disk.running() {
-            world.locks.remove(&self.dir);
-        }
-    }
-}
-
-#[derive(Debug)]
 struct BreakableFile {
     disk: BreakableDisk,
     inode: u64,
@@ -451,6 +442,9 @@ impl DiskFile for BreakableFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        let slower_by = self.disk.running()?.faults.syncs_slower_by;
+        // On the thread that waits for the disk, as with a real one.
+        std::thread::sleep(slower_by);
         let mut world = self.disk.running()?;
         world.operate()?;
         if world.trapped(Moment::BeforeSync, self.inode, None) {

@@ -32,7 +32,7 @@ pub struct Scenario {
     pub name: String,
     /// What goes into the network.
     pub workload: Workload,
-    /// What was published about the real operation. Only the report reads it.
+    /// What was published about the real operation. Only tables of counts read it.
     #[serde(default)]
     pub recorded: Vec<Recorded>,
 }

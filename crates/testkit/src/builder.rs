@@ -209,6 +209,7 @@ impl Builder {
             bureaus: BTreeMap::new(),
             record: Box::default(),
             disks: std::sync::Mutex::new(disks),
+            hub_clock: Arc::new(clock.ahead_by(Duration::ZERO)),
             clock,
             seams,
             dir,

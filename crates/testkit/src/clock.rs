@@ -1,4 +1,5 @@
-//! The clock of a world: it goes as the operating system's, and a story can set it ahead. It never goes back.
+//! The clock of a world: it goes as the operating system's, and a story can set it ahead. It never goes back; the wall
+//! clock of one node may be wrong, and be set right.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,8 +13,8 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) struct TestClock {
     shared: Arc<Shared>,
-    /// How wrong this one is.
-    wrong_by: Duration,
+    /// How far the wall clock of this one is ahead of the others, and of its own monotonic time.
+    wrong_by_ms: AtomicU64,
 }
 
 /// What all clocks of a world have in common.
@@ -28,18 +29,25 @@ impl TestClock {
     pub(crate) fn new() -> Self {
         let system = SystemClock::new();
         let shared = Shared { system, ahead_ms: AtomicU64::new(0), leaps: watch::Sender::new(()) };
-        Self { shared: Arc::new(shared), wrong_by: Duration::ZERO }
+        Self { shared: Arc::new(shared), wrong_by_ms: AtomicU64::new(0) }
     }
 
     /// A clock that is set with this one, and wrong.
     pub(crate) fn ahead_by(&self, wrong_by: Duration) -> Self {
-        Self { shared: self.shared.clone(), wrong_by }
+        let clock = Self { shared: self.shared.clone(), wrong_by_ms: AtomicU64::new(0) };
+        clock.set_ahead(wrong_by);
+        clock
+    }
+
+    /// Sets the wall clock of this one alone so far ahead; zero sets it right.
+    pub(crate) fn set_ahead(&self, wrong_by: Duration) {
+        self.wrong_by_ms.store(millis(wrong_by), Ordering::SeqCst);
+        self.shared.leaps.send_replace(());
     }
 
     /// So much time passes now; whoever waits for a moment of this clock looks again.
     pub(crate) fn advance(&self, by: Duration) {
-        let ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        self.shared.ahead_ms.fetch_add(ms, Ordering::SeqCst);
+        self.shared.ahead_ms.fetch_add(millis(by), Ordering::SeqCst);
         self.shared.leaps.send_replace(());
     }
 
@@ -50,7 +58,8 @@ impl TestClock {
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        self.shared.system.now().plus(self.ahead()).plus(self.wrong_by)
+        let wrong_by = Duration::from_millis(self.wrong_by_ms.load(Ordering::SeqCst));
+        self.shared.system.now().plus(self.ahead()).plus(wrong_by)
     }
 
     fn monotonic(&self) -> Duration {
@@ -60,4 +69,8 @@ impl Clock for TestClock {
     fn leaps(&self) -> Option<watch::Receiver<()>> {
         Some(self.shared.leaps.subscribe())
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

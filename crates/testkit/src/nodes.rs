@@ -169,9 +169,9 @@ impl World {
         placed.running.lock().await.as_ref()?.metrics()
     }
 
-    /// What the hub runs on, with its own disk if it has one.
+    /// What the hub runs on: its own clock, and its own disk if it has one.
     pub(crate) fn hub_seams(&self) -> Seams {
-        let mut seams = self.seams.clone();
+        let mut seams = Seams { clock: self.hub_clock.clone(), ..self.seams.clone() };
         if let Some(disk) = &*self.hub_disk.lock().unwrap_or_else(PoisonError::into_inner) {
             seams.disk = disk.clone();
         }

@@ -41,6 +41,7 @@ pub struct World {
     pub(crate) builder: Builder,
     pub(crate) seams: Seams,
     pub(crate) clock: Arc<TestClock>,
+    pub(crate) hub_clock: Arc<TestClock>,
     pub(crate) disks: std::sync::Mutex<BTreeMap<Option<CountryCode>, BreakableDisk>>,
     pub(crate) pki: Mutex<Pki>,
     pub(crate) sequences: Mutex<BTreeMap<Identity, u64>>,
@@ -92,6 +93,16 @@ impl World {
     pub fn advance(&self, by: Duration) {
         assert!(matches!(self.builder.mode, Mode::InProcess), "the clock of another process cannot be set");
         self.clock.advance(by);
+    }
+
+    /// Sets the wall clock of the hub alone so far ahead of everybody's, while its monotonic time goes on; zero sets it
+    /// right.
+    ///
+    /// # Panics
+    /// With processes: they have a clock of their own.
+    pub fn set_hub_clock_ahead(&self, ahead: Duration) {
+        assert!(matches!(self.builder.mode, Mode::InProcess), "the clock of another process cannot be set");
+        self.hub_clock.set_ahead(ahead);
     }
 
     /// Act as a country.

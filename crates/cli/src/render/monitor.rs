@@ -30,7 +30,11 @@ pub(crate) fn is_critical(alert: &pb::Alert) -> bool {
 }
 
 /// How the hub is, in a few lines.
-pub(crate) fn hub(statistics: &pb::StatisticsResponse, alerts: &pb::AlertsResponse) -> String {
+pub(crate) fn hub(
+    statistics: &pb::StatisticsResponse,
+    alerts: &pb::AlertsResponse,
+    databases: &pb::DatabasesResponse,
+) -> String {
     let numbers = statistics.numbers.unwrap_or_default();
     let oldest = match numbers.oldest_accepted_at_ms {
         0 => "nothing waits for a bureau that may connect".to_owned(),
@@ -58,6 +62,7 @@ pub(crate) fn hub(statistics: &pb::StatisticsResponse, alerts: &pb::AlertsRespon
                 numbers.open_messages, numbers.replies_overdue, numbers.pending_reviews
             ),
         ),
+        ("copies", copies(databases)),
     ]);
     let lines =
         alerts.alerts.iter().map(|alert| format!("{:<9} {}", severity(alert.severity()), line(&alert.text)));
@@ -66,6 +71,30 @@ pub(crate) fn hub(statistics: &pb::StatisticsResponse, alerts: &pb::AlertsRespon
         return format!("{head}\n\nNothing is wrong by any of {} rules.", alerts.rules.len());
     }
     format!("{head}\n\n{}\n\n`i247 alerts` says what to do.", lines.join("\n"))
+}
+
+/// Offline copies by their age; empty where nobody has fetched one.
+fn copies(databases: &pb::DatabasesResponse) -> String {
+    let Some(oldest) = databases.copies.first() else { return String::new() };
+    let age = |copy: &pb::CopyHolder| databases.at_ms.saturating_sub(copy.as_of_ms);
+    // Those that are left out are younger.
+    let old = databases.copies.iter().filter(|copy| age(copy) > databases.copies_old_after_ms).count();
+    format!(
+        "{} offline copies were fetched, {old} of them older than {}; the oldest is {} at {}, {}",
+        databases.copies.len() + databases.copies_left_out as usize,
+        span(databases.copies_old_after_ms),
+        super::check::database(oldest.database()),
+        holder(oldest),
+        span(age(oldest)),
+    )
+}
+
+/// A country, and its post where it is one's.
+fn holder(copy: &pb::CopyHolder) -> String {
+    match copy.holder.split_once("/post/") {
+        Some((_, post)) => format!("{}/{post}", copy.party),
+        None => copy.party.clone(),
+    }
 }
 
 /// What is wrong, the worst first, and what was.
@@ -124,4 +153,32 @@ pub(crate) fn tapped(event: &pb::TapEvent) -> String {
         event.reason,
     );
     line(text.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offline_copies_are_told_by_their_age() {
+        const HOUR: u64 = 3_600_000;
+        let copy = |holder: &str, hours: u64| pb::CopyHolder {
+            holder: format!("spiffe://i247.test/ncb/{holder}"),
+            party: holder[..2].to_uppercase(),
+            database: pb::Database::Sltd.into(),
+            as_of_ms: (200 - hours) * HOUR,
+            ..pb::CopyHolder::default()
+        };
+        let told = pb::DatabasesResponse {
+            at_ms: 200 * HOUR,
+            copies_old_after_ms: 48 * HOUR,
+            copies: vec![copy("fr/post/cdg", 169), copy("de", 49), copy("jp", 48)],
+            ..pb::DatabasesResponse::default()
+        };
+        assert_eq!(
+            copies(&told),
+            "3 offline copies were fetched, 2 of them older than 2 days; the oldest is sltd at FR/cdg, 7 days"
+        );
+        assert_eq!(copies(&pb::DatabasesResponse::default()), "");
+    }
 }

@@ -132,11 +132,24 @@ fn proof(trace: &pb::TraceResponse) -> String {
             format!("{} to {}", moment(certificate.not_before_ms), moment(certificate.not_after_ms));
         lines.push(("certificate", format!("{}, {validity}", certificate.identity)));
     }
-    lines
-        .push(("in the log", format!("entry {} of {}, log {}", place.position, place.log_end, place.log_id)));
+    let there = if place.holds { "holds this header" } else { "DOES NOT HOLD THIS HEADER" };
+    let at = format!("entry {} of {} {there}; log {}", place.position, place.log_end, place.log_id);
+    lines.push(("in the log", at));
     lines.push(("header", place.header_hash.clone()));
-    lines.push(("body", place.body.clone()));
+    lines.push(("body", body(&place.body)));
     pairs(&lines)
+}
+
+/// What the log has of a body. Without it signature and place still hold: who signed which header, when, to whom.
+fn body(word: &str) -> String {
+    match word {
+        "erased" => "erased; the header that was signed stays in the log".into(),
+        "damaged" => {
+            "DAMAGED; the header that was signed stays in the log: i247 ledger check DATA says where".into()
+        }
+        "not as signed" => "NOT AS SIGNED: the header fixes another".into(),
+        word => word.to_owned(),
+    }
 }
 
 /// The network at a glance.

@@ -68,6 +68,14 @@ export async function start(countries = COUNTRIES) {
       writeFileSync(file, ["number,issuing_country,document_type,fraud_type", ...rows].join("\n"));
       return network.command("records", "load", "sltd", file, "--as", "FR");
     },
+    /** A bureau's own program fetches an offline copy from the hub. */
+    async fetchCopy(country, database) {
+      const contexts = JSON.parse(await network.command("context", "list", "--json"));
+      const { address, server } = contexts.find((one) => one.name === "operator");
+      const keys = join(dir, "network", country.toLowerCase());
+      await network.command("context", "add", "copies", "--address", address, "--server", server.replace(/^spiffe:\/\/[^/]+\//, ""), "--credentials", keys);
+      return network.command("mind", "sync", join(dir, "mind"), "--databases", database, "--context", "copies");
+    },
     /** The process of a country's bureau, or of the hub. */
     process(...words) {
       const own = childrenOf(demo.child.pid);

@@ -117,10 +117,24 @@ try {
     return "two clicks, and there is no third";
   });
 
+  await story("the waterfall of a message says when each recipient had it", async () => {
+    await open(`message/${shown}`);
+    await page.locator("#waterfall li").first().waitFor();
+    const { status, events } = await asked(page, "Trace", { id: shown });
+    const rows = await page.locator("#waterfall li").allTextContents();
+    assert(rows.length === 1 + status.recipients.length, `${rows.length} rows`);
+    for (const event of events.filter((one) => one.event === "delivered")) {
+      assert(rows.some((row) => row.includes(event.party) && row.includes("delivered after")), `${event.party}: ${rows.join(" | ")}`);
+    }
+    const widths = await page.locator("#waterfall svg").evaluateAll((bars) => bars.map((bar) => bar.getBoundingClientRect().width));
+    assert(widths.every((width) => width > 200), `bars are ${widths.join(", ")} px wide`);
+  });
+
   // Three stolen passports, of which one is shown at a border and is a hit.
   await network.loadStolen(["12AB34567", "12AB34568", "12AB34569"]);
   await network.command("check", "12AB34568", "--country", "FRA", "--purpose", "border", "--as", "DE").catch(() => {});
   await network.command("check", "77ZZ99999", "--country", "FRA", "--purpose", "border", "--as", "DE");
+  await network.fetchCopy("DE", "sltd");
   traffic = load(network);
   await until("there is traffic", () => traffic.sent() > 20, 300_000);
 
@@ -131,6 +145,19 @@ try {
       const cell = page.locator(`tr[data-kind="${kind.kind}"] .accepted`);
       assert(number(await cell.textContent()) === kind.accepted, `${kind.kind}: ${await cell.textContent()}, not ${kind.accepted}`);
     }
+    await open("operations");
+    const { operations } = await asked(page, "Operations");
+    assert(operations.length === 5, `${operations.length} operations`);
+    for (const one of operations) {
+      const rows = page.locator(`#recorded-${one.id} tr[data-figure]`);
+      await rows.first().waitFor();
+      const recorded = await rows.evaluateAll((all) => all.map((row) => [row.dataset.figure, row.querySelector(".recorded").textContent]));
+      assert(String(recorded.map(([name, text]) => [name, number(text)])) === String(one.recorded.map((figure) => [figure.figure, figure.value])), `${one.id}: ${recorded}`);
+    }
+    await until("what is counted beside it as the hub says", async () => {
+      const { participants } = await asked(page, "OperationTally", { operation: "infra-red-2010" });
+      return number(await page.locator('#recorded-infra-red-2010 tr[data-figure="countries"] .counted').textContent()) === participants;
+    });
     await open("country/FR");
     await until("queues as the hub says", async () => {
       const { lanes, replies } = await asked(page, "Country", { country: "FR" });
@@ -163,6 +190,12 @@ try {
       const same = databases.every((one) => String(shown[one.database]) === String([one.records, one.asked, one.found]));
       const sltd = databases.find((one) => one.database === "SLTD");
       return same && sltd.records === 3 && sltd.found === 1 && sltd.asked === 2 && hits.reduce((sum, one) => sum + one.count, 0) === 1;
+    });
+    await until("copies as the hub says", async () => {
+      const { copies } = await asked(page, "Databases", { window_s: 3600 });
+      const shown = await page.locator("#copies tr[data-copy]").evaluateAll((rows) => rows.map((row) => [row.dataset.copy, row.querySelector(".version").textContent, row.querySelector(".as_of time")?.dateTime, row.querySelector(".age").className]));
+      const told = copies.map((one) => [`${one.holder} ${one.database}`, `${one.base_version} / ${one.supplement_version}`, new Date(one.as_of_ms).toISOString(), "age state well"]);
+      return copies.length === 1 && copies[0].party === "DE" && copies[0].database === "SLTD" && String(shown) === String(told);
     });
     await open("live");
     await until("numbers as the hub says", async () => {

@@ -160,6 +160,7 @@ export interface Trace {
     entry_bytes: number;
     log_end: number;
     body: string;
+    holds: boolean;
   };
   trace_id: string;
   conversation: string;

@@ -78,7 +78,9 @@ impl Book {
         }
         for lasting in before.into_values() {
             tracing::info!(rule = lasting.alert.rule, text = lasting.alert.text, "the alert is over");
-            kept.cleared.push_front((lasting, now));
+            // It may have begun by a clock that was ahead and is right now.
+            let ended = now.max(lasting.first_seen);
+            kept.cleared.push_front((lasting, ended));
         }
         kept.cleared.truncate(CLEARED_MAX);
     }
@@ -146,6 +148,15 @@ mod tests {
         let party = Some(party.parse().unwrap());
         let (text, next_step) = ("wrong".into(), "look".into());
         (Alert { rule, severity, text, party, message_id: None, next_step }, "")
+    }
+
+    #[test]
+    fn what_began_by_a_clock_that_was_ahead_does_not_end_before_it_began() {
+        let book = Book::default();
+        book.update(at(500), vec![alert("hub_clock_astray", "FR", Severity::Critical)]);
+        book.update(at(300), Vec::new());
+        let over = book.list(None, true).pop().unwrap();
+        assert_eq!((over.first_seen_ms, over.cleared_at_ms), (500_000, 500_000));
     }
 
     fn at(s: u64) -> Timestamp {

@@ -172,7 +172,7 @@ async fn hub(core: &Core) -> Hub {
         behind: *core.behind.borrow(),
         astray: core.pulse.is_astray(),
         unreadable: core.recent.unreadable().borrow().iter().copied().collect(),
-        append_p99: core.pulse.append_p99(),
+        append_p99: core.pulse.append_p99(core.clock.monotonic()),
         room: core.room(),
         certificates: own_certificates(core),
     }

@@ -81,12 +81,14 @@ fn drain_too_slow(facts: &Facts) -> Vec<Wrong> {
                 None => queue.queued > 0 && waits > within,
             };
             if slow {
-                let lasts =
-                    queue.drain_ms.map_or("never".into(), |drain| format!("in {} min", drain / 60_000));
+                let lasts = queue.drain_ms.map_or("nothing moves".into(), |drain| {
+                    format!("the queue is empty in {} min", drain / 60_000)
+                });
+                let plural = if queue.queued == 1 { "" } else { "s" };
                 found.push(Wrong {
                     party: Some(*party),
                     message_id: queue.oldest.as_ref().map(|(id, _)| id.clone()),
-                    text: format!("{} {lane} messages for {party}: the queue is empty {lasts}", queue.queued),
+                    text: format!("{} {lane} message{plural} for {party}: {lasts}", queue.queued),
                     part: letter(lane),
                 });
             }
@@ -173,7 +175,7 @@ mod tests {
         assert!(said(true, Lane::Urgent, queue(1, 60_000, None)).is_empty());
         assert_eq!(
             said(true, Lane::Urgent, queue(1, 16 * 60_000, None)),
-            ["1 urgent messages for BR: the queue is empty never"]
+            ["1 urgent message for BR: nothing moves"]
         );
     }
 }

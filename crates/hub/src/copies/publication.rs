@@ -18,7 +18,7 @@ use crate::databases::{Frozen, RestrictedKey};
 const COME_AGAIN: Duration = Duration::from_secs(10);
 
 /// Says of which log the files of a database are.
-const LOG: &str = "log";
+pub(super) const LOG: &str = "log";
 
 /// The network at a moment.
 #[derive(Clone, Copy)]
@@ -45,6 +45,7 @@ pub(crate) struct Published {
 
 /// The newest version of each part, and the files of both.
 pub(super) struct Newest {
+    pub(super) as_of: Timestamp,
     pub(super) versions: [u64; 2],
     pub(super) files: [Vec<File>; 2],
 }
@@ -82,14 +83,14 @@ impl Copies {
                 version
             }
         };
-        let versions = [published.base, supplement];
+        let (as_of, versions) = (published.as_of, [published.base, supplement]);
         *shelf = Some(published);
         let copies = self.clone();
         let files = self.blocking(move || {
             let of = |scope| copies.chain(database, scope).files();
             Ok([of(Scope::Base)?, of(Scope::Supplement(country))?])
         });
-        Ok(Newest { versions, files: files.await? })
+        Ok(Newest { as_of, versions, files: files.await? })
     }
 
     async fn publish(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use i247_ledger::disk::{DiskFile, read_up_to};
 use i247_ledger::outcome;
-use i247_model::{Party, Reason, Refusal};
+use i247_model::{Party, Reason, Refusal, Timestamp};
 use i247_records::Database;
 use i247_wire::pb::fetch_copy_response::Frame;
 use i247_wire::{pb, status};
@@ -16,6 +16,7 @@ use tonic::Status;
 
 use super::Place;
 use super::files::{Sent, leading};
+use super::holders::Held;
 use super::publication::Moment;
 use crate::core::Core;
 use crate::search::Asker;
@@ -32,6 +33,7 @@ const COME_AGAIN: Duration = Duration::from_secs(1);
 /// What is sent of a copy.
 pub(crate) struct Files {
     database: Database,
+    as_of: Timestamp,
     plan: pb::CopyPlan,
     /// Of the base, and of the supplement.
     sent: [Vec<Sent>; 2],
@@ -74,7 +76,8 @@ impl Core {
         ];
         let bytes = sent.iter().flatten().map(|sent| sent.file.bytes - sent.from).sum();
         let [base_version, supplement_version] = newest.versions;
-        Ok((Files { database, plan: pb::CopyPlan { base_version, supplement_version, bytes }, sent }, place))
+        let plan = pb::CopyPlan { base_version, supplement_version, bytes };
+        Ok((Files { database, as_of: newest.as_of, plan, sent }, place))
     }
 }
 
@@ -88,13 +91,18 @@ pub(super) async fn send(
 ) {
     let stop = core.streams.stop();
     let sending = async {
-        let Files { database, plan, sent } = files;
+        let Files { database, as_of, plan, sent } = files;
         tell(&stream, Frame::Plan(plan)).await?;
         for (supplement, sent) in sent.into_iter().enumerate().map(|(at, sent)| (at == 1, sent)) {
             for sent in sent {
                 file(&core, (&asker, database), supplement, sent, &stream).await?;
             }
         }
+        // All of it was taken for the network.
+        stream.reserve_many(PIECES_AHEAD).await.map_err(|_| Ended::Gone)?;
+        let versions = [plan.base_version, plan.supplement_version];
+        let held = Held { versions, as_of, fetched_at: core.clock.now() };
+        core.copies.holders.fetched(database, asker.identity.clone(), held).await;
         Ok(())
     };
     if let Some(Err(Ended::Refused(refusal))) = stop.run_until_cancelled(sending).await {

@@ -3,12 +3,16 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use i247_model::{Party, Reason, Refusal, Timestamp};
+use i247_model::{Identity, Party, Reason, Refusal, Timestamp};
 use i247_records::Database;
 use i247_records::hits::Register;
+use i247_records::offline::{OLD_AFTER, REFUSED_AFTER};
+use i247_router::Standing;
 use i247_wire::pb;
 
+use super::millis;
 use super::statistics::{counts, window_s};
+use crate::copies::holders::{Held, wire as wire_copy};
 use crate::core::Core;
 use crate::flow::Latency;
 use crate::search::stands;
@@ -16,6 +20,9 @@ use crate::searched::{Keys, Minute};
 
 /// So many askers are named.
 const ASKERS: usize = 20;
+
+/// So many copies are named.
+const COPIES: usize = 500;
 
 /// What the window says.
 ///
@@ -60,6 +67,12 @@ pub(super) fn databases(core: &Core, asked: &pb::DatabasesRequest) -> Result<pb:
     response.log_end = views.position;
     let open = hits(&views.hits, now, &mut response);
     drop(views);
+    let held = copies(core);
+    response.copies_left_out = u32::try_from(held.len().saturating_sub(COPIES)).unwrap_or(u32::MAX);
+    response.copies_old_after_ms = millis(OLD_AFTER);
+    response.copies_refused_after_ms = millis(REFUSED_AFTER);
+    response.copies =
+        held.iter().take(COPIES).map(|(database, holder, held)| wire_copy(*database, holder, held)).collect();
     response.databases = Database::ALL
         .iter()
         .map(|database| {
@@ -74,6 +87,18 @@ pub(super) fn databases(core: &Core, asked: &pb::DatabasesRequest) -> Result<pb:
         })
         .collect();
     Ok(response)
+}
+
+/// The copies of those who have not been shut out for good, the oldest first.
+pub(crate) fn copies(core: &Core) -> Vec<(Database, Identity, Held)> {
+    let mut held = core.copies.holders.all();
+    let views = core.views();
+    let stays = |holder: &Identity| {
+        views.state.directory().record(holder).is_some_and(|record| record.standing != Standing::Revoked)
+    };
+    held.retain(|(_, holder, _)| stays(holder));
+    held.sort_by_key(|(_, _, held)| held.as_of);
+    held
 }
 
 /// Counts the hits by where they stand; returns how many of each database are open.

@@ -1,10 +1,11 @@
 //! One message from its submission to the last receipt: what happened, why each receives, who signed, and where the log
 //! has it. Never its body.
 
+use bytes::Bytes;
 use i247_ledger::{Body, Position, Record};
 use i247_model::{Audience, Header, Reason, Refusal, Timestamp, hexadecimal};
 use i247_router::{MessageRef, admitted_by};
-use i247_trust::{Certificate, Door, open_many};
+use i247_trust::{Certificate, Door, header_hash, open_many};
 use i247_wire::pb;
 use prost::Message as _;
 
@@ -27,6 +28,7 @@ pub(super) async fn trace(core: &Core, prefix: String) -> Result<pb::TraceRespon
     let place = found.item.place;
     let record = read(core, place).await?;
     let envelope = envelope_of(&record, place.n)?;
+    let bare = pb::Envelope { body: Bytes::new(), ..envelope.clone() };
     let header = i247_wire::decode_header(&envelope.header)?;
     let mut events = Vec::new();
     // What the hub made itself was signed when it was decided.
@@ -46,8 +48,13 @@ pub(super) async fn trace(core: &Core, prefix: String) -> Result<pb::TraceRespon
         operation: found.item.operation.clone().unwrap_or_default(),
         events,
         recipients: recipients(&found, &header, &record),
-        signature: Some(signature(core, &envelope, &header, found.item.at)),
-        place: Some(place_of(core, &record, place, &envelope)),
+        place: Some(pb::PlaceInLog {
+            body: body(core, &record, &envelope, &found).into(),
+            holds: header.id == id
+                && found.item.header_hash.is_none_or(|known| known == header_hash(&bare.header)),
+            ..place_of(core, &record, place, &bare)
+        }),
+        signature: Some(signature(core, &bare, &header, found.item.at)),
         trace_id: header.traceparent.as_deref().and_then(trace_id).unwrap_or_default(),
         conversation: header.conversation.as_ref().unwrap_or(&id).to_string(),
         lane: pb::Lane::from(id.lane).into(),
@@ -94,14 +101,34 @@ fn recipients(found: &Found, header: &Header, record: &Record) -> Vec<pb::TraceR
     message.recipients.iter().map(recipient).collect()
 }
 
-/// Who signed, and whether that holds: it is checked once more, against the certificate that counted then.
-fn signature(core: &Core, envelope: &pb::Envelope, header: &Header, at: Timestamp) -> pb::SignatureFacts {
+/// Whether an envelope is as it was signed: it is checked once more, against the certificate that counted then. One
+/// without a body is so when its header is.
+fn is_as_signed(core: &Core, envelope: &pb::Envelope, at: Timestamp) -> bool {
     let views = core.views();
     let signer_of = |header: &Header| {
         views.signers.find_at(&header.key_id, header.signed_at).map(|known| known.signer.clone())
     };
     let opened = open_many(std::slice::from_ref(envelope), Door::Delivery, at, signer_of);
-    let holds = opened.first().is_some_and(Result::is_ok);
+    opened.first().is_some_and(Result::is_ok)
+}
+
+/// What the log still has of the body.
+fn body(core: &Core, record: &Record, envelope: &pb::Envelope, found: &Found) -> &'static str {
+    match (&record.body, found.item.place.n) {
+        // What the hub made stands in the entry, with its body.
+        (Body::None, 1..) => "in the entry",
+        (Body::Present(_), _) if is_as_signed(core, envelope, found.item.at) => "present",
+        (Body::Present(_), _) => "not as signed",
+        (Body::Erased, _) => "erased",
+        (Body::Damaged, _) => "damaged",
+        (Body::None, _) => "none",
+    }
+}
+
+/// Who signed, and whether that holds of the header, which fixes the body.
+fn signature(core: &Core, bare: &pb::Envelope, header: &Header, at: Timestamp) -> pb::SignatureFacts {
+    let holds = is_as_signed(core, bare, at);
+    let views = core.views();
     let mut chain: Vec<Certificate> = views
         .signers
         .chain_at(&header.key_id, header.signed_at)
@@ -117,7 +144,7 @@ fn signature(core: &Core, envelope: &pb::Envelope, header: &Header, at: Timestam
     let facts_of = |(n, certificate): (usize, &Certificate)| {
         facts(if n == 0 { "signing" } else { "authority" }, certificate, issuer(n), 0)
     };
-    let signed = envelope.signature.clone().unwrap_or_default();
+    let signed = bare.signature.clone().unwrap_or_default();
     pb::SignatureFacts {
         algorithm: "Ed25519".into(),
         key_id: header.key_id.to_string(),
@@ -134,18 +161,10 @@ fn place_of(core: &Core, record: &Record, place: MessageRef, envelope: &pb::Enve
         log_id: hexadecimal(&core.log_id),
         position: place.position,
         n: place.n,
-        header_hash: i247_trust::header_hash(&envelope.header).to_string(),
+        header_hash: header_hash(&envelope.header).to_string(),
         entry_bytes: record.entry.len() as u64,
         log_end: core.ledger.end().0,
-        body: match (&record.body, place.n) {
-            // What the hub made stands in the entry, with its body.
-            (_, 1..) => "in the entry",
-            (Body::Present(_), _) => "present",
-            (Body::Erased, _) => "erased",
-            (Body::Damaged, _) => "damaged",
-            (Body::None, _) => "none",
-        }
-        .into(),
+        ..pb::PlaceInLog::default()
     }
 }
 

@@ -129,7 +129,7 @@ impl Sequencer {
             Ok(_) => {
                 group.appending.clear();
                 let took = self.clock.monotonic().saturating_sub(begun);
-                self.pulse.appended(took);
+                self.pulse.appended(begun, took);
                 self.counters.appended(took);
                 if !self.writable.send_replace(true) {
                     tracing::info!("there is room on the disk again");

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{Dice, Moment, SECTOR_BYTES, Trap};
 
@@ -28,6 +29,7 @@ pub(super) struct Faults {
     pub(super) operations_left: Option<u64>,
     pub(super) trap: Option<Trap>,
     pub(super) syncs_fail: u32,
+    pub(super) syncs_slower_by: Duration,
     pub(super) next_write_fails: Option<io::ErrorKind>,
     pub(super) reads_fail: u32,
     pub(super) short_transfers: bool,

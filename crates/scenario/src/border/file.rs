@@ -34,7 +34,7 @@ pub struct BorderOperation {
     pub noted: Vec<String>,
     /// What goes into the network.
     pub workload: BorderWorkload,
-    /// What was published about the real operation. Only the table reads it.
+    /// What was published about the real operation. Only tables of counts read it.
     pub recorded: Vec<Seen>,
 }
 

@@ -1,7 +1,7 @@
 // Databases: how much they hold, what they are asked for and how fast, and where the hits stand.
 import { useState } from "preact/hooks";
 import { Curves } from "../plots";
-import { Facts, Head, Nothing, Panel, Party, Shape, Shown, Table, useLookup } from "../ui";
+import { At, Facts, Head, Nothing, Panel, Party, Shape, Shown, Table, useLookup } from "../ui";
 import { count, duration, percent, rate, said, t } from "../words";
 
 interface Databases {
@@ -16,6 +16,10 @@ interface Databases {
   askers: { party: string; asked: number; found: number }[];
   hits: { state: string; count: number }[];
   hits_overdue: number;
+  copies: Copy[];
+  copies_left_out: number;
+  copies_old_after_ms: number;
+  copies_refused_after_ms: number;
   minutes: { begins_ms: number; asked: number; found: number; p99_ms: number }[];
 }
 
@@ -25,6 +29,17 @@ interface Database {
   asked: number;
   found: number;
   hits_open: number;
+}
+
+/** What a bureau or a post fetched last of a database. */
+interface Copy {
+  holder: string;
+  party: string;
+  database: string;
+  base_version: number;
+  supplement_version: number;
+  as_of_ms: number;
+  fetched_at_ms: number;
 }
 
 const HOUR_S = 3600;
@@ -112,6 +127,7 @@ function Shelves({ data }: { data: Databases }) {
           )}
         </div>
       </div>
+      <Copies data={data} />
     </>
   );
 }
@@ -126,6 +142,39 @@ function Row({ one }: { one: Database }) {
       <td class="number">{one.asked > 0 ? percent(one.found / one.asked) : <span class="quiet">–</span>}</td>
       <td class="number">{one.hits_open > 0 ? count(one.hits_open) : <span class="quiet">0</span>}</td>
     </tr>
+  );
+}
+
+/** What was fetched from here, the oldest first. */
+function Copies({ data }: { data: Databases }) {
+  return (
+    <Panel title={t("copies")} id="copies" aside={data.copies.length > 0 && <span class="many">{count(data.copies.length + data.copies_left_out)}</span>}>
+      {data.copies.length === 0 ? (
+        <Nothing>{t("no_copies")}</Nothing>
+      ) : (
+        <Table label={t("copies")} head={[t("holder"), t("age"), t("database"), t("as_of"), t("version"), t("fetched")]}>
+          {data.copies.map((one) => {
+            const age = Math.max(0, data.at_ms - one.as_of_ms);
+            const state = age > data.copies_refused_after_ms ? "down" : age > data.copies_old_after_ms ? "slow" : "well";
+            return (
+              <tr key={`${one.holder} ${one.database}`} data-copy={`${one.holder} ${one.database}`}>
+                <th scope="row">
+                  <Party code={one.party} /> {one.holder.includes("/post/") && <span class="tag" dir="ltr">{one.holder.split("/").at(-1)}</span>}
+                </th>
+                <td class={`age state ${state}`}>
+                  <Shape state={state} label={t(`copy.${state}`)} /> {duration(age)}
+                </td>
+                <td>{said("database", one.database)}</td>
+                <td class="as_of"><At ms={one.as_of_ms} whole /></td>
+                <td class="number version"><bdi dir="ltr">{one.base_version} / {one.supplement_version}</bdi></td>
+                <td class="fetched"><At ms={one.fetched_at_ms} whole /></td>
+              </tr>
+            );
+          })}
+        </Table>
+      )}
+      {data.copies_left_out > 0 && <p class="quiet under">{t("and_more", { n: count(data.copies_left_out) })}</p>}
+    </Panel>
   );
 }
 

@@ -4,6 +4,7 @@ import { Parts } from "../plots";
 import { to } from "../route";
 import type { Certificate, Trace } from "../types";
 import { At, Digits, Facts, Head, LaneWord, MessageId, Nothing, Panel, Party, Shape, Shown, Table, useLookup } from "../ui";
+import { Waterfall } from "./waterfall";
 import { bytes, count, day, duration, identity, said, t } from "../words";
 
 export function MessagePage({ id }: { id: string }) {
@@ -31,6 +32,7 @@ function Message({ trace }: { trace: Trace }) {
         </p>
       )}
       <Progress trace={trace} />
+      <Waterfall trace={trace} />
       <div class="columns">
         <div class="stack">
           <Timeline trace={trace} />
@@ -161,7 +163,10 @@ function PlaceInLog({ trace }: { trace: Trace }) {
   if (!place) return null;
   const part = place.log_end > 0 ? (100 * place.position) / place.log_end : 0;
   return (
-    <Panel title={t("place")} id="place">
+    <Panel
+      title={t("place")} id="place"
+      aside={<span class={`state ${place.holds ? "well" : "down"}`}><Shape state={place.holds ? "well" : "down"} /> {place.holds ? t("holds") : t("holds_not")}</span>}
+    >
       <p class="position">
         <b>{count(place.position)}</b> <span class="quiet">{t("of_entries", { n: count(place.log_end) })}</span>
       </p>
@@ -175,7 +180,7 @@ function PlaceInLog({ trace }: { trace: Trace }) {
           [t("header_hash"), <Digits text={place.header_hash} />],
           [t("entry_size"), bytes(place.entry_bytes)],
           [t("made_n"), place.n > 0 ? count(place.n) : ""],
-          [t("body"), said("body", place.body)],
+          [t("body"), place.body === "damaged" || place.body === "not as signed" ? <span class="state down"><Shape state="down" /> {said("body", place.body)}</span> : said("body", place.body)],
         ]}
       />
     </Panel>

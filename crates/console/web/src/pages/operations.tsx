@@ -1,6 +1,7 @@
 // What one operation put on the network, counted by the hub from its log.
 import { go, to } from "../route";
 import { Parts } from "../plots";
+import { RecordedOperations } from "./recorded";
 import { At, Facts, Head, Nothing, Panel, Party, Shown, Table, useLookup } from "../ui";
 import { count, duration, said, t } from "../words";
 
@@ -39,6 +40,7 @@ export function OperationsPage({ name }: { name: string }) {
           <button type="submit">{t("show")}</button>
         </form>
       </Head>
+      {!name && <RecordedOperations />}
       <Shown looked={looked}>{(tally) => (tally.kinds.length === 0 ? <Nothing>{t("no_operation", { name: shown })}</Nothing> : <Operation name={shown} tally={tally} />)}</Shown>
     </>
   );
