@@ -5,6 +5,7 @@ mod absence;
 mod alerts;
 mod attachments;
 mod audience;
+mod biometrics;
 mod copies;
 mod crashes;
 mod deadlines;

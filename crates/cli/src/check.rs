@@ -29,6 +29,9 @@ const FRAME: usize = 256;
 /// Frames that are under way at once.
 const FRAMES_UNDER_WAY: usize = 4;
 
+/// Largest file that is read as a probe, in bytes. The hub takes less.
+const PROBE_FILE_MAX: u64 = 64 * 1024;
+
 /// Most rows of a list of travellers.
 const ROWS_MAX: usize = 100_000;
 
@@ -48,16 +51,21 @@ Examples:
   i247 check --manifest passengers.csv --purpose border --station cdg
   i247 check --name 'MARLOWE, TESSA' --born 1987-03-22 --purpose border
   i247 check --name 'Марлоу Тесса' --age 35..45 --purpose police-check
+  i247 check --probe face.bin --database faces --purpose investigation
   i247 check --thing vin 1HGBH41JXMN109186 --purpose police-check
   i247 check P1234567 --country UTO --purpose border --context cdg   (a post, at the hub itself)
   i247 check P1234567 --country UTO --purpose border --offline /var/lib/mind   (no network; see `i247 mind sync --help`)
 
 A manifest is a CSV file whose first line names its columns: mrz, or number with issuing_country and document_type; and \
-name, which is repeated in the answer.";
+name, which is repeated in the answer.
+
+A probe is a file of as many signed bytes as its kind has numbers: 256 of a fingerprint, mark or palm, 128 of a face; or a \
+DNA profile as text, such as D3S1358:15,17;TH01:6,9.3;FGA:22 with six loci or more. It goes to the hub, which compares it \
+and keeps a digest of it. Vectors are invented here: nothing makes one out of a picture.";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, arg_required_else_help = true)]
-#[command(group = ArgGroup::new("asked").required(true).args(["number", "mrz", "name", "manifest"]))]
+#[command(group = ArgGroup::new("asked").required(true).args(["number", "mrz", "name", "manifest", "probe"]))]
 pub(crate) struct CheckArgs {
     /// The number of a document, or of what --thing says
     #[arg(value_name = "NUMBER")]
@@ -86,6 +94,10 @@ pub(crate) struct CheckArgs {
     /// The person's nationality: an ICAO code
     #[arg(long, value_name = "ICAO", requires = "name")]
     nationality: Option<String>,
+    /// A file with a fingerprint (256 bytes), a face (128) or a DNA profile (text); --database says which. It is compared
+    /// and forgotten, and what is found is never more than possible
+    #[arg(long, value_name = "FILE", requires = "databases", conflicts_with = "offline")]
+    probe: Option<PathBuf>,
     /// A CSV file with a list of travellers
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
@@ -98,8 +110,8 @@ pub(crate) struct CheckArgs {
     /// Where it is asked, such as cdg; a post's is its own name
     #[arg(long, default_value = "desk")]
     station: Name,
-    /// Only in these databases: sltd, tdawn, vehicles …
-    #[arg(long, value_name = "DATABASES", value_delimiter = ',', value_parser = database)]
+    /// Only in these databases: sltd, tdawn, vehicles …; with --probe one of fingerprints, faces, dna, dna-missing
+    #[arg(long, visible_alias = "database", value_name = "DATABASES", value_delimiter = ',', value_parser = database)]
     databases: Vec<Database>,
     /// Ask the offline copies in this directory instead; nothing better than possible is answered then
     #[arg(long, value_name = "DIR")]
@@ -160,7 +172,7 @@ pub(crate) async fn check(args: &CheckArgs, session: &Session) -> Result<ExitCod
     if let Some(path) = &args.manifest {
         return manifest(args, path, &checks, session).await;
     }
-    let found = checks.check(request(args, vec![key(args)])).await.map_err(refused)?;
+    let found = checks.check(request(args, vec![key(args)?])).await.map_err(refused)?;
     let answer = found.answers.first().cloned().unwrap_or_default();
     if let Some(refusal) = &answer.refusal {
         return Err(no_question(refusal));
@@ -206,7 +218,7 @@ async fn manifest(
 async fn offline(args: &CheckArgs, dir: &Path, session: &Session) -> Result<ExitCode, Fail> {
     let copies = Offline::open(dir, &args.databases, session).await?;
     let Some(path) = &args.manifest else {
-        let (found, told) = copies.check(request(args, vec![key(args)])).await?;
+        let (found, told) = copies.check(request(args, vec![key(args)?])).await?;
         let answer = found.answers.first().cloned().unwrap_or_default();
         if let Some(refusal) = &answer.refusal {
             return Err(no_question(refusal));
@@ -350,8 +362,12 @@ fn request(args: &CheckArgs, keys: Vec<pb::SearchKey>) -> pb::SearchRequest {
     }
 }
 
-fn key(args: &CheckArgs) -> pb::SearchKey {
+fn key(args: &CheckArgs) -> Result<pb::SearchKey, Fail> {
     use pb::search_key::Key;
+    if let Some(path) = &args.probe {
+        let key = Key::Probe(probe(path, &args.databases)?);
+        return Ok(pb::SearchKey { key: Some(key) });
+    }
     let (number, country) =
         (args.number.clone().unwrap_or_default(), args.issuing_country.clone().unwrap_or_default());
     if let Some(name) = &args.name {
@@ -359,7 +375,7 @@ fn key(args: &CheckArgs) -> pb::SearchKey {
         let (born, nationality) = (args.born.clone(), args.nationality.clone());
         let (born, nationality) = (born.unwrap_or_default(), nationality.unwrap_or_default());
         let person = pb::PersonKey { name: name.clone(), born, age_from, age_to, nationality };
-        return pb::SearchKey { key: Some(Key::Person(person)) };
+        return Ok(pb::SearchKey { key: Some(Key::Person(person)) });
     }
     let key = match (&args.mrz, args.thing) {
         (Some(mrz), _) => Key::Mrz(mrz.clone()),
@@ -370,7 +386,28 @@ fn key(args: &CheckArgs) -> pb::SearchKey {
             document_type: args.document_type as i32 + 1,
         }),
     };
-    pb::SearchKey { key: Some(key) }
+    Ok(pb::SearchKey { key: Some(key) })
+}
+
+/// The probe in a file, for the one database that is named. What is no probe the hub refuses with the reason.
+fn probe(path: &Path, databases: &[Database]) -> Result<pb::ProbeKey, Fail> {
+    let [database] = databases else {
+        let next = "name one of fingerprints, faces, dna and dna-missing with --database";
+        return Err(Fail::usage("a probe is compared in one database", next));
+    };
+    let next = "name a file with the bytes of a probe; `i247 check --help` says how many";
+    let unreadable = |error: &dyn std::error::Error| Fail::because(path.display().to_string(), error, next);
+    let length = std::fs::metadata(path).map_err(|error| unreadable(&error))?.len();
+    if length > PROBE_FILE_MAX {
+        let what = format!("{}: {length} bytes, and no probe has more than {PROBE_FILE_MAX}", path.display());
+        return Err(Fail::usage(what, next));
+    }
+    let mut template = std::fs::read(path).map_err(|error| unreadable(&error))?;
+    if matches!(database, Database::Dna | Database::DnaMissing) {
+        // A text file ends with a line break.
+        template.truncate(template.trim_ascii_end().len());
+    }
+    Ok(pb::ProbeKey { database: i32::from(database.number()), template: template.into() })
 }
 
 /// 1 when anything was found.

@@ -30,7 +30,7 @@ mod holder;
 mod keys;
 mod list;
 mod marks;
-mod part;
+pub(crate) mod part;
 
 use std::fmt;
 use std::time::Duration;

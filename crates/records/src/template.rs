@@ -7,14 +7,17 @@
 //! ```text
 //!   Probe ──► Gallery::search ──► the nearest within the threshold of its modality
 //!   Profile ──► Profiles::search ──► those that share enough loci, with few enough that differ
+//!   Sought ──► Galleries::search ──► candidates of one database, with a score
 //! ```
 
 mod dna;
+mod galleries;
 mod vector;
 
 pub use dna::{
     LOCI, LOCI_MIN, Locus, MISMATCHES_MAX, PROFILE_BYTES_MAX, Profile, ProfileMatch, Profiles, Relation,
 };
+pub use galleries::{Candidate, Galleries, Sought};
 pub use vector::{Gallery, Modality, Probe, Template, VectorMatch};
 
 /// Most matches of an answer.
@@ -47,6 +50,12 @@ pub enum TemplateError {
         /// What the gallery holds.
         expected: Modality,
     },
+    /// A vector where profiles are compared, or a profile where vectors are.
+    #[error("a probe of another kind than the database holds")]
+    OtherKind,
+    /// A profile that is no text.
+    #[error("a profile is written as text")]
+    NoText,
     /// A name that no locus has.
     #[error("no locus is called {0:?}")]
     UnknownLocus(String),
