@@ -103,7 +103,8 @@ async fn what_is_near_enough_is_found_and_its_owner_is_told_and_of_the_probe_not
         assert!(!is_there(part) && !is_there(text.as_bytes()), "{}", file.display());
     }
     let records = journal(&world.dir().join("hub/data/audit")).await;
-    let told = |record: &pb::AuditRecord| (record.keys, record.matches, record.possible, record.digests.len());
+    let told =
+        |record: &pb::AuditRecord| (record.keys, record.matches, record.possible, record.digests.len());
     assert_eq!(records.iter().map(told).collect::<Vec<_>>(), [(3, 0, 2, 24), (2, 0, 2, 16), (1, 0, 1, 8)]);
     Ok(())
 }
@@ -141,7 +142,8 @@ async fn a_probe_too_large_or_of_another_length_is_refused_in_its_place() -> Res
         assert_eq!(answers[1].result(), pb::SearchResult::NoRecord, "the other is compared");
     }
     // Elsewhere than in its own database, and five at once.
-    let elsewhere = pb::SearchRequest { databases: vec![pb::Database::Sltd.into()], ..frame(vec![sound.clone()]) };
+    let elsewhere =
+        pb::SearchRequest { databases: vec![pb::Database::Sltd.into()], ..frame(vec![sound.clone()]) };
     let answer = france.search(elsewhere).await.unwrap().into_inner().answers.remove(0);
     let refusal = Refusal::try_from(answer.refusal.unwrap()).unwrap();
     assert_eq!((refusal.reason, refusal.fields), (Reason::WrongField, vec!["databases".into()]));

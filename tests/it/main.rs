@@ -33,6 +33,7 @@ mod records;
 mod recovery;
 mod refusals;
 mod review;
+mod roll_ups;
 mod scenario;
 mod search;
 mod tidy;

@@ -102,6 +102,7 @@ pub(crate) fn frame(keys: Vec<pb::SearchKey>) -> pb::SearchRequest {
         station: "airport".into(),
         keys,
         databases: Vec::new(),
+        session: None,
     }
 }
 

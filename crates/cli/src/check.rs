@@ -1,6 +1,8 @@
 //! `i247 check`: asks the databases about a document, a thing, a person, or a whole list of travellers. What was found is told by
 //! the exit code too.
 
+mod probe;
+
 use std::fs::File;
 use std::io::{BufReader, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -28,9 +30,6 @@ const FRAME: usize = 256;
 
 /// Frames that are under way at once.
 const FRAMES_UNDER_WAY: usize = 4;
-
-/// Largest file that is read as a probe, in bytes. The hub takes less.
-const PROBE_FILE_MAX: u64 = 64 * 1024;
 
 /// Most rows of a list of travellers.
 const ROWS_MAX: usize = 100_000;
@@ -172,7 +171,9 @@ pub(crate) async fn check(args: &CheckArgs, session: &Session) -> Result<ExitCod
     if let Some(path) = &args.manifest {
         return manifest(args, path, &checks, session).await;
     }
-    let found = checks.check(request(args, vec![key(args)?])).await.map_err(refused)?;
+    let found = checks.check(request(args, vec![key(args)?])).await;
+    checks.sign_off().await;
+    let found = found.map_err(refused)?;
     let answer = found.answers.first().cloned().unwrap_or_default();
     if let Some(refusal) = &answer.refusal {
         return Err(no_question(refusal));
@@ -202,15 +203,25 @@ async fn manifest(
         Ok::<_, Fail>((places, found.answers))
     });
     let mut answered = stream::iter(asking).buffered(FRAMES_UNDER_WAY);
-    while let Some((places, found)) = answered.try_next().await? {
-        done += places.len();
-        for (at, answer) in places.into_iter().zip(found) {
-            answers[at] = Some(answer);
+    let all = async {
+        while let Some((places, found)) = answered.try_next().await? {
+            done += places.len();
+            for (at, answer) in places.into_iter().zip(found) {
+                answers[at] = Some(answer);
+            }
+            if std::io::stderr().is_terminal() {
+                out::talk(&format!("{done} of {keyed} asked"));
+            }
         }
-        if std::io::stderr().is_terminal() {
-            out::talk(&format!("{done} of {keyed} asked"));
-        }
-    }
+        Ok::<_, Fail>(())
+    };
+    let asked = tokio::select! {
+        asked = all => asked,
+        () = checks.keep_signing() => Ok(()),
+    };
+    drop(answered);
+    checks.sign_off().await;
+    asked?;
     tell_list(args, session, &travellers, answers, None)
 }
 
@@ -359,13 +370,15 @@ fn request(args: &CheckArgs, keys: Vec<pb::SearchKey>) -> pb::SearchRequest {
         station: args.station.to_string(),
         keys,
         databases: args.databases.iter().map(|database| i32::from(database.number())).collect(),
+        // A post says which of its searches it is where it asks.
+        session: None,
     }
 }
 
 fn key(args: &CheckArgs) -> Result<pb::SearchKey, Fail> {
     use pb::search_key::Key;
     if let Some(path) = &args.probe {
-        let key = Key::Probe(probe(path, &args.databases)?);
+        let key = Key::Probe(probe::read(path, &args.databases)?);
         return Ok(pb::SearchKey { key: Some(key) });
     }
     let (number, country) =
@@ -387,27 +400,6 @@ fn key(args: &CheckArgs) -> Result<pb::SearchKey, Fail> {
         }),
     };
     Ok(pb::SearchKey { key: Some(key) })
-}
-
-/// The probe in a file, for the one database that is named. What is no probe the hub refuses with the reason.
-fn probe(path: &Path, databases: &[Database]) -> Result<pb::ProbeKey, Fail> {
-    let [database] = databases else {
-        let next = "name one of fingerprints, faces, dna and dna-missing with --database";
-        return Err(Fail::usage("a probe is compared in one database", next));
-    };
-    let next = "name a file with the bytes of a probe; `i247 check --help` says how many";
-    let unreadable = |error: &dyn std::error::Error| Fail::because(path.display().to_string(), error, next);
-    let length = std::fs::metadata(path).map_err(|error| unreadable(&error))?.len();
-    if length > PROBE_FILE_MAX {
-        let what = format!("{}: {length} bytes, and no probe has more than {PROBE_FILE_MAX}", path.display());
-        return Err(Fail::usage(what, next));
-    }
-    let mut template = std::fs::read(path).map_err(|error| unreadable(&error))?;
-    if matches!(database, Database::Dna | Database::DnaMissing) {
-        // A text file ends with a line break.
-        template.truncate(template.trim_ascii_end().len());
-    }
-    Ok(pb::ProbeKey { database: i32::from(database.number()), template: template.into() })
 }
 
 /// 1 when anything was found.

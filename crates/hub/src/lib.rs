@@ -75,7 +75,7 @@ mod views;
 
 pub use app::{BuildError, Hub, ServeError};
 pub use archive::StoreError;
-pub use audit::{AuditError, SearchTally, Searches, check_searches, tally_searches};
+pub use audit::{Asked, AuditError, SearchTally, Searches, check_searches, tally_searches};
 pub use config::Config;
 pub use databases::DatabasesError;
 pub use history::HistoryError;

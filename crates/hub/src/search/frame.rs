@@ -8,10 +8,11 @@ use i247_model::{Identity, MessageId, Name, Reason, Refusal, Timestamp};
 use i247_records::question::Question;
 use i247_records::record::{Key, Likeness, Record};
 use i247_records::{Database, Date};
+use i247_trust::{search_digest, search_session};
 use i247_wire::pb;
 
 use super::Asker;
-use crate::audit::Audit;
+use crate::audit::{Audit, Placed};
 use crate::databases::{Databases, DatabasesError, Found};
 use crate::searched::{Keys, Tally};
 
@@ -235,6 +236,7 @@ impl Frame {
             matches: surest(Likeness::Same),
             possible: surest(Likeness::Similar),
             offline: None,
+            placed: None,
         }
     }
 }
@@ -245,6 +247,21 @@ impl Frame {
 /// `MALFORMED` when there is no such database.
 pub(super) fn named(request: &pb::SearchRequest) -> Result<Vec<Database>, Refusal> {
     request.databases.iter().map(|number| database(*number)).collect()
+}
+
+/// Where a frame stands among those that a post rolls up; none of others.
+///
+/// # Errors
+/// `MALFORMED` when it cannot stand there.
+pub(super) fn placed(asker: &Asker, request: &pb::SearchRequest) -> Result<Option<Placed>, Refusal> {
+    let Some(session) = request.session.as_ref().filter(|_| post(asker).is_some()) else { return Ok(None) };
+    let malformed = |field: &str| Refusal::of(Reason::Malformed, field);
+    let salt: [u8; 32] = session.salt.as_ref().try_into().map_err(|_| malformed("session.salt"))?;
+    if session.number == 0 || session.number == u64::MAX {
+        return Err(malformed("session.number"));
+    }
+    let digest = search_digest(&salt, session.number, request);
+    Ok(Some(Placed { session: search_session(&salt), number: session.number, digest }))
 }
 
 /// The answers to who may only check, in the order of the keys: that there is nothing, or that somebody else should look.

@@ -243,10 +243,7 @@ fn a_probe_is_compared_in_its_own_database_and_never_more_than_possible() {
 fn a_probe_too_large_or_of_another_kind_is_refused_with_the_limit() {
     let wrong = |database, template| refused(&probe(database, template));
     let too_large = |limit: &str| (Reason::TooLarge, format!("probe.template: a probe too large: {limit}"));
-    assert_eq!(
-        wrong(pb::Database::Faces, vec![7; 129]),
-        too_large("129 bytes, and at most 128 are taken")
-    );
+    assert_eq!(wrong(pb::Database::Faces, vec![7; 129]), too_large("129 bytes, and at most 128 are taken"));
     assert_eq!(
         wrong(pb::Database::Fingerprints, vec![7; 100_000]),
         too_large("100000 bytes, and at most 256 are taken")

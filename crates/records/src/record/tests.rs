@@ -217,7 +217,10 @@ fn rules_between_fields_hold() {
     assert_eq!(trace(Database::Fingerprints, "PALM", 256), Ok(()));
     let wrong = "vector of a fingerprint, mark or palm has 256 bytes";
     assert_eq!(trace(Database::Fingerprints, "PALM", 257), Err(wrong.into()));
-    assert_eq!(trace(Database::Fingerprints, "FACE", 128), Err("modality belongs to another database".into()));
+    assert_eq!(
+        trace(Database::Fingerprints, "FACE", 128),
+        Err("modality belongs to another database".into())
+    );
     let dna = |kind: &str, loci: &str| row(Database::Dna, "FR", &["r", "", "", "", kind, loci]).map(|_| ());
     assert_eq!(dna("KNOWN", "TH01:6"), Err("loci has fewer than 6 places".into()));
     let loci = "A1:6;A2:6;A3:6;A4:6;A5:6;A6:6";

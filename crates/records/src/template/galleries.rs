@@ -142,12 +142,17 @@ impl Galleries {
     ) -> Result<Vec<Candidate>, TemplateError> {
         let (profiles, relation) = match (database, sought) {
             (Database::Fingerprints, Sought::Vector(probe)) => {
-                return self.fingerprints.search(probe, may_see).map(|found| near(&found, Modality::Fingerprint));
+                return self
+                    .fingerprints
+                    .search(probe, may_see)
+                    .map(|found| near(&found, Modality::Fingerprint));
             }
             (Database::Faces, Sought::Vector(probe)) => {
                 return self.faces.search(probe, may_see).map(|found| near(&found, Modality::Face));
             }
-            (Database::Dna, Sought::Profile(profile)) => (self.dna.search(profile, Relation::Same, may_see), "agree"),
+            (Database::Dna, Sought::Profile(profile)) => {
+                (self.dna.search(profile, Relation::Same, may_see), "agree")
+            }
             (Database::DnaMissing, Sought::Profile(profile)) => {
                 (self.dna_missing.search(profile, Relation::ParentOrChild, may_see), "share an allele")
             }
@@ -185,7 +190,8 @@ fn near(found: &[super::VectorMatch], modality: Modality) -> Vec<Candidate> {
     let threshold = modality.threshold();
     let candidate = |found: &super::VectorMatch| {
         let less = (SCORE_MAX / 2 * found.distance.min(threshold)) / threshold;
-        let reasons = vec![format!("at a distance of {}, where {threshold} is the threshold", found.distance)];
+        let reasons =
+            vec![format!("at a distance of {}, where {threshold} is the threshold", found.distance)];
         Candidate { locator: found.locator, score: (SCORE_MAX - less) as u16, reasons }
     };
     found.iter().map(candidate).collect()
@@ -245,7 +251,8 @@ mod tests {
     #[test]
     fn a_probe_is_of_the_size_and_kind_of_its_database() {
         let refused = |database, bytes: &[u8]| Sought::read(database, bytes).err().unwrap().to_string();
-        let too_large = |found, most| format!("a probe too large: {found} bytes, and at most {most} are taken");
+        let too_large =
+            |found, most| format!("a probe too large: {found} bytes, and at most {most} are taken");
         assert_eq!(refused(Database::Faces, &[0; 129]), too_large(129, 128));
         assert_eq!(refused(Database::Fingerprints, &[0; 257]), too_large(257, 256));
         assert_eq!(refused(Database::Dna, &[0xff; 1025]), too_large(1025, 1024));
