@@ -9,7 +9,7 @@ use i247_client::{
 };
 use i247_model::{CountryCode, Identity, Name};
 use i247_node::{ChannelLimits, Seams, TlsClock, connect};
-use i247_trust::{Credentials, Presented, Root};
+use i247_trust::{AtRestKey, Credentials, Presented, Root};
 use tonic::transport::Channel;
 
 use crate::args::Global;
@@ -114,6 +114,18 @@ impl Session {
                 "choose the context of a post, a bureau or an officer with --context",
             )),
         }
+    }
+
+    /// The key under which lies on the disk what is asked without a network: beside the private keys, made at first use.
+    pub(crate) fn own_at_rest_key(&self) -> Result<AtRestKey, Fail> {
+        let contexts = Self::contexts()?;
+        let dir = &self.chosen(&contexts)?.credentials;
+        let mut random = [0; 32];
+        self.seams.dice.fill(&mut random);
+        AtRestKey::load_or_make(dir, random).map_err(|error| {
+            let next = "see that the directory with the private keys is yours and has room";
+            Fail::because(dir.display().to_string(), &error, next)
+        })
     }
 
     fn chosen<'a>(&self, contexts: &'a Contexts) -> Result<&'a Context, Fail> {

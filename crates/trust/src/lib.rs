@@ -12,6 +12,7 @@
 //! A certificate says who somebody is. What they may do now is the directory's business, which is
 //! asked through [`Admission`]. Nothing here stores messages, decides about them, or reads a clock.
 
+mod at_rest;
 mod authority;
 mod batch;
 mod body;
@@ -30,6 +31,7 @@ mod signed;
 mod tls;
 mod tree;
 
+pub use at_rest::{AtRestError, AtRestKey, SEALED_MORE};
 pub use authority::{Authority, AuthorityError, Issued};
 pub use batch::{MAX_ITEMS, carry_batch, decode_batch};
 pub use body::{CarriedBody, carry, open_carried};

@@ -89,7 +89,8 @@ fn question(key: &pb::SearchKey, today: Date) -> Result<Question, Refusal> {
         return Err(Refusal { next_step, ..Refusal::of(Reason::WrongField, "person") });
     }
     if question.probe().is_some() {
-        let next_step = "compare where there is a network: no copy holds what a probe is compared with".into();
+        let next_step =
+            "compare where there is a network: no copy holds what a probe is compared with".into();
         return Err(Refusal { next_step, ..Refusal::of(Reason::WrongField, "probe") });
     }
     Ok(question)
