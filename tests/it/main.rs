@@ -24,6 +24,7 @@ mod mind;
 mod monitor;
 mod operation;
 mod own_records;
+mod partner;
 mod points;
 mod posts;
 mod processes;
