@@ -7,6 +7,7 @@ use i247_model::{Reason, Refusal};
 use i247_records::Database;
 use i247_testkit::{World, WorldError, pb};
 
+use crate::own_records::Keyboard;
 use crate::search::{added, ask, bytes, country_records, files, frame, journal, searches};
 
 const LOCI: &str = "D16S539:9,11;D3S1358:15,16;D8S1179:12,13;FGA:22;TH01:7,9.3;TPOX:8,9;VWA:17,18";
@@ -180,4 +181,39 @@ async fn a_trace_is_loaded_by_its_owner_alone() -> Result<(), WorldError> {
     country_records(&world, "DE", Database::Faces, 1, &[row]).await?;
     assert_eq!(ask(&mut germany, asked).await?.answers[0].result(), pb::SearchResult::Possible);
     world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_the_keyboard_a_face_is_loaded_from_a_file_and_found_by_another() -> Result<(), WorldError> {
+    let world = World::of(["DE", "FR"]).start().await?;
+    let Some(keyboard) = Keyboard::of(&world).await? else { return world.stop_all().await };
+    let face = vector(128, 4);
+    let row = format!(
+        r#"{{"reference":"f-1","subject_kind":"UNKNOWN","modality":"FACE","vector":"{}","quality":"70"}}"#,
+        hex(&face)
+    );
+    let file = keyboard.file("faces.jsonl", row.as_bytes());
+    keyboard.types("DE", &["records", "load", "faces", &file]).await.well("accepted   1");
+    let probe = keyboard.file("face.bin", &shifted(&face, 2));
+    let large = keyboard.file("large.bin", &vector(129, 4));
+    let check = |file: &str| {
+        let words = ["check", "--probe", file, "--database", "faces", "--purpose", "investigation"];
+        words.map(str::to_owned)
+    };
+    let asks = async |file: &str| {
+        let words = check(file);
+        keyboard.types("FR", &words.each_ref().map(String::as_str)).await
+    };
+    let found = asks(&probe).await;
+    assert_eq!(found.code, Some(1), "{found:?}");
+    for words in ["POSSIBLE", "DE/f-1", "980 of 1000", "unknown", "have an examiner compare"] {
+        assert!(found.out.contains(words), "{words}: {found:?}");
+    }
+    assert!(!found.out.contains(&hex(&face)[..16]), "the template is not shown: {found:?}");
+    let refused = asks(&large).await;
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    for words in ["TOO_LARGE", "probe.template", "at most 128 are taken"] {
+        assert!(refused.err.contains(words), "{words}: {refused:?}");
+    }
+    world.stop_all().await
 }

@@ -60,7 +60,9 @@ name, which is repeated in the answer.
 
 A probe is a file of as many signed bytes as its kind has numbers: 256 of a fingerprint, mark or palm, 128 of a face; or a \
 DNA profile as text, such as D3S1358:15,17;TH01:6,9.3;FGA:22 with six loci or more. It goes to the hub, which compares it \
-and keeps a digest of it. Vectors are invented here: nothing makes one out of a picture.";
+and keeps a digest of it. Vectors are invented here: nothing makes one out of a picture.
+
+A post signs for what it asks, each minute and at the end: `i247 ledger searches` shows where the hub counted otherwise.";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, arg_required_else_help = true)]

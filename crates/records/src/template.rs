@@ -2,7 +2,7 @@
 //!
 //! This is a simulation: the vectors are synthetic, and nothing here extracts one from a picture or a print. What is
 //! simulated is how a search behaves: a probe is compared with everything that its asker may see, comes in one size, is
-//! never kept, and is wiped when the search is over. What matches is a lead for a human examiner.
+//! never kept, and the vector in it is wiped when the search is over. What matches is a lead for a human examiner.
 //!
 //! ```text
 //!   Probe ──► Gallery::search ──► the nearest within the threshold of its modality

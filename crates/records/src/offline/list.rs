@@ -263,9 +263,11 @@ fn read_head(bytes: &[u8]) -> Option<([u8; 16], u64, Hash)> {
     known.then(|| (*list, u64::from_le_bytes(*first), Hash(*chain)))
 }
 
+/// What stands in frames, each with where it begins.
+type Frames<'a> = Vec<(usize, &'a [u8])>;
+
 /// What stands in the frames, each with where it begins, and where the last one ends; else where the damage is.
-#[expect(clippy::type_complexity, reason = "two things that are read at once")]
-fn read_frames(bytes: &[u8]) -> Result<(Vec<(usize, &[u8])>, usize), usize> {
+fn read_frames(bytes: &[u8]) -> Result<(Frames<'_>, usize), usize> {
     let (mut frames, mut at) = (Vec::new(), HEAD_BYTES);
     while at < bytes.len() {
         let Some(frame) = frame_at(bytes, at) else {
