@@ -10,7 +10,7 @@ use i247_model::{Identity, Reason, Timestamp};
 use i247_records::Database;
 use i247_records::offline::{HolderError, OfflineError};
 use i247_testkit::{World, WorldError, airport, country, name, pb};
-use i247_trust::Credentials;
+use i247_trust::{AtRestKey, Credentials};
 
 use crate::search::{frame, germany_records, germany_reports, passport};
 
@@ -32,7 +32,13 @@ impl Holder {
             other => panic!("{other} holds no copy"),
         };
         let marks = MarksFile { dir: marks, name: "marks".into() };
-        let mind = Mind::new(world.seams(), &dir, marks, credentials.root.clone(), country);
+        let mind = Mind::new(
+            world.seams(),
+            &dir,
+            marks,
+            (credentials.root.clone(), country),
+            AtRestKey::new(&[7; 32]).unwrap(),
+        );
         Self { credentials, dir, mind }
     }
 
@@ -110,6 +116,16 @@ async fn a_post_goes_on_checking_without_a_network_and_each_search_is_in_the_jou
     let refused = cdg.asks(&["X9999999X"]).await.unwrap_err();
     assert!(matches!(refused, MindError::Offline(OfflineError::TooOld { .. })), "{refused}");
     assert_eq!(cdg.mind.searches_waiting().await.unwrap(), 6, "what was not answered is not there");
+    // Nobody reads there what was asked, and what somebody changed there is refused.
+    let lies = cdg.dir.join("searches/asked");
+    let sealed = std::fs::read(&lies).unwrap();
+    assert!(!sealed.windows(9).any(|part| part == b"X4719T06M"));
+    let mut changed = sealed.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    std::fs::write(&lies, &changed).unwrap();
+    let refused = cdg.mind.searches_waiting().await.unwrap_err();
+    assert!(matches!(refused, MindError::List(_)) && refused.to_string().contains("asked"), "{refused}");
+    std::fs::write(&lies, &sealed).unwrap();
 
     // Operators see its age, also those of a hub that was started anew.
     world.start_hub().await?;

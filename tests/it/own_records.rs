@@ -17,26 +17,26 @@ const WITHIN: Duration = Duration::from_secs(60);
 const COLUMNS: &str = "number,issuing_country,document_type,fraud_type,review_on,information\n";
 
 /// Officers at a keyboard.
-struct Keyboard {
+pub(crate) struct Keyboard {
     program: PathBuf,
     home: tempfile::TempDir,
 }
 
 impl Keyboard {
-    async fn of(world: &World) -> Result<Option<Self>, WorldError> {
+    pub(crate) async fn of(world: &World) -> Result<Option<Self>, WorldError> {
         let Some(program) = i247_testkit::program() else { return Ok(None) };
         let home = tempfile::tempdir().unwrap();
         contexts(world, home.path()).await?;
         Ok(Some(Self { program, home }))
     }
 
-    fn file(&self, name: &str, text: &[u8]) -> String {
+    pub(crate) fn file(&self, name: &str, text: &[u8]) -> String {
         let path = self.home.path().join(name);
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     }
 
-    async fn types(&self, officer: &str, words: &[&str]) -> Said {
+    pub(crate) async fn types(&self, officer: &str, words: &[&str]) -> Said {
         let mut command = tokio::process::Command::new(&self.program);
         command.args(words).args(["--as", officer]).env("I247_HOME", self.home.path()).kill_on_drop(true);
         Said::from(tokio::time::timeout(WITHIN, command.output()).await.unwrap().unwrap())
@@ -45,10 +45,10 @@ impl Keyboard {
 
 /// What a command said.
 #[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl From<Output> for Said {
@@ -60,7 +60,7 @@ impl From<Output> for Said {
 
 impl Said {
     #[track_caller]
-    fn well(self, words: &str) {
+    pub(crate) fn well(self, words: &str) {
         assert!(self.code == Some(0) && self.out.contains(words), "{words}: {self:?}");
     }
 

@@ -24,19 +24,34 @@ pub(crate) async fn germany_reports(world: &World) -> Result<(), WorldError> {
 
 /// Germany loads rows of SLTD, under a name of its own for each load, and waits until all are accepted.
 pub(crate) async fn germany_records(world: &World, load: u8, rows: &[[&str; 9]]) -> Result<(), WorldError> {
+    let rows: Vec<&[&str]> = rows.iter().map(<[&str; 9]>::as_slice).collect();
+    country_records(world, "DE", Database::Sltd, load, &rows).await
+}
+
+/// What adds the record in a row of a country's own.
+pub(crate) fn added(owner: &str, database: Database, cells: &[&str]) -> Bytes {
+    let cells: Vec<Cell<'_>> = cells.iter().map(|text| Cell::Text((*text).into())).collect();
+    let record = Record::from_row(database, country(owner).into(), &cells).unwrap();
+    Change::Add(record).encode().into()
+}
+
+/// A country loads rows of a database, under a name of its own for each load, and waits until all are accepted.
+pub(crate) async fn country_records(
+    world: &World,
+    code: &str,
+    database: Database,
+    load: u8,
+    rows: &[&[&str]],
+) -> Result<(), WorldError> {
     use pb::load_records_request::Frame;
-    let change = |cells: &[&str; 9]| {
-        let cells: Vec<Cell<'_>> = cells.iter().map(|text| Cell::Text((*text).into())).collect();
-        let record = Record::from_row(Database::Sltd, country("DE").into(), &cells).unwrap();
-        Bytes::from(Change::Add(record).encode())
-    };
-    let begin = pb::LoadBegin { name: vec![load; 32].into(), database: pb::Database::Sltd.into() };
+    let begin = pb::LoadBegin { name: vec![load; 32].into(), database: i32::from(database.number()) };
     // The first line of a file names the columns.
     let lines = (2..).take(rows.len()).collect();
-    let lines = pb::LoadLines { lines, changes: rows.iter().map(change).collect() };
+    let changes = rows.iter().map(|row| added(code, database, row)).collect();
+    let lines = pb::LoadLines { lines, changes };
     let frames =
         [Frame::Begin(begin), Frame::Lines(lines)].map(|frame| pb::LoadRecordsRequest { frame: Some(frame) });
-    let desk = world.bureau("DE").desk().await?;
+    let desk = world.bureau(code).desk().await?;
     let mut load = desk.load_records(tokio_stream::iter(frames)).await?;
     while load.next(Duration::from_secs(30)).await?.is_some() {}
     world
@@ -48,7 +63,7 @@ pub(crate) async fn germany_records(world: &World, load: u8, rows: &[[&str; 9]])
         .await
 }
 
-async fn searches(world: &World, code: &str) -> Result<SearchServiceClient<Channel>, WorldError> {
+pub(crate) async fn searches(world: &World, code: &str) -> Result<SearchServiceClient<Channel>, WorldError> {
     let credentials = world.credentials(&Identity::Bureau(country(code))).await?;
     Ok(SearchServiceClient::new(world.hub_channel(&credentials).await?))
 }
@@ -87,10 +102,11 @@ pub(crate) fn frame(keys: Vec<pb::SearchKey>) -> pb::SearchRequest {
         station: "airport".into(),
         keys,
         databases: Vec::new(),
+        session: None,
     }
 }
 
-async fn ask(
+pub(crate) async fn ask(
     searches: &mut SearchServiceClient<Channel>,
     keys: Vec<pb::SearchKey>,
 ) -> Result<pb::SearchResponse, WorldError> {
@@ -166,7 +182,7 @@ async fn who_must_not_see_a_record_gets_the_bytes_of_no_record() -> Result<(), W
 }
 
 /// An answer but for how far the databases had come: the log goes on from one search to the next.
-fn bytes(mut answer: pb::SearchResponse) -> Vec<u8> {
+pub(crate) fn bytes(mut answer: pb::SearchResponse) -> Vec<u8> {
     answer.as_of_position = 0;
     answer.encode_to_vec()
 }
@@ -264,7 +280,7 @@ pub(crate) async fn a_misread_zone() -> Result<Refusal, WorldError> {
 }
 
 /// All that a journal of searches holds.
-async fn journal(dir: &std::path::Path) -> Vec<pb::AuditRecord> {
+pub(crate) async fn journal(dir: &std::path::Path) -> Vec<pb::AuditRecord> {
     let disk = std::sync::Arc::new(i247_ledger::disk::OsDisk);
     let (journal, opened) = Segments::open(disk, dir, i247_ledger::Options::default()).unwrap();
     assert!(opened.clean_stop);
@@ -274,7 +290,7 @@ async fn journal(dir: &std::path::Path) -> Vec<pb::AuditRecord> {
 }
 
 /// Every file below a directory.
-fn files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+pub(crate) fn files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap().flatten() {
         if entry.file_type().unwrap().is_dir() {

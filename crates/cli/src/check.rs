@@ -1,6 +1,8 @@
 //! `i247 check`: asks the databases about a document, a thing, a person, or a whole list of travellers. What was found is told by
 //! the exit code too.
 
+mod probe;
+
 use std::fs::File;
 use std::io::{BufReader, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -48,16 +50,23 @@ Examples:
   i247 check --manifest passengers.csv --purpose border --station cdg
   i247 check --name 'MARLOWE, TESSA' --born 1987-03-22 --purpose border
   i247 check --name 'Марлоу Тесса' --age 35..45 --purpose police-check
+  i247 check --probe face.bin --database faces --purpose investigation
   i247 check --thing vin 1HGBH41JXMN109186 --purpose police-check
   i247 check P1234567 --country UTO --purpose border --context cdg   (a post, at the hub itself)
   i247 check P1234567 --country UTO --purpose border --offline /var/lib/mind   (no network; see `i247 mind sync --help`)
 
 A manifest is a CSV file whose first line names its columns: mrz, or number with issuing_country and document_type; and \
-name, which is repeated in the answer.";
+name, which is repeated in the answer.
+
+A probe is a file of as many signed bytes as its kind has numbers: 256 of a fingerprint, mark or palm, 128 of a face; or a \
+DNA profile as text, such as D3S1358:15,17;TH01:6,9.3;FGA:22 with six loci or more. It goes to the hub, which compares it \
+and keeps a digest of it. Vectors are invented here: nothing makes one out of a picture.
+
+A post signs for what it asks, each minute and at the end: `i247 ledger searches` shows where the hub counted otherwise.";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, arg_required_else_help = true)]
-#[command(group = ArgGroup::new("asked").required(true).args(["number", "mrz", "name", "manifest"]))]
+#[command(group = ArgGroup::new("asked").required(true).args(["number", "mrz", "name", "manifest", "probe"]))]
 pub(crate) struct CheckArgs {
     /// The number of a document, or of what --thing says
     #[arg(value_name = "NUMBER")]
@@ -86,6 +95,10 @@ pub(crate) struct CheckArgs {
     /// The person's nationality: an ICAO code
     #[arg(long, value_name = "ICAO", requires = "name")]
     nationality: Option<String>,
+    /// A file with a fingerprint (256 bytes), a face (128) or a DNA profile (text); --database says which. It is compared
+    /// and forgotten, and what is found is never more than possible
+    #[arg(long, value_name = "FILE", requires = "databases", conflicts_with = "offline")]
+    probe: Option<PathBuf>,
     /// A CSV file with a list of travellers
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
@@ -98,8 +111,8 @@ pub(crate) struct CheckArgs {
     /// Where it is asked, such as cdg; a post's is its own name
     #[arg(long, default_value = "desk")]
     station: Name,
-    /// Only in these databases: sltd, tdawn, vehicles …
-    #[arg(long, value_name = "DATABASES", value_delimiter = ',', value_parser = database)]
+    /// Only in these databases: sltd, tdawn, vehicles …; with --probe one of fingerprints, faces, dna, dna-missing
+    #[arg(long, visible_alias = "database", value_name = "DATABASES", value_delimiter = ',', value_parser = database)]
     databases: Vec<Database>,
     /// Ask the offline copies in this directory instead; nothing better than possible is answered then
     #[arg(long, value_name = "DIR")]
@@ -160,7 +173,9 @@ pub(crate) async fn check(args: &CheckArgs, session: &Session) -> Result<ExitCod
     if let Some(path) = &args.manifest {
         return manifest(args, path, &checks, session).await;
     }
-    let found = checks.check(request(args, vec![key(args)])).await.map_err(refused)?;
+    let found = checks.check(request(args, vec![key(args)?])).await;
+    checks.sign_off().await;
+    let found = found.map_err(refused)?;
     let answer = found.answers.first().cloned().unwrap_or_default();
     if let Some(refusal) = &answer.refusal {
         return Err(no_question(refusal));
@@ -190,15 +205,25 @@ async fn manifest(
         Ok::<_, Fail>((places, found.answers))
     });
     let mut answered = stream::iter(asking).buffered(FRAMES_UNDER_WAY);
-    while let Some((places, found)) = answered.try_next().await? {
-        done += places.len();
-        for (at, answer) in places.into_iter().zip(found) {
-            answers[at] = Some(answer);
+    let all = async {
+        while let Some((places, found)) = answered.try_next().await? {
+            done += places.len();
+            for (at, answer) in places.into_iter().zip(found) {
+                answers[at] = Some(answer);
+            }
+            if std::io::stderr().is_terminal() {
+                out::talk(&format!("{done} of {keyed} asked"));
+            }
         }
-        if std::io::stderr().is_terminal() {
-            out::talk(&format!("{done} of {keyed} asked"));
-        }
-    }
+        Ok::<_, Fail>(())
+    };
+    let asked = tokio::select! {
+        asked = all => asked,
+        () = checks.keep_signing() => Ok(()),
+    };
+    drop(answered);
+    checks.sign_off().await;
+    asked?;
     tell_list(args, session, &travellers, answers, None)
 }
 
@@ -206,7 +231,7 @@ async fn manifest(
 async fn offline(args: &CheckArgs, dir: &Path, session: &Session) -> Result<ExitCode, Fail> {
     let copies = Offline::open(dir, &args.databases, session).await?;
     let Some(path) = &args.manifest else {
-        let (found, told) = copies.check(request(args, vec![key(args)])).await?;
+        let (found, told) = copies.check(request(args, vec![key(args)?])).await?;
         let answer = found.answers.first().cloned().unwrap_or_default();
         if let Some(refusal) = &answer.refusal {
             return Err(no_question(refusal));
@@ -347,11 +372,17 @@ fn request(args: &CheckArgs, keys: Vec<pb::SearchKey>) -> pb::SearchRequest {
         station: args.station.to_string(),
         keys,
         databases: args.databases.iter().map(|database| i32::from(database.number())).collect(),
+        // A post says which of its searches it is where it asks.
+        session: None,
     }
 }
 
-fn key(args: &CheckArgs) -> pb::SearchKey {
+fn key(args: &CheckArgs) -> Result<pb::SearchKey, Fail> {
     use pb::search_key::Key;
+    if let Some(path) = &args.probe {
+        let key = Key::Probe(probe::read(path, &args.databases)?);
+        return Ok(pb::SearchKey { key: Some(key) });
+    }
     let (number, country) =
         (args.number.clone().unwrap_or_default(), args.issuing_country.clone().unwrap_or_default());
     if let Some(name) = &args.name {
@@ -359,7 +390,7 @@ fn key(args: &CheckArgs) -> pb::SearchKey {
         let (born, nationality) = (args.born.clone(), args.nationality.clone());
         let (born, nationality) = (born.unwrap_or_default(), nationality.unwrap_or_default());
         let person = pb::PersonKey { name: name.clone(), born, age_from, age_to, nationality };
-        return pb::SearchKey { key: Some(Key::Person(person)) };
+        return Ok(pb::SearchKey { key: Some(Key::Person(person)) });
     }
     let key = match (&args.mrz, args.thing) {
         (Some(mrz), _) => Key::Mrz(mrz.clone()),
@@ -370,7 +401,7 @@ fn key(args: &CheckArgs) -> pb::SearchKey {
             document_type: args.document_type as i32 + 1,
         }),
     };
-    pb::SearchKey { key: Some(key) }
+    Ok(pb::SearchKey { key: Some(key) })
 }
 
 /// 1 when anything was found.

@@ -31,7 +31,8 @@ pub(crate) enum LedgerCommand {
                             --country FR"
     )]
     Rebuild(RebuildArgs),
-    /// Hold the journal of searches of a hub against its log, which vouches for it. The hub must not run
+    /// Hold the journal of searches of a hub against its log, which vouches for it, and against what posts have signed
+    /// for; and count, by country and purpose, what was asked on line and of offline copies. The hub must not run
     Searches {
         /// Data directory of a hub
         dir: PathBuf,

@@ -302,12 +302,12 @@ fn open(dir: &Path, session: &Session) -> Result<Mind, Fail> {
         Fail::because(dir.display().to_string(), &error, "fetch a copy first: `i247 mind sync DIR`")
     };
     let dir = std::fs::canonicalize(dir).map_err(unusable)?;
-    let (root, country) = session.own_network()?;
+    let (network, key) = (session.own_network()?, session.own_at_rest_key()?);
     let contexts = Session::contexts_path()?;
     let home = contexts.parent().unwrap_or(Path::new(".")).join("mind");
     let place = i247_trust::sha256(&[dir.as_os_str().as_encoded_bytes()]).to_string();
     let marks = MarksFile { dir: home, name: format!("{}.marks", &place[..32]) };
-    Ok(Mind::new(&session.seams, &dir, marks, root, country))
+    Ok(Mind::new(&session.seams, &dir, marks, network, key))
 }
 
 fn synced_json((database, copy): &(Database, Synced)) -> Json {

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use i247_client::{
-    ClientError, Context, Contexts, Copies, Desk, Hits, Monitor, Reviewer, ReviewerParts, Searches, pb,
+    ClientError, Context, Contexts, Copies, Desk, Hits, Monitor, Reviewer, ReviewerParts, RolledSearches,
+    Searches, pb,
 };
 use i247_model::{CountryCode, Identity, Name};
 use i247_node::{ChannelLimits, Seams, TlsClock, connect};
-use i247_trust::{Credentials, Presented, Root};
+use i247_trust::{AtRestKey, Credentials, Presented, Root};
 use tonic::transport::Channel;
 
 use crate::args::Global;
@@ -69,7 +70,10 @@ impl Session {
             if let Identity::Post(_, name) = &own.identity {
                 let server = context.server.clone();
                 let channel = self.channel(&context.address, &own, move |found| *found == server)?;
-                return Ok(Checks::Post(Searches::new(channel), name.clone()));
+                let (name, seams) = (name.clone(), &self.seams);
+                let rolled =
+                    RolledSearches::new(Searches::new(channel), own, seams.clock.clone(), &*seams.dice);
+                return Ok(Checks::Post(Box::new(rolled), name));
             }
         }
         self.desk().map(Checks::Desk)
@@ -110,6 +114,18 @@ impl Session {
                 "choose the context of a post, a bureau or an officer with --context",
             )),
         }
+    }
+
+    /// The key under which lies on the disk what is asked without a network: beside the private keys, made at first use.
+    pub(crate) fn own_at_rest_key(&self) -> Result<AtRestKey, Fail> {
+        let contexts = Self::contexts()?;
+        let dir = &self.chosen(&contexts)?.credentials;
+        let mut random = [0; 32];
+        self.seams.dice.fill(&mut random);
+        AtRestKey::load_or_make(dir, random).map_err(|error| {
+            let next = "see that the directory with the private keys is yours and has room";
+            Fail::because(dir.display().to_string(), &error, next)
+        })
     }
 
     fn chosen<'a>(&self, contexts: &'a Contexts) -> Result<&'a Context, Fail> {
@@ -223,8 +239,8 @@ impl Session {
 pub(crate) enum Checks {
     /// The desk, under the officer's seat.
     Desk(Desk),
-    /// The hub, by a post of this name.
-    Post(Searches, Name),
+    /// The hub, by a post of this name, which signs for what it asks.
+    Post(Box<RolledSearches>, Name),
 }
 
 impl Checks {
@@ -243,6 +259,28 @@ impl Checks {
 }
 
 impl Checks {
+    /// A post signs a roll-up each minute, until this is dropped.
+    pub(crate) async fn keep_signing(&self) {
+        match self {
+            Self::Desk(_) => std::future::pending().await,
+            Self::Post(searches, _) => {
+                let wrong = |error: ClientError| {
+                    crate::out::talk(&format!("A roll-up of searches was not taken: {error}"))
+                };
+                searches.keep(wrong).await;
+            }
+        }
+    }
+
+    /// A post signs for what it asked since the last roll-up. What was answered counts although this fails.
+    pub(crate) async fn sign_off(&self) {
+        if let Self::Post(searches, _) = self
+            && let Err(error) = searches.end().await
+        {
+            crate::out::talk(&format!("The roll-up of these searches was not taken: {error}"));
+        }
+    }
+
     /// The hits of whoever asks.
     pub(crate) async fn watch_hits(&self, after_position: u64, follow: bool) -> Result<Hits, ClientError> {
         match self {

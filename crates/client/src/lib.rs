@@ -5,7 +5,7 @@
 //!  Contexts ── current, as_country ──► Context ── connect ──► Channel ─┬─ Desk       officers
 //!                                                                      ├─ Reviewer   decides and publishes
 //!                                                                      ├─ Monitor    operators
-//!                                                                      ├─ Searches   posts
+//!                                                                      ├─ Searches   posts; RolledSearches signs for them
 //!                                                                      ├─ Copies     posts, for `mind`: no network
 //!                                                                      └─ Directory  the authority
 //! ```
@@ -26,6 +26,7 @@ mod monitor;
 mod publication;
 pub mod reflect;
 mod review;
+mod rolled;
 mod searches;
 
 pub use connection::{Connection, ConnectionError, channel};
@@ -37,4 +38,5 @@ pub use error::ClientError;
 pub use i247_wire::pb;
 pub use monitor::Monitor;
 pub use review::{Examined, Published, Reviewer, ReviewerParts};
+pub use rolled::{ROLL_UP_EVERY, RolledSearches};
 pub use searches::Searches;

@@ -22,9 +22,9 @@ use i247_model::{CountryCode, Refusal};
 use i247_node::{Clock, Dice, Seams};
 use i247_records::Database;
 use i247_records::offline::{
-    Copies as OfflineCopies, Holder, HolderError, ListError, Marks, Network, OfflineError,
+    Copies as OfflineCopies, Holder, HolderError, ListError, Marks, Network, OfflineError, Seal,
 };
-use i247_trust::{Root, copy_network, copy_signed};
+use i247_trust::{AtRestKey, Root, copy_network, copy_signed};
 
 use crate::ClientError;
 
@@ -79,11 +79,38 @@ pub struct Mind {
     marks: MarksFile,
     root: Root,
     country: CountryCode,
+    sealed: Arc<Sealed>,
+}
+
+/// What was asked lies on the disk under the key of whoever asked.
+#[derive(Debug)]
+struct Sealed {
+    key: AtRestKey,
+    dice: Arc<dyn Dice>,
+}
+
+impl Seal for Sealed {
+    fn seal(&self, place: &[u8], plain: &[u8]) -> Vec<u8> {
+        let mut nonce = [0; 12];
+        self.dice.fill(&mut nonce);
+        self.key.seal(nonce, place, plain)
+    }
+
+    fn open(&self, place: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        self.key.open(place, sealed)
+    }
 }
 
 impl Mind {
-    /// The copies in `dir`, which need not be there yet. They count when a hub of the network of `root` has signed them.
-    pub fn new(seams: &Seams, dir: &Path, marks: MarksFile, root: Root, country: CountryCode) -> Self {
+    /// The copies in `dir`, which need not be there yet. They count when a hub of the network of `root` has signed them;
+    /// what is asked of them lies there under `key` until it is handed in.
+    pub fn new(
+        seams: &Seams,
+        dir: &Path,
+        marks: MarksFile,
+        (root, country): (Root, CountryCode),
+        key: AtRestKey,
+    ) -> Self {
         Self {
             clock: seams.clock.clone(),
             dice: seams.dice.clone(),
@@ -94,6 +121,7 @@ impl Mind {
             marks,
             root,
             country,
+            sealed: Arc::new(Sealed { key, dice: seams.dice.clone() }),
         }
     }
 

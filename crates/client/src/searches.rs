@@ -32,6 +32,17 @@ impl Searches {
         answer(self.within, self.service.clone().search(request(search, self.within))).await
     }
 
+    /// Hands in what the post has signed of its searches.
+    ///
+    /// # Errors
+    /// `BAD_SIGNATURE`, `NUMBER_REUSED` for what was rolled up before, `OUT_OF_ORDER` when something before it is missing.
+    pub async fn hand_in_roll_up(
+        &self,
+        roll_up: pb::HandInRollUpRequest,
+    ) -> Result<pb::HandInRollUpResponse, ClientError> {
+        answer(self.within, self.service.clone().hand_in_roll_up(request(roll_up, self.within))).await
+    }
+
     /// The hits that the post's own searches made and that changed after an entry of the hub's log, and, if wanted,
     /// whatever changes.
     ///

@@ -10,6 +10,8 @@
 mod asked;
 mod check;
 mod handed_in;
+mod rolled;
+mod signed_for;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -35,9 +37,11 @@ use tokio_util::sync::CancellationToken;
 use crate::sequencer::Work;
 use crate::views::Views;
 use handed_in::HandedIn;
+use rolled::Sessions;
 
-pub use check::{Searches, check_searches};
+pub use check::{Asked, Searches, check_searches};
 pub(crate) use handed_in::Given;
+pub(crate) use rolled::Placed;
 pub use tally::{SearchTally, tally_searches};
 
 /// What is noted waits at most so long before it is written.
@@ -102,6 +106,10 @@ pub(crate) struct Audit {
     /// How many records are written of those that were noted; none when no more will be.
     written: watch::Sender<Option<u64>>,
     handed_in: tokio::sync::Mutex<HandedIn>,
+    /// What posts asked and have not signed for yet.
+    sessions: Mutex<Sessions>,
+    /// Whoever takes a roll-up holds it.
+    rolling: tokio::sync::Mutex<()>,
 }
 
 /// What is noted and not yet written.
@@ -184,6 +192,8 @@ impl Audit {
             dir: dir.to_owned(),
             written: watch::Sender::new(Some(0)),
             handed_in: tokio::sync::Mutex::default(),
+            sessions: Mutex::default(),
+            rolling: tokio::sync::Mutex::default(),
         };
         Ok((audit, Writer { roots }))
     }
@@ -208,7 +218,12 @@ impl Audit {
     /// As [`check_open`](Self::check_open): then it must not be answered.
     pub(crate) fn note(&self, record: &pb::AuditRecord) -> Result<u64, Refusal> {
         const RECORDS: u32 = 2;
-        let bytes = prost::encoding::message::encoded_len(RECORDS, record);
+        self.note_as(RECORDS, record)
+    }
+
+    /// Notes a message as this field of the next entry.
+    fn note_as(&self, field: u32, record: &impl prost::Message) -> Result<u64, Refusal> {
+        let bytes = prost::encoding::message::encoded_len(field, record);
         let mut waiting = self.waiting();
         waiting.check()?;
         if waiting.bytes + bytes > WAITING_BYTES {
@@ -225,7 +240,7 @@ impl Audit {
                 waiting.entries.last_mut().expect("one was pushed")
             }
         };
-        prost::encoding::message::encode(RECORDS, record, entry);
+        prost::encoding::message::encode(field, record, entry);
         waiting.noted += 1;
         let noted = waiting.noted;
         drop(waiting);

@@ -11,6 +11,7 @@
 
 mod batches;
 mod circulars;
+mod compared;
 mod frozen;
 mod kept;
 mod persons;
@@ -33,6 +34,7 @@ use i247_model::{Class, Header, Kind, Lifted, MessageId, Party, Refusal};
 use i247_records::index::{IndexError, Locator};
 use i247_records::nominal::NominalError;
 use i247_records::record::{Key, Record};
+use i247_records::template::TemplateError;
 use i247_records::{Database, Date, batch};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -86,11 +88,11 @@ pub(crate) struct Found {
     /// The message that brought it.
     pub(crate) message: MessageId,
     pub(crate) record: Record,
-    /// Of a person that was searched for.
+    /// Of a person that was searched for, or of what a probe led to.
     pub(crate) score: Option<Score>,
 }
 
-/// How alike a person is to whom was searched for.
+/// How alike somebody is to whom was searched for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Score {
     /// To 1000.
@@ -132,6 +134,9 @@ pub enum DatabasesError {
     /// The index of names cannot be used.
     #[error("the index of names cannot be used")]
     Names(#[from] NominalError),
+    /// A question leads to another database than it was read for.
+    #[error("a probe cannot be compared")]
+    Probe(#[from] TemplateError),
     /// What is to be stored cannot be encoded.
     #[error("the databases cannot be encoded")]
     Encode(#[from] postcard::Error),
@@ -224,7 +229,7 @@ impl Databases {
             store,
             taken_in: watch::Sender::new(0),
         };
-        databases.recall_persons().await?;
+        databases.recall().await?;
         databases.take_in(&feeds(databases.position())?).await?;
         Ok(databases)
     }

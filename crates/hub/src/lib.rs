@@ -14,7 +14,8 @@
 //! * `archive`: what of it lies on disk, a snapshot of what is open and `history` in runs; `past` looks things up.
 //! * `exchange`, `directory`, `review`, `monitor`, `records`, `attachments`, `search`: the services.
 //! * `copies`: offline copies of the databases, for whoever may ask them.
-//! * `audit`: the journal of searches, beside the log, also of those that were asked of copies.
+//! * `audit`: the journal of searches, beside the log, also of those that were asked of copies, and what
+//!   posts have signed of theirs.
 //! * `flow`, `searched`, `overdue`, `alerts`, `lookups`: what moves, what is late, what is wrong, and which operator looked.
 //! * `calls`, `frames`, `effects`, `links`, `pulse`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
 //! * `grants`, `budgets`, `enumeration`: whether posts may come, what they may ask, how much, and what is odd about it.
@@ -75,7 +76,7 @@ mod views;
 
 pub use app::{BuildError, Hub, ServeError};
 pub use archive::StoreError;
-pub use audit::{AuditError, SearchTally, Searches, check_searches, tally_searches};
+pub use audit::{Asked, AuditError, SearchTally, Searches, check_searches, tally_searches};
 pub use config::Config;
 pub use databases::DatabasesError;
 pub use history::HistoryError;

@@ -19,6 +19,7 @@ pub(crate) const READS_ONLY: &str = "i247.v1.MonitorService";
 const BUREAUS: Rule = Rule::Roles(&[Role::Bureau]);
 /// Who asks the databases. A post besides needs a grant.
 const ASKERS: Rule = Rule::Roles(&[Role::Bureau, Role::Post]);
+const POSTS: Rule = Rule::Roles(&[Role::Post]);
 const REVIEWERS: Rule = Rule::Roles(&[Role::Reviewer]);
 const OPERATORS: Rule = Rule::Roles(&[Role::Operator]);
 const AUTHORITY: Rule = Rule::Roles(&[Role::Authority]);
@@ -62,6 +63,7 @@ pub fn rules() -> Result<Rules, DescriptorError> {
             ("/i247.v1.MonitorService/Alerts", OPERATORS),
             ("/i247.v1.SearchService/Search", ASKERS),
             ("/i247.v1.SearchService/SearchStream", ASKERS),
+            ("/i247.v1.SearchService/HandInRollUp", POSTS),
             ("/i247.v1.SearchService/WatchHits", ASKERS),
             ("/i247.v1.RecordsService/Verdicts", BUREAUS),
             ("/i247.v1.RecordsService/FindRecord", BUREAUS),

@@ -54,6 +54,16 @@ impl SearchService for Search {
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
+    async fn hand_in_roll_up(
+        &self,
+        request: Request<pb::HandInRollUpRequest>,
+    ) -> Result<Response<pb::HandInRollUpResponse>, Status> {
+        let asker = Asker::of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
+        let taken = self.0.take_roll_up(&asker, request.get_ref()).await;
+        let agrees = taken.map_err(|refusal| status(&self.0.count(&asker.identity, refusal)))?;
+        Ok(Response::new(pb::HandInRollUpResponse { agrees }))
+    }
+
     async fn watch_hits(
         &self,
         request: Request<pb::WatchHitsRequest>,
@@ -118,6 +128,17 @@ async fn serve(
 }
 
 impl Core {
+    /// Takes what a post has signed of its searches.
+    async fn take_roll_up(&self, post: &Asker, given: &pb::HandInRollUpRequest) -> Result<bool, Refusal> {
+        self.check_open()?;
+        let now = self.clock.now();
+        self.grants.allows(&post.identity, &[], now)?;
+        let waited = self.searches.take(&post.identity, 1, self.clock.monotonic());
+        waited.map_err(|wait| Refusal::of(Reason::Busy, "quota").retry_after(wait))?;
+        let root = self.views().signers.root().clone();
+        self.audit.take_roll_up(&post.identity, given, &root, now).await
+    }
+
     /// Answers a frame of keys, once the search is noted.
     ///
     /// # Errors
@@ -157,6 +178,7 @@ impl Core {
         let allowance = allowance.inspect_err(|refusal| {
             tracing::info!(asker = %asker.identity, %refusal, "search refused");
         })?;
+        let placed = frame::placed(asker, request)?;
         let mut frame = Frame::read(asker, request, &allowance.databases, today)?;
         if allowance.partner {
             frame.check_partner(&request.keys)?;
@@ -171,7 +193,11 @@ impl Core {
         if !only_checks {
             check_size(&told)?;
         }
-        self.audit.note(&frame.record(&self.audit, asker, now, &told))?;
+        let record = frame.record(&self.audit, asker, now, &told);
+        match &placed {
+            Some(placed) => self.audit.note_placed(record, placed)?,
+            None => self.audit.note(&record)?,
+        };
         let is_post = matches!(asker.identity, Identity::Post(..));
         if is_post && frame.normalised().any(|key| self.grants.enumerates(&asker.identity, &key)) {
             self.counters.enumerated();

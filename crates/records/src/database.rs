@@ -168,6 +168,11 @@ impl Database {
         }
     }
 
+    /// Whether its records are compared with a probe, and found by no key but the owner's reference.
+    pub fn is_compared(self) -> bool {
+        self.keys().iter().any(|kind| matches!(kind, KeyKind::Template | KeyKind::Loci))
+    }
+
     /// What its records can be found by.
     pub fn keys(self) -> &'static [KeyKind] {
         use KeyKind as K;

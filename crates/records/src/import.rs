@@ -39,7 +39,7 @@
 //! | `dial-doc` | **`country`**, **`document_type`**, `series`, **`forgery_kind`**, **`text`**, `genuine_images`, `false_images`, **`state`** |
 //! | `edison` | **`country`**, **`document_type`**, `series`, `first_issued` (year), `features`, `images` |
 //! | `dna`, `dna-missing` | **`subject_kind`**, **`loci`** (at least six, sorted: `D3S1358:15,17;TH01:6,9.3`) |
-//! | `fingerprints`, `faces` | **`subject_kind`**, **`modality`**, **`vector`** (32 to 2048 bytes in hexadecimal digits), `quality` (1 to 100) |
+//! | `fingerprints`, `faces` | **`subject_kind`**, **`modality`**, **`vector`** (in hexadecimal digits: 128 bytes of a face, 256 of anything else), `quality` (1 to 100) |
 //! | `icse`, `ifrt`, `ibin`, `cards`, `piracy` | **`title`**, **`codes`** (list), `attributes` (list of `name=value`, sorted by name) |
 //!
 //! A line `# line 7: why` is a [`note`] about the row below it, and is passed over.

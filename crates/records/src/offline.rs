@@ -30,7 +30,7 @@ mod holder;
 mod keys;
 mod list;
 mod marks;
-mod part;
+pub(crate) mod part;
 
 use std::fmt;
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub use self::copies::Copies;
 pub use self::edition::{About, Delta, Edition, Holding, MAX_CHANGES};
 pub use self::holder::{Have, Holder, HolderError, Network, Part};
 pub use self::keys::{KEY_BITS, KeySet};
-pub use self::list::{AskedList, ListError, chained};
+pub use self::list::{AskedList, ListError, Seal, chained};
 pub use self::marks::Marks;
 
 /// From this age on an answer warns.

@@ -6,7 +6,9 @@
 //!  pb::SearchKey ──read──► Question ──keys──► (index) ──► Record ──likeness──► none, possible, match
 //! ```
 
-use i247_model::{Reason, Refusal};
+use std::sync::Arc;
+
+use i247_model::{Hash, Reason, Refusal};
 use i247_wire::pb;
 
 use crate::Date;
@@ -14,10 +16,12 @@ use crate::database::{Database, KeyKind};
 use crate::document::{DocumentNumber, DocumentType, Issuer};
 use crate::mrz::{Fault, MrzError, Zone};
 use crate::nominal::{Birth, Name, NameError, Query, recorded};
+use crate::offline::part::sha256;
 use crate::record::value::Field;
 use crate::record::{
     Content, Key, Likeness, NoticeDocument, PartialDate, Record, TravelDocument, Vehicle, Vessel,
 };
+use crate::template::{Sought, TemplateError};
 
 /// Most bytes of a machine readable zone with whatever stands between its lines.
 const MAX_ZONE_BYTES: usize = 256;
@@ -52,6 +56,8 @@ enum Asked {
     Words(KeyKind, Box<str>),
     /// A person, and what was asked in one form.
     Person(Box<Query>, Box<str>),
+    /// Whoever a fingerprint, face or profile is of, in one database, and the hash of the probe.
+    Probe(Database, Arc<Sought>, Hash),
 }
 
 /// What is known of the type of a travel document.
@@ -92,6 +98,7 @@ impl Question {
             }
             Some(Wire::Thing(asked)) => thing(asked),
             Some(Wire::Person(asked)) => person(asked, today),
+            Some(Wire::Probe(asked)) => probe(asked),
         }
     }
 
@@ -103,6 +110,18 @@ impl Question {
             Asked::Plate { .. } => KeyKind::Plate,
             Asked::Number(kind, _) | Asked::Words(kind, _) => *kind,
             Asked::Person(..) => KeyKind::Name,
+            Asked::Probe(_, sought, _) => match **sought {
+                Sought::Vector(_) => KeyKind::Template,
+                Sought::Profile(_) => KeyKind::Loci,
+            },
+        }
+    }
+
+    /// What the records of its database are compared with: no key leads there.
+    pub fn probe(&self) -> Option<&Arc<Sought>> {
+        match &self.0 {
+            Asked::Probe(_, sought, _) => Some(sought),
+            _ => None,
         }
     }
 
@@ -128,6 +147,9 @@ impl Question {
     /// but for those that only their specialists ask. Persons are found by name alone.
     pub fn databases(&self, named: &[Database]) -> Vec<Database> {
         let (kind, none_named) = (self.kind(), named.is_empty());
+        if let Asked::Probe(database, ..) = &self.0 {
+            return if none_named || named.contains(database) { vec![*database] } else { Vec::new() };
+        }
         let by_name = |database: &Database| (*database == Database::Nominal) == (kind == KeyKind::Name);
         let knows = |database: &Database| database.keys().contains(&kind) && by_name(database);
         let wanted = |database: &Database| {
@@ -150,7 +172,7 @@ impl Question {
             }
             Asked::Number(kind, number) => keys.push(Key::number(database, *kind, number)),
             Asked::Words(kind, text) => keys.push(Key::words(database, *kind, text)),
-            Asked::Person(..) => {}
+            Asked::Person(..) | Asked::Probe(..) => {}
         }
     }
 
@@ -169,6 +191,12 @@ impl Question {
             }
             Asked::Person(_, text) => {
                 bytes.extend_from_slice(text.as_bytes());
+                return;
+            }
+            Asked::Probe(database, _, hash) => {
+                bytes.extend_from_slice(database.as_str().as_bytes());
+                bytes.push(0);
+                bytes.extend_from_slice(hash.as_bytes());
                 return;
             }
         };
@@ -221,7 +249,8 @@ impl Question {
                 }
             }
             // Whoever searches has compared them; a name alone is nobody.
-            (Asked::Person(..), Content::Person(_)) => Some(Likeness::Similar),
+            (Asked::Person(..), Content::Person(_))
+            | (Asked::Probe(..), Content::Template(_) | Content::DnaProfile(_)) => Some(Likeness::Similar),
             _ => None,
         }
     }
@@ -344,6 +373,22 @@ fn person(asked: &pb::PersonKey, today: Date) -> Result<Question, Refusal> {
     let normalised = format!("{words}/{born}/{age_from}-{age_to}");
     let query = Query { nationality, limit: PERSONS_MAX, ..Query::new(known, birth) };
     Ok(Question(Asked::Person(Box::new(query), normalised.into())))
+}
+
+fn probe(asked: &pb::ProbeKey) -> Result<Question, Refusal> {
+    let known = u8::try_from(asked.database).ok().and_then(Database::from_number);
+    let Some(database) = known.filter(|database| database.is_compared()) else {
+        return Err(Refusal::of(Reason::WrongField, "probe.database"));
+    };
+    let sought = Sought::read(database, &asked.template).map_err(|error| {
+        let reason = match error {
+            TemplateError::TooLarge { .. } => Reason::TooLarge,
+            _ => Reason::WrongField,
+        };
+        Refusal::of(reason, format!("probe.template: {error}"))
+    })?;
+    let hash = sha256(&[&asked.template]);
+    Ok(Question(Asked::Probe(database, Arc::new(sought), hash)))
 }
 
 fn number(text: &str, field: &str) -> Result<DocumentNumber, Refusal> {

@@ -2,19 +2,22 @@
 //!
 //! This is a simulation: the vectors are synthetic, and nothing here extracts one from a picture or a print. What is
 //! simulated is how a search behaves: a probe is compared with everything that its asker may see, comes in one size, is
-//! never kept, and is wiped when the search is over. What matches is a lead for a human examiner.
+//! never kept, and the vector in it is wiped when the search is over. What matches is a lead for a human examiner.
 //!
 //! ```text
 //!   Probe ──► Gallery::search ──► the nearest within the threshold of its modality
 //!   Profile ──► Profiles::search ──► those that share enough loci, with few enough that differ
+//!   Sought ──► Galleries::search ──► candidates of one database, with a score
 //! ```
 
 mod dna;
+mod galleries;
 mod vector;
 
 pub use dna::{
     LOCI, LOCI_MIN, Locus, MISMATCHES_MAX, PROFILE_BYTES_MAX, Profile, ProfileMatch, Profiles, Relation,
 };
+pub use galleries::{Candidate, Galleries, Sought};
 pub use vector::{Gallery, Modality, Probe, Template, VectorMatch};
 
 /// Most matches of an answer.
@@ -47,6 +50,12 @@ pub enum TemplateError {
         /// What the gallery holds.
         expected: Modality,
     },
+    /// A vector where profiles are compared, or a profile where vectors are.
+    #[error("a probe of another kind than the database holds")]
+    OtherKind,
+    /// A profile that is no text.
+    #[error("a profile is written as text")]
+    NoText,
     /// A name that no locus has.
     #[error("no locus is called {0:?}")]
     UnknownLocus(String),

@@ -25,6 +25,8 @@ pub(crate) const ROOT_CERTIFICATES: &str = "authority.crt.pem";
 pub(crate) const CA_KEY: &str = "ca.key.pem";
 /// The certificate of that key.
 pub(crate) const CA_CERTIFICATE: &str = "ca.crt.pem";
+/// The key of what lies on the disk of a node.
+pub(crate) const AT_REST_KEY: &str = "at-rest.key.pem";
 /// What is sent to an authority.
 pub(crate) const REQUEST: &str = "request.pem";
 

@@ -12,6 +12,7 @@
 //! A certificate says who somebody is. What they may do now is the directory's business, which is
 //! asked through [`Admission`]. Nothing here stores messages, decides about them, or reads a clock.
 
+mod at_rest;
 mod authority;
 mod batch;
 mod body;
@@ -25,10 +26,12 @@ mod hash;
 mod key;
 mod profile;
 mod request;
+mod roll_up;
 mod signed;
 mod tls;
 mod tree;
 
+pub use at_rest::{AtRestError, AtRestKey, SEALED_MORE};
 pub use authority::{Authority, AuthorityError, Issued};
 pub use batch::{MAX_ITEMS, carry_batch, decode_batch};
 pub use body::{CarriedBody, carry, open_carried};
@@ -44,6 +47,7 @@ pub use hash::sha256;
 pub use key::{KeyError, SigningKey, VerifyingKey};
 pub use profile::Validity;
 pub use request::{Request, TlsKey};
+pub use roll_up::{read_roll_up, search_digest, search_root, search_session};
 pub use signed::{sign, sign_together, verify, verify_together};
 pub use tls::{Admission, Peer, Presented, TlsError, client_config, peer_identity, server_config};
 pub use tree::MAX_BURST;

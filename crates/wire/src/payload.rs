@@ -10,5 +10,8 @@ pub const RECEIPTS: &str = "i247.v1.Receipts";
 /// What the authority orders: an encoded `DirectoryChange`.
 pub const DIRECTORY_CHANGE: &str = "i247.v1.DirectoryChange";
 
+/// What a post says that it asked: an encoded `SearchRollUp`.
+pub const SEARCH_ROLL_UP: &str = "i247.v1.SearchRollUp";
+
 /// What the hub states of an offline copy: the statement that `i247_records::offline` documents.
 pub const OFFLINE_COPY: &str = "i247.v1.OfflineCopy";

@@ -324,6 +324,7 @@ fn asked() -> pb::SearchRequest {
         station: "airport".into(),
         keys: vec![pb::SearchKey { key: Some(pb::search_key::Key::TravelDocument(passport)) }],
         databases: Vec::new(),
+        session: None,
     }
 }
 

@@ -111,6 +111,7 @@ pub(super) const HUB: &[Row] = &[
 
     row("/i247.v1.SearchService/Search", Own, story::search,                          "ok           role role ok   door role role role role role door"),
     row("/i247.v1.SearchService/SearchStream", Own, story::frame_of_keys,             "ok           role role ok   door role role role role role door"),
+    row("/i247.v1.SearchService/HandInRollUp", Own, story::nothing,                   "role         role role malformed door role role role role role door"),
     row("/i247.v1.SearchService/WatchHits", Own, story::nothing,                      "none         role role none door role role role role role door"),
 
     // No message of records is in this story: of one's own and of others' alike there is nothing to tell.

@@ -54,6 +54,17 @@ fn record(found: &pb::FoundRecord) -> String {
         rows.push(("score", format!("{} of 1000", found.score)));
         rows.push(("why", found.reasons.join(", ")));
     }
+    // What is compared is not shown, so that these are no whole records.
+    match found.record.as_ref().and_then(|record| record.content.as_ref()) {
+        Some(pb::record::Content::Template(template)) => {
+            rows.push(("of", name(template.modality().as_str_name(), "MODALITY_")));
+            rows.push(("subject", name(template.subject_kind().as_str_name(), "SUBJECT_KIND_")));
+        }
+        Some(pb::record::Content::DnaProfile(profile)) => {
+            rows.push(("subject", name(profile.subject_kind().as_str_name(), "SUBJECT_KIND_")));
+        }
+        _ => {}
+    }
     let read = found.record.clone().and_then(|record| Record::from_wire(record).ok());
     if let Some(record) = &read {
         let cells = Record::columns(record.database()).zip(record.to_row());

@@ -5,7 +5,7 @@ use i247_hub::Searches;
 use i247_ledger::Report;
 use serde_json::{Value as Json, json};
 
-use super::table::{pairs, table};
+use super::table::{pairs, table, word};
 use crate::authority::short;
 
 /// The contexts; the chosen one has a star.
@@ -51,8 +51,21 @@ pub(crate) fn searches(found: &Searches) -> String {
         ("entries", format!("{}, of which the log vouches for {}", found.entries, found.vouched)),
         ("frames", found.frames.to_string()),
         ("keys", format!("{}, {} with a match", found.keys, found.matches)),
+        ("signed for", format!("{} frames by the posts that asked", found.signed_for)),
     ]);
+    let head = format!("{head}\n\n{}", asked(found));
     if found.broken.is_empty() { head } else { format!("{head}\n\n{}", found.broken.join("\n")) }
+}
+
+/// What was asked on line and of offline copies, by country and purpose.
+fn asked(found: &Searches) -> String {
+    let rows = found.asked.iter().map(|((country, purpose), asked)| {
+        let purpose = word(purpose.as_str_name(), "PURPOSE_");
+        let count = |(frames, keys): (u64, u64)| [frames.to_string(), keys.to_string()];
+        [vec![country.to_string(), purpose], count(asked.on_line).to_vec(), count(asked.offline).to_vec()]
+            .concat()
+    });
+    table(&["COUNTRY", "PURPOSE", "FRAMES ON LINE", "KEYS", "FRAMES OFFLINE", "KEYS"], rows.collect())
 }
 
 /// The same as JSON.
@@ -64,6 +77,15 @@ pub(crate) fn searches_json(found: &Searches) -> Json {
         "frames": found.frames,
         "keys": found.keys,
         "matches": found.matches,
+        "signed_for": found.signed_for,
+        "asked": found.asked.iter().map(|((country, purpose), asked)| json!({
+            "country": country.to_string(),
+            "purpose": purpose.as_str_name(),
+            "frames_on_line": asked.on_line.0,
+            "keys_on_line": asked.on_line.1,
+            "frames_offline": asked.offline.0,
+            "keys_offline": asked.offline.1,
+        })).collect::<Vec<_>>(),
         "broken": found.broken,
     })
 }

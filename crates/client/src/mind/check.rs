@@ -81,12 +81,17 @@ impl Mind {
     }
 }
 
-/// What copies can be asked: they know numbers, and nobody's name.
+/// What copies can be asked: they know numbers, and nobody's name or trace.
 fn question(key: &pb::SearchKey, today: Date) -> Result<Question, Refusal> {
     let question = Question::read(key, today)?;
     if question.person().is_some() {
         let next_step = "ask for persons where there is a network: no copy holds names".into();
         return Err(Refusal { next_step, ..Refusal::of(Reason::WrongField, "person") });
+    }
+    if question.probe().is_some() {
+        let next_step =
+            "compare where there is a network: no copy holds what a probe is compared with".into();
+        return Err(Refusal { next_step, ..Refusal::of(Reason::WrongField, "probe") });
     }
     Ok(question)
 }

@@ -258,7 +258,8 @@ impl Mind {
         act: impl FnOnce(&mut AskedList) -> Result<T, i247_records::offline::ListError> + Send + 'static,
     ) -> Result<T, MindError> {
         let (disk, dir, list) = (self.disk.clone(), self.searches.clone(), self.new_list());
-        self.blocking(move || Ok(act(&mut AskedList::open(disk, &dir, list)?)?)).await
+        let sealed = self.sealed.clone();
+        self.blocking(move || Ok(act(&mut AskedList::open(disk, sealed, &dir, list)?)?)).await
     }
 
     fn new_list(&self) -> [u8; 16] {

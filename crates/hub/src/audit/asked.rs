@@ -19,17 +19,7 @@ impl Audit {
     /// # Errors
     /// When the journal cannot be read.
     pub(crate) async fn asked_since(&self, from: Timestamp) -> Result<BTreeMap<Identity, u64>, ReadError> {
-        let (mut first, mut behind) = (1, self.opened_at.0 + 1);
-        while first < behind {
-            let middle = first + (behind - first) / 2;
-            let before =
-                self.read(middle, 1).await?.iter().flatten().all(|record| record.at_ms < from.as_millis());
-            if before {
-                first = middle + 1;
-            } else {
-                behind = middle;
-            }
-        }
+        let mut first = self.first_since(from).await?;
         let mut asked: BTreeMap<Identity, u64> = BTreeMap::new();
         while first <= self.opened_at.0 {
             let groups = self.read(first, ENTRIES).await?;
@@ -37,7 +27,7 @@ impl Audit {
             // What was asked of an offline copy is in nobody's budget.
             let counts =
                 |record: &pb::AuditRecord| record.at_ms >= from.as_millis() && record.offline.is_none();
-            for record in groups.into_iter().flatten().filter(counts) {
+            for record in groups.into_iter().flat_map(|group| group.records).filter(counts) {
                 if let Ok(asker) = record.asker.parse() {
                     *asked.entry(asker).or_default() += u64::from(record.keys);
                 }
@@ -46,12 +36,31 @@ impl Audit {
         Ok(asked)
     }
 
-    /// The records of so many entries, not behind the end.
-    pub(super) async fn read(&self, at: u64, entries: usize) -> Result<Vec<Vec<pb::AuditRecord>>, ReadError> {
+    /// The first entry since a moment; the one behind the end that the journal had when it was opened, without one.
+    pub(super) async fn first_since(&self, from: Timestamp) -> Result<u64, ReadError> {
+        let from = from.as_millis();
+        let (mut first, mut behind) = (1, self.opened_at.0 + 1);
+        while first < behind {
+            let middle = first + (behind - first) / 2;
+            let groups = self.read(middle, 1).await?;
+            let before = groups.iter().all(|group| {
+                group.records.iter().all(|record| record.at_ms < from)
+                    && group.roll_ups.iter().all(|roll_up| roll_up.at_ms < from)
+            });
+            if before {
+                first = middle + 1;
+            } else {
+                behind = middle;
+            }
+        }
+        Ok(first)
+    }
+
+    /// So many entries, not behind the end.
+    pub(super) async fn read(&self, at: u64, entries: usize) -> Result<Vec<pb::AuditGroup>, ReadError> {
         let left = usize::try_from(self.opened_at.0.saturating_sub(at) + 1).unwrap_or(usize::MAX);
         let read = self.journal.read(Position(at), entries.min(left), BYTES).await?;
         // What is no group was written by something else, and says nothing.
-        let group = |entry| pb::AuditGroup::decode(entry).map(|group| group.records).unwrap_or_default();
-        Ok(read.into_iter().map(|record| group(record.entry)).collect())
+        Ok(read.into_iter().map(|record| pb::AuditGroup::decode(record.entry).unwrap_or_default()).collect())
     }
 }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use i247_ledger::disk::Disk;
 use i247_ledger::{Blocking, Ledger, Options, Position, Record, Segments};
-use i247_model::Hash;
+use i247_model::{CountryCode, Hash, Identity};
 use i247_wire::pb;
 use prost::Message as _;
 
+use super::signed_for::SignedFor;
 use super::{AuditError, DIR, root_of};
 
 /// Entries that are read at once.
@@ -35,8 +36,34 @@ pub struct Searches {
     pub matches: u64,
     /// Frames that were asked of offline copies and handed in later.
     pub offline: u64,
+    /// Frames for which the post that asked has signed.
+    pub signed_for: u64,
+    /// What was asked on line and of offline copies, by country and purpose.
+    pub asked: BTreeMap<(CountryCode, pb::Purpose), Asked>,
     /// What is wrong, in the order of the journal.
     pub broken: Vec<String>,
+}
+
+/// How much somebody asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Asked {
+    /// Frames that the hub has answered, and keys in them.
+    pub on_line: (u64, u64),
+    /// Frames that were asked of offline copies, and keys in them.
+    pub offline: (u64, u64),
+}
+
+impl Searches {
+    fn count(&mut self, record: &pb::AuditRecord) {
+        self.frames += 1;
+        self.keys += u64::from(record.keys);
+        self.matches += u64::from(record.matches);
+        let Ok(Identity::Bureau(country) | Identity::Post(country, _)) = record.asker.parse() else { return };
+        let asked = self.asked.entry((country, record.purpose())).or_default();
+        let (frames, keys) = if record.offline.is_some() { &mut asked.offline } else { &mut asked.on_line };
+        *frames += 1;
+        *keys += u64::from(record.keys);
+    }
 }
 
 /// Checks the journal beside the log in a hub's data directory.
@@ -63,6 +90,7 @@ pub async fn check_searches(
     let (journal, _) = Segments::open(disk, data.join(DIR), options())?;
     let mut found = Searches { entries: journal.end().0, ..Searches::default() };
     let mut previous: Option<Hash> = None;
+    let mut signed_for = SignedFor::default();
     let mut lists: BTreeMap<(String, Bytes), u64> = BTreeMap::new();
     each(&journal, |record| {
         let position = record.position.0;
@@ -81,9 +109,9 @@ pub async fn check_searches(
             None => {}
         }
         previous = Some(root);
-        found.frames += group.records.len() as u64;
-        found.keys += group.records.iter().map(|record| u64::from(record.keys)).sum::<u64>();
         for record in &group.records {
+            found.count(record);
+            signed_for.search(record);
             let Some(offline) = &record.offline else { continue };
             found.offline += 1;
             let last = lists.entry((record.asker.clone(), offline.list.clone())).or_default();
@@ -96,12 +124,15 @@ pub async fn check_searches(
             }
             *last = offline.number;
         }
-        found.matches += group.records.iter().map(|record| u64::from(record.matches)).sum::<u64>();
+        let wrong = group.roll_ups.iter().filter_map(|roll_up| signed_for.roll_up(roll_up));
+        found.broken.extend(wrong.map(|wrong| format!("entry {position}: {wrong}")));
     })
     .await?;
     if let Some((last, _)) = roots.last_key_value().filter(|(last, _)| **last > found.entries) {
         found.broken.push(format!("the log was told of {last} entries, and there are {}", found.entries));
     }
+    found.signed_for = signed_for.frames;
+    found.broken.extend(signed_for.missing());
     Ok(found)
 }
 

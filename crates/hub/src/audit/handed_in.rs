@@ -98,7 +98,7 @@ impl Audit {
         while next <= self.opened_at.0 {
             let groups = self.read(next, ENTRIES).await.map_err(|_| unreadable())?;
             next += groups.len().max(1) as u64;
-            for record in groups.into_iter().flatten() {
+            for record in groups.into_iter().flat_map(|group| group.records) {
                 let Some((key, last)) = handed_in(&record) else { continue };
                 lists.insert(key, last);
             }

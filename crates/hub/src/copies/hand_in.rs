@@ -111,5 +111,6 @@ fn record(core: &Core, asker: &Asker, search: pb::OfflineSearch, from: pb::Asked
         matches: 0,
         possible: search.possible,
         offline: Some(from),
+        placed: None,
     }
 }

@@ -1,5 +1,5 @@
-//! Search for persons by name: over the shelves, with the restrictions inside. It must not keep a name anywhere but in
-//! memory.
+//! Search for persons by name: over the shelves, with the restrictions inside; and what else is in memory alone. It must
+//! not keep a name anywhere else.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -31,36 +31,52 @@ impl Databases {
         let mut found = Vec::with_capacity(matches.len());
         for Match { locator, score, reasons } in matches {
             let Some(at) = Locator::of_number(locator) else { continue };
-            let batch = self.batch(at.position().0).await?;
-            let Some(record) = self.record(&batch, at, Database::Nominal)? else { continue };
-            let RecordName::Reference(owner, reference) = record.name() else { continue };
-            let key = Key::reference(Database::Nominal, owner, &reference);
-            // It may have gone meanwhile, or be hidden by now.
-            let there = self.shelves().candidates(asker, Database::Nominal, &[key], MAX_CANDIDATES);
-            if there.iter().any(|(_, place)| *place == at)
-                && record.is_visible_to(asker)
-                && self.shelves().is_open_to(asker, at, &record, today)
-            {
-                let reasons = reasons.iter().map(ToString::to_string).collect();
-                let score = Some(Score { score, reasons });
-                found.push(Found::of(&batch, at, record, score));
-            }
+            let reasons = reasons.iter().map(ToString::to_string).collect();
+            let score = Score { score, reasons };
+            found.extend(self.still_open(asker, Database::Nominal, at, today, score).await?);
         }
         Ok(found)
     }
 
-    /// Reads the persons that are there from the log.
+    /// The record that a search has found there, and that it was found by no key of; none when it has gone meanwhile, or
+    /// is hidden by now.
+    ///
+    /// # Errors
+    /// [`DatabasesError`] when the log cannot be read.
+    pub(super) async fn still_open(
+        &self,
+        asker: Party,
+        database: Database,
+        at: Locator,
+        today: Date,
+        score: Score,
+    ) -> Result<Option<Found>, DatabasesError> {
+        let batch = self.batch(at.position().0).await?;
+        let Some(record) = self.record(&batch, at, database)? else { return Ok(None) };
+        let RecordName::Reference(owner, reference) = record.name() else { return Ok(None) };
+        let key = Key::reference(database, owner, &reference);
+        let there = self.shelves().candidates(asker, database, &[key], MAX_CANDIDATES);
+        let open = there.iter().any(|(_, place)| *place == at)
+            && record.is_visible_to(asker)
+            && self.shelves().is_open_to(asker, at, &record, today);
+        Ok(open.then(|| Found::of(&batch, at, record, Some(score))))
+    }
+
+    /// Reads what is found by no key from the log: persons, and what probes are compared with.
     ///
     /// # Errors
     /// [`DatabasesError`].
-    pub(super) async fn recall_persons(&self) -> Result<(), DatabasesError> {
-        let mut places = self.shelves().places(Database::Nominal);
-        places.sort_unstable();
-        for at in places {
-            let batch = self.batch(at.position().0).await?;
-            let record = self.record(&batch, at, Database::Nominal)?;
-            write(&self.shelves, |shelves| shelves.note_person(at, record.as_ref()));
-            self.merge_persons().await?;
+    pub(super) async fn recall(&self) -> Result<(), DatabasesError> {
+        let kept_nowhere = |database: &Database| *database == Database::Nominal || database.is_compared();
+        for database in Database::ALL.iter().copied().filter(kept_nowhere) {
+            let mut places = self.shelves().places(database);
+            places.sort_unstable();
+            for at in places {
+                let batch = self.batch(at.position().0).await?;
+                let record = self.record(&batch, at, database)?;
+                write(&self.shelves, |shelves| shelves.recall(at, record.as_ref()));
+                self.merge_persons().await?;
+            }
         }
         Ok(())
     }
@@ -79,8 +95,8 @@ impl Databases {
     }
 }
 
-/// Whether the asker may see the person there.
-fn sees(shelves: &RwLock<Shelves>, asker: Party, number: u64) -> bool {
+/// Whether the asker may see the record there.
+pub(super) fn sees(shelves: &RwLock<Shelves>, asker: Party, number: u64) -> bool {
     let shelves = shelves.read().unwrap_or_else(PoisonError::into_inner);
     Locator::of_number(number).is_some_and(|at| shelves.sees(asker, at))
 }

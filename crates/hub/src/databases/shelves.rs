@@ -11,6 +11,7 @@ use i247_records::index::{Fingerprint, Index, IndexError, KeySpaces, Locator, Me
 use i247_records::nominal::Persons;
 use i247_records::record::{Content, Key, Record};
 use i247_records::register::{Ranges, Register};
+use i247_records::template::Galleries;
 use i247_records::{Database, Date};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,8 @@ pub(crate) struct Shelves {
     pub(super) circulars: BTreeMap<Subject, Circular>,
     /// The persons of the nominal database. Not stored: what they are called stands in the log alone.
     pub(super) persons: Persons,
+    /// What probes are compared with. Not stored either.
+    pub(super) galleries: Galleries,
     /// Whom owners bar from all that they own.
     pub(super) barred: BTreeMap<Party, BTreeSet<CountryCode>>,
     pub(super) verdicts: BTreeMap<u64, Verdicts>,
@@ -69,6 +72,7 @@ impl Shelves {
             restricted: BTreeMap::new(),
             circulars: BTreeMap::new(),
             persons: Persons::default(),
+            galleries: Galleries::default(),
             barred: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             begins: BTreeMap::new(),

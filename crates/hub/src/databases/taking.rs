@@ -215,7 +215,7 @@ impl Shelves {
                 });
                 self.apply(database, &effect, restricted);
                 self.note_place(at, database, batch.sender);
-                self.note_person(at, change.record());
+                self.recall(at, change.record());
                 self.verdicts.entry(entry.position).or_default().accepted += 1;
             }
             Err(Rejected::Unreadable(error)) => return error.missing(),
@@ -289,7 +289,7 @@ impl Shelves {
                 Ok(effect) => {
                     self.apply(database, &effect, Some(Restricted::Following(subject.clone())));
                     self.note_place(at, database, owner);
-                    self.note_person(at, change.record());
+                    self.recall(at, change.record());
                     if let Some(circular) = self.circulars.get_mut(&subject) {
                         circular.records.push((database.number(), at.number()));
                     }
@@ -337,11 +337,13 @@ impl Shelves {
         }
     }
 
-    /// The person of a record that came can be searched for.
-    pub(super) fn note_person(&mut self, at: Locator, record: Option<&Record>) {
-        if let Some(Content::Person(person)) = record.map(Record::content) {
+    /// What is found by no key can be searched for once its record came.
+    pub(super) fn recall(&mut self, at: Locator, record: Option<&Record>) {
+        let Some(record) = record else { return };
+        if let Content::Person(person) = record.content() {
             Person::of_record(at.number(), person).into_iter().for_each(|person| self.persons.add(person));
         }
+        self.galleries.add(at.number(), record);
     }
 
     /// Makes it so; `restricted` says who must not see the record that comes.
@@ -349,8 +351,11 @@ impl Shelves {
         if let Some(register) = self.registers.get_mut(&database) {
             register.apply(effect);
         }
-        if let Some(at) = effect.goes().filter(|_| database == Database::Nominal) {
-            self.persons.withdraw(at.number());
+        if let Some(at) = effect.goes() {
+            if database == Database::Nominal {
+                self.persons.withdraw(at.number());
+            }
+            self.galleries.withdraw(database, at.number());
         }
         if let Some(at) = effect.goes()
             && let Some(Restricted::Following(subject)) = self.restricted.remove(&at)

@@ -8,10 +8,11 @@ use i247_model::{Identity, MessageId, Name, Reason, Refusal, Timestamp};
 use i247_records::question::Question;
 use i247_records::record::{Key, Likeness, Record};
 use i247_records::{Database, Date};
+use i247_trust::{search_digest, search_session};
 use i247_wire::pb;
 
 use super::Asker;
-use crate::audit::Audit;
+use crate::audit::{Audit, Placed};
 use crate::databases::{Databases, DatabasesError, Found};
 use crate::searched::{Keys, Tally};
 
@@ -21,8 +22,9 @@ pub(super) const KEYS_MAX: usize = 256;
 /// Most keys of a frame that have to be looked up under every issuer there is.
 const OPEN_KEYS_MAX: usize = 4;
 
-/// Most persons of a frame: each is compared with many.
+/// Most persons of a frame, and most probes: each is compared with many.
 const PERSONS_MAX: usize = 4;
+const PROBES_MAX: usize = 4;
 
 /// Most records in the answer to a key.
 const FOUND_MAX: usize = 20;
@@ -35,6 +37,9 @@ const LEAD: &str = "a hit is a lead and no ground for action: have the owner con
 
 /// What is said to who may only check.
 const REFER: &str = "refer whoever it is to the police; nothing has been established";
+
+/// What is said with what a probe led to.
+const EXAMINE: &str = "have an examiner compare the traces themselves; a hit is a lead and no ground for action: have the owner confirm it first";
 
 /// What is said with what is only possible.
 const COMPARE: &str = "compare the record with what is before you; a hit is a lead and no ground for action: have the owner confirm it first";
@@ -91,6 +96,9 @@ impl Frame {
         }
         if questions.iter().flatten().filter(|question| question.person().is_some()).count() > PERSONS_MAX {
             return Err(too_many("persons"));
+        }
+        if questions.iter().flatten().filter(|question| question.probe().is_some()).count() > PROBES_MAX {
+            return Err(too_many("probes"));
         }
         let mut frame = Self { purpose, officer, station, questions, databases: BTreeMap::new() };
         frame.place(databases);
@@ -179,6 +187,10 @@ impl Frame {
                     let persons = databases.search_persons(asker.party, query, today).await;
                     found[*at].extend(persons.map_err(|error| unreadable(&error))?);
                 }
+                if let Some(probe) = question.probe() {
+                    let compared = databases.compare(asker.party, *database, probe, today).await;
+                    found[*at].extend(compared.map_err(|error| unreadable(&error))?);
+                }
                 question.keys(*database, &mut keys);
                 whose.resize(keys.len(), *at);
             }
@@ -224,6 +236,7 @@ impl Frame {
             matches: surest(Likeness::Same),
             possible: surest(Likeness::Similar),
             offline: None,
+            placed: None,
         }
     }
 }
@@ -234,6 +247,21 @@ impl Frame {
 /// `MALFORMED` when there is no such database.
 pub(super) fn named(request: &pb::SearchRequest) -> Result<Vec<Database>, Refusal> {
     request.databases.iter().map(|number| database(*number)).collect()
+}
+
+/// Where a frame stands among those that a post rolls up; none of others.
+///
+/// # Errors
+/// `MALFORMED` when it cannot stand there.
+pub(super) fn placed(asker: &Asker, request: &pb::SearchRequest) -> Result<Option<Placed>, Refusal> {
+    let Some(session) = request.session.as_ref().filter(|_| post(asker).is_some()) else { return Ok(None) };
+    let malformed = |field: &str| Refusal::of(Reason::Malformed, field);
+    let salt: [u8; 32] = session.salt.as_ref().try_into().map_err(|_| malformed("session.salt"))?;
+    if session.number == 0 || session.number == u64::MAX {
+        return Err(malformed("session.number"));
+    }
+    let digest = search_digest(&salt, session.number, request);
+    Ok(Some(Placed { session: search_session(&salt), number: session.number, digest }))
 }
 
 /// The answers to who may only check, in the order of the keys: that there is nothing, or that somebody else should look.
@@ -264,8 +292,9 @@ pub(super) struct Told {
 }
 
 impl Told {
-    pub(super) fn is_match(&self) -> bool {
-        self.likeness == Likeness::Same
+    /// Whether its owner is told: it is what was asked for, or as near to it as a probe ever comes.
+    pub(super) fn is_hit(&self) -> bool {
+        self.likeness == Likeness::Same || self.found.database.is_compared()
     }
 }
 
@@ -327,8 +356,10 @@ pub(super) fn answers(frame: &Frame, told: Vec<Vec<Told>>) -> Vec<pb::KeyAnswer>
 
 fn answer(told: Vec<Told>) -> pb::KeyAnswer {
     let result = told.first().map_or(pb::SearchResult::NoRecord, |told| certainty(told.likeness));
+    let by_probe = told.first().is_some_and(|told| told.found.database.is_compared());
     let next_step = match result {
         pb::SearchResult::Match => LEAD,
+        pb::SearchResult::Possible if by_probe => EXAMINE,
         pb::SearchResult::Possible => COMPARE,
         pb::SearchResult::NoRecord | pb::SearchResult::Refer | pb::SearchResult::Unspecified => "",
     };
@@ -350,9 +381,16 @@ fn answer(told: Vec<Told>) -> pb::KeyAnswer {
     }
 }
 
-/// The record as others see it: whom it is kept from is its owner's business.
+/// The record as others see it: whom it is kept from is its owner's business, and what probes are compared with stays
+/// here.
 fn shown(record: &Record) -> pb::Record {
-    pb::Record { except: Vec::new(), ..record.to_wire() }
+    let mut shown = pb::Record { except: Vec::new(), ..record.to_wire() };
+    match &mut shown.content {
+        Some(pb::record::Content::Template(template)) => template.vector.clear(),
+        Some(pb::record::Content::DnaProfile(profile)) => profile.loci.clear(),
+        _ => {}
+    }
+    shown
 }
 
 fn certainty(likeness: Likeness) -> pb::SearchResult {

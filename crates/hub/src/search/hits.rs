@@ -21,10 +21,10 @@ const ENTERED_WITHIN: Duration = Duration::from_secs(1);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 impl Frame {
-    /// What the log is told of a match; none of what is one's own.
+    /// What the log is told of a hit; none of what is one's own.
     fn hit(&self, asker: &Asker, told: &Told, at: Timestamp) -> Option<HitFound> {
         let found = &told.found;
-        if found.owner == asker.party || !told.is_match() {
+        if found.owner == asker.party || !told.is_hit() {
             return None;
         }
         // Somebody stands before an officer, and waits.

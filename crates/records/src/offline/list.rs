@@ -2,14 +2,17 @@
 //! is shown. It must not lose one, nor give one number to two.
 //!
 //! ```text
-//!   DIR/asked:  "i247asks" | format 4 | the list's own 16 bytes | number of the first search 8 | chain before it 32
-//!               | for each search: length 4, CRC-32C 4, bytes
+//!   DIR/asked:  head = "i247asks" | format 4 | the list's own 16 bytes | number of the first search 8 | chain before it 32
+//!               | frame of nothing, sealed for this head
+//!               | for each search: frame of the search, sealed for this list and its number
+//!   frame:      length 4 | CRC-32C 4 | sealed bytes
 //! ```
 //!
 //! All numbers little end first. Only the last search can be torn by a crash: it was not answered, and is dropped. What is
-//! handed in goes out of the file; the list goes on counting. The keys in it can be read: keep the directory as safe as
-//! the post's own register, and hand in often.
+//! handed in goes out of the file; the list goes on counting. What was changed, exchanged or left out in the middle does
+//! not open, and is refused; that the last searches were cut off cannot be seen here.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +25,7 @@ use prost::Message as _;
 use super::part::sha256;
 
 const MAGIC: &[u8; 8] = b"i247asks";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const HEAD_BYTES: usize = 68;
 const NAME: &str = "asked";
 
@@ -46,6 +49,17 @@ pub enum ListError {
         /// Where.
         at: u64,
     },
+    /// Something in the file does not open.
+    #[error(
+        "{} was changed at byte {at}, or sealed with another key; keep it for whoever examines it, and move it away",
+        .path.display()
+    )]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        at: u64,
+    },
     /// The disk refused something.
     #[error("cannot use {}", .path.display())]
     Io {
@@ -57,10 +71,20 @@ pub enum ListError {
     },
 }
 
+/// Seals searches while they lie on the disk. Whose key it is, is the caller's business.
+pub trait Seal: Send + Sync + fmt::Debug {
+    /// Seals something for its place.
+    fn seal(&self, place: &[u8], plain: &[u8]) -> Vec<u8>;
+
+    /// What was sealed for this place; none when it was changed, or sealed for another place or with another key.
+    fn open(&self, place: &[u8], sealed: &[u8]) -> Option<Vec<u8>>;
+}
+
 /// The searches that wait. Whoever has it has it alone.
 #[derive(Debug)]
 pub struct AskedList {
     disk: Arc<dyn Disk>,
+    seal: Arc<dyn Seal>,
     dir: PathBuf,
     _lock: Box<dyn DirLock>,
     list: [u8; 16],
@@ -81,8 +105,13 @@ impl AskedList {
     /// Opens the list in `dir`, or begins it as `list`: random bytes that no other has. It blocks.
     ///
     /// # Errors
-    /// [`ListError::InUse`], [`ListError::Damaged`], or what the disk says.
-    pub fn open(disk: Arc<dyn Disk>, dir: &Path, list: [u8; 16]) -> Result<Self, ListError> {
+    /// [`ListError::InUse`], [`ListError::Damaged`], [`ListError::Sealed`], or what the disk says.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        seal: Arc<dyn Seal>,
+        dir: &Path,
+        list: [u8; 16],
+    ) -> Result<Self, ListError> {
         let at = |error| io_error(dir, error);
         disk.create_dir(dir).map_err(at)?;
         let lock = disk.lock(dir).map_err(|error| match error.kind() {
@@ -92,7 +121,7 @@ impl AskedList {
         let path = dir.join(NAME);
         let bytes = match disk::read_whole(&*disk, &path, 2 * MAX_BYTES) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let head = head(list, 1, &Hash([0; 32]));
+                let head = sealed_head(&*seal, list, 1, &Hash([0; 32]));
                 disk::replace_whole(&*disk, dir, NAME, &head).map_err(at)?;
                 head
             }
@@ -100,11 +129,13 @@ impl AskedList {
         };
         let damaged = |at: usize| ListError::Damaged { path: path.clone(), at: at as u64 };
         let (list, first, chain) = read_head(&bytes).ok_or_else(|| damaged(0))?;
-        let (waiting, end) = read_searches(&bytes).map_err(damaged)?;
+        let (frames, end) = read_frames(&bytes).map_err(damaged)?;
+        let waiting = opened(&*seal, &bytes[..HEAD_BYTES], (list, first), &frames);
+        let waiting = waiting.map_err(|at| ListError::Sealed { path: path.clone(), at: at as u64 })?;
         let file = disk.open(&path).map_err(at)?;
         let torn = end < bytes.len();
         let (dir, end) = (dir.to_owned(), end as u64);
-        let mut list = Self { disk, dir, _lock: lock, list, first, chain, waiting, file, end };
+        let mut list = Self { disk, seal, dir, _lock: lock, list, first, chain, waiting, file, end };
         if torn {
             list.rewrite(list.list, first, chain, 0)?;
         }
@@ -117,7 +148,8 @@ impl AskedList {
     /// [`ListError::Full`], or what the disk says. It must not be answered then.
     pub fn note(&mut self, search: &pb::OfflineSearch) -> Result<u64, ListError> {
         let search = search.encode_to_vec();
-        let framed = framed(&search);
+        let number = self.first + self.waiting.len() as u64;
+        let framed = framed(&self.seal.seal(&place(&self.list, number), &search));
         if self.end + framed.len() as u64 > MAX_BYTES {
             return Err(ListError::Full);
         }
@@ -128,7 +160,7 @@ impl AskedList {
         })?;
         self.end += framed.len() as u64;
         self.waiting.push(search);
-        Ok(self.first + self.waiting.len() as u64 - 1)
+        Ok(number)
     }
 
     /// The bytes that tell this list from others.
@@ -171,8 +203,10 @@ impl AskedList {
     }
 
     fn rewrite(&mut self, list: [u8; 16], first: u64, chain: Hash, done: usize) -> Result<(), ListError> {
-        let mut bytes = head(list, first, &chain);
-        self.waiting[done..].iter().for_each(|search| bytes.extend_from_slice(&framed(search)));
+        let mut bytes = sealed_head(&*self.seal, list, first, &chain);
+        for (number, search) in (first..).zip(&self.waiting[done..]) {
+            bytes.extend_from_slice(&framed(&self.seal.seal(&place(&list, number), search)));
+        }
         let path = self.dir.join(NAME);
         let replaced = disk::replace_whole(&*self.disk, &self.dir, NAME, &bytes);
         let opened = replaced.and_then(|()| self.disk.open(&path));
@@ -192,6 +226,33 @@ fn head(list: [u8; 16], first: u64, chain: &Hash) -> Vec<u8> {
     bytes
 }
 
+/// The head, and what says that nobody changed it.
+fn sealed_head(seal: &dyn Seal, list: [u8; 16], first: u64, chain: &Hash) -> Vec<u8> {
+    let mut bytes = head(list, first, chain);
+    let sealed = framed(&seal.seal(&bytes, &[]));
+    bytes.extend_from_slice(&sealed);
+    bytes
+}
+
+/// For what a search is sealed.
+fn place(list: &[u8; 16], number: u64) -> Vec<u8> {
+    [b"search".as_slice(), list, &number.to_le_bytes()].concat()
+}
+
+/// The searches in sealed frames; else where one does not open. The first frame is that of the head.
+fn opened(
+    seal: &dyn Seal,
+    head: &[u8],
+    (list, first): ([u8; 16], u64),
+    frames: &[(usize, &[u8])],
+) -> Result<Vec<Vec<u8>>, usize> {
+    let Some(((at, of_head), searches)) = frames.split_first() else { return Err(HEAD_BYTES) };
+    seal.open(head, of_head).ok_or(*at)?;
+    let open =
+        |(number, (at, sealed)): (u64, &(usize, &[u8]))| seal.open(&place(&list, number), sealed).ok_or(*at);
+    (first..).zip(searches).map(open).collect()
+}
+
 fn read_head(bytes: &[u8]) -> Option<([u8; 16], u64, Hash)> {
     let (magic, rest) = bytes.split_first_chunk::<8>()?;
     let (format, rest) = rest.split_first_chunk::<4>()?;
@@ -202,36 +263,49 @@ fn read_head(bytes: &[u8]) -> Option<([u8; 16], u64, Hash)> {
     known.then(|| (*list, u64::from_le_bytes(*first), Hash(*chain)))
 }
 
-/// The searches and where the last one ends; else where the damage is.
-fn read_searches(bytes: &[u8]) -> Result<(Vec<Vec<u8>>, usize), usize> {
-    let (mut searches, mut at) = (Vec::new(), HEAD_BYTES);
+/// What stands in frames, each with where it begins.
+type Frames<'a> = Vec<(usize, &'a [u8])>;
+
+/// What stands in the frames, each with where it begins, and where the last one ends; else where the damage is.
+fn read_frames(bytes: &[u8]) -> Result<(Frames<'_>, usize), usize> {
+    let (mut frames, mut at) = (Vec::new(), HEAD_BYTES);
     while at < bytes.len() {
-        let Some(search) = search_at(bytes, at) else {
+        let Some(frame) = frame_at(bytes, at) else {
             // Torn is only what nothing follows.
-            let followed = (at + 1..bytes.len()).any(|later| search_at(bytes, later).is_some());
-            return if followed { Err(at) } else { Ok((searches, at)) };
+            let followed = (at + 1..bytes.len()).any(|later| frame_at(bytes, later).is_some());
+            return if followed || !is_torn(&bytes[at..]) { Err(at) } else { Ok((frames, at)) };
         };
-        searches.push(search.to_vec());
-        at += 8 + search.len();
+        frames.push((at, frame));
+        at += 8 + frame.len();
     }
-    Ok((searches, at))
+    Ok((frames, at))
 }
 
-/// The search whose frame begins there, if one does.
-fn search_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
+/// Whether a crash can have left this in the place of a frame: less than it, or a hole in it. Sealed bytes have no such
+/// run of zeroes.
+fn is_torn(rest: &[u8]) -> bool {
+    let whole = rest.first_chunk().is_some_and(|len| rest.len() - 4 > u32::from_le_bytes(*len) as usize + 3);
+    !whole || rest.windows(8).any(|bytes| bytes == [0; 8])
+}
+
+/// What stands in the frame that begins there, if one does.
+fn frame_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
     let (&[a, b, c, d, e, f, g, h], rest) = bytes.get(at..)?.split_first_chunk()?;
     let (len, crc) = (u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h]));
-    let search = rest.get(..len).filter(|search| !search.is_empty())?;
-    (crc32c::crc32c(search) == crc).then_some(search)
+    let frame = rest.get(..len).filter(|frame| !frame.is_empty())?;
+    (crc32c::crc32c(frame) == crc).then_some(frame)
 }
 
-fn framed(search: &[u8]) -> Vec<u8> {
-    let mut bytes = (search.len() as u32).to_le_bytes().to_vec();
-    bytes.extend_from_slice(&crc32c::crc32c(search).to_le_bytes());
-    bytes.extend_from_slice(search);
+fn framed(frame: &[u8]) -> Vec<u8> {
+    let mut bytes = (frame.len() as u32).to_le_bytes().to_vec();
+    bytes.extend_from_slice(&crc32c::crc32c(frame).to_le_bytes());
+    bytes.extend_from_slice(frame);
     bytes
 }
 
 fn io_error(path: &Path, source: io::Error) -> ListError {
     ListError::Io { path: path.into(), source }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,7 @@ pub(super) struct Statement {
     pub(super) databases: Vec<String>,
 }
 
-pub(super) fn sha256(parts: &[&[u8]]) -> Hash {
+pub(crate) fn sha256(parts: &[&[u8]]) -> Hash {
     let mut hash = Sha256::new();
     parts.iter().for_each(|part| hash.update(part));
     Hash(hash.finalize().into())

@@ -209,3 +209,51 @@ fn a_person_is_asked_for_by_name_with_a_birth_or_an_age_and_is_never_more_than_p
         assert!(found == reason && fields.starts_with(field), "{found:?} {fields}");
     }
 }
+
+fn probe(database: pb::Database, template: Vec<u8>) -> pb::SearchKey {
+    let asked = pb::ProbeKey { database: database.into(), template: template.into() };
+    pb::SearchKey { key: Some(pb::search_key::Key::Probe(asked)) }
+}
+
+#[test]
+fn a_probe_is_compared_in_its_own_database_and_never_more_than_possible() {
+    let face = record(Database::Faces, &["f", "", "", "", "KNOWN", "FACE", &"07".repeat(128), ""]);
+    let asked = ask(&probe(pb::Database::Faces, vec![7; 128]));
+    assert_eq!(asked.likeness(&face), Some(Likeness::Similar), "although it is the same vector");
+    assert_eq!(asked.likeness(&stolen("X4719T06M", "UTO", "PASSPORT")), None);
+    assert_eq!(asked.databases(&[]), [Database::Faces]);
+    assert_eq!(asked.databases(&[Database::Sltd, Database::Faces]), [Database::Faces]);
+    assert_eq!(asked.databases(&[Database::Fingerprints]), []);
+    let mut keys = Vec::new();
+    asked.keys(Database::Faces, &mut keys);
+    assert!(keys.is_empty() && asked.probe().is_some() && !asked.is_open());
+    // Of the probe its hash is left, and which database it is of.
+    let normalised = |key| {
+        let mut bytes = Vec::new();
+        ask(&key).normalised(&mut bytes);
+        bytes
+    };
+    let same = normalised(probe(pb::Database::Faces, vec![7; 128]));
+    assert!(same.starts_with(b"template\0faces\0") && !same.windows(4).any(|bytes| bytes == [7; 4]));
+    assert_eq!(same.len(), b"template\0faces\0".len() + 32);
+    assert_ne!(same, normalised(probe(pb::Database::Faces, vec![8; 128])));
+}
+
+#[test]
+fn a_probe_too_large_or_of_another_kind_is_refused_with_the_limit() {
+    let wrong = |database, template| refused(&probe(database, template));
+    let too_large = |limit: &str| (Reason::TooLarge, format!("probe.template: a probe too large: {limit}"));
+    assert_eq!(wrong(pb::Database::Faces, vec![7; 129]), too_large("129 bytes, and at most 128 are taken"));
+    assert_eq!(
+        wrong(pb::Database::Fingerprints, vec![7; 100_000]),
+        too_large("100000 bytes, and at most 256 are taken")
+    );
+    assert_eq!(
+        wrong(pb::Database::Dna, vec![b';'; 1025]),
+        too_large("1025 bytes, and at most 1024 are taken")
+    );
+    let short = "probe.template: a probe too short: 128 bytes of 256";
+    assert_eq!(wrong(pb::Database::Fingerprints, vec![7; 128]), (Reason::WrongField, short.into()));
+    assert_eq!(wrong(pb::Database::Sltd, vec![7; 128]), (Reason::WrongField, "probe.database".into()));
+    assert_eq!(wrong(pb::Database::Unspecified, vec![7; 128]), (Reason::WrongField, "probe.database".into()));
+}

@@ -85,13 +85,13 @@ fn persons_and_things() -> Vec<Record> {
 }
 
 fn traces() -> Vec<Record> {
-    let vector = "07".repeat(64);
+    let (face, mark) = ("07".repeat(128), "07".repeat(256));
     let loci = "CSF1PO:10,12;D3S1358:15,17;FGA:22;TH01:6,9.3;TPOX:8;VWA:14,16";
     vec![
         of(Database::Dna, &["t1", "", "", "", "UNKNOWN", loci]),
         of(Database::DnaMissing, &["t1", "", "", "", "BODY", loci]),
-        of(Database::Faces, &["f1", "", "", "", "KNOWN", "FACE", &vector, "80"]),
-        of(Database::Fingerprints, &["f2", "", "", "", "UNKNOWN", "MARK", &vector, ""]),
+        of(Database::Faces, &["f1", "", "", "", "KNOWN", "FACE", &face, "80"]),
+        of(Database::Fingerprints, &["f2", "", "", "", "UNKNOWN", "MARK", &mark, ""]),
     ]
 }
 
@@ -209,9 +209,18 @@ fn rules_between_fields_hold() {
     assert_eq!(vehicle("123456789012345678", "", ""), Err("vin has more than 17 characters".into()));
     assert_eq!(vehicle("V1", "AB123", ""), Err("plate_country goes with plate, and plate with it".into()));
     assert_eq!(vehicle("", "", ""), Err("vin or engine_number, plate or part_number must be there".into()));
-    let vector = "07".repeat(64);
-    let face = row(Database::Fingerprints, "FR", &["r", "", "", "", "KNOWN", "FACE", &vector]);
-    assert_eq!(face.unwrap_err(), "modality belongs to another database");
+    let trace = |database: Database, modality: &str, bytes: usize| {
+        row(database, "FR", &["r", "", "", "", "KNOWN", modality, &"07".repeat(bytes)]).map(|_| ())
+    };
+    assert_eq!(trace(Database::Faces, "FACE", 128), Ok(()));
+    assert_eq!(trace(Database::Faces, "FACE", 127), Err("vector of a face has 128 bytes".into()));
+    assert_eq!(trace(Database::Fingerprints, "PALM", 256), Ok(()));
+    let wrong = "vector of a fingerprint, mark or palm has 256 bytes";
+    assert_eq!(trace(Database::Fingerprints, "PALM", 257), Err(wrong.into()));
+    assert_eq!(
+        trace(Database::Fingerprints, "FACE", 128),
+        Err("modality belongs to another database".into())
+    );
     let dna = |kind: &str, loci: &str| row(Database::Dna, "FR", &["r", "", "", "", kind, loci]).map(|_| ());
     assert_eq!(dna("KNOWN", "TH01:6"), Err("loci has fewer than 6 places".into()));
     let loci = "A1:6;A2:6;A3:6;A4:6;A5:6;A6:6";

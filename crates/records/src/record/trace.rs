@@ -5,6 +5,7 @@ use i247_wire::pb;
 use super::line::{Quality, Vector};
 use super::value::{Atom, Faults, enum_atoms, layout};
 use crate::database::Database;
+use crate::template::Modality as Compared;
 use crate::text::{TextError, named};
 
 named! {
@@ -172,6 +173,13 @@ impl Template {
     pub(super) fn check(&self, database: Database, faults: &mut Faults) {
         let face = self.modality == Modality::Face;
         faults.rule(face == (database == Database::Faces), "modality", "belongs to another database");
+        let length = self.vector.as_bytes().len();
+        if face {
+            faults.rule(length == Compared::Face.dimensions(), "vector", "of a face has 128 bytes");
+        } else {
+            let fits = length == Compared::Fingerprint.dimensions();
+            faults.rule(fits, "vector", "of a fingerprint, mark or palm has 256 bytes");
+        }
     }
 }
 

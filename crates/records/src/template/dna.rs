@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::{MATCHES_MAX, TemplateError};
+use crate::record::DnaProfile;
 
 /// Most bytes of a profile as text.
 pub const PROFILE_BYTES_MAX: usize = 1024;
@@ -17,10 +19,14 @@ pub const LOCI_MIN: usize = 6;
 pub const MISMATCHES_MAX: usize = 1;
 
 /// The names of the loci.
-pub const LOCI: [&str; 20] = [
+pub const LOCI: [&str; 21] = [
     "D3S1358", "VWA", "D16S539", "D2S1338", "D8S1179", "D21S11", "D18S51", "D19S433", "TH01", "FGA",
     "D1S1656", "D2S441", "D10S1248", "D12S391", "D22S1045", "SE33", "D5S818", "D7S820", "D13S317", "TPOX",
+    "CSF1PO",
 ];
+
+/// The place that tells the sexes apart. It is not compared.
+const SEX: &str = "AMEL";
 
 /// A place of the genome, one of [`LOCI`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +56,8 @@ impl fmt::Debug for Locus {
 
 /// The two alleles of each locus, in tenths of a repeat (9.3 is 93), the smaller one first.
 ///
-/// As text: `D3S1358 15,16; TH01 7,9.3; …`.
+/// As text: `D3S1358:15,16;TH01:7,9.3;FGA:22;…`; one allele stands for two that are the same. AMEL, which tells the
+/// sexes apart, may stand there and is not compared.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Profile {
     alleles: BTreeMap<Locus, (u16, u16)>,
@@ -65,9 +72,13 @@ impl FromStr for Profile {
         }
         let mut alleles = BTreeMap::new();
         for entry in text.split(';').map(str::trim).filter(|entry| !entry.is_empty()) {
-            let (name, pair) = entry.split_once(' ').unwrap_or((entry, ""));
+            let (name, pair) = entry.split_once(':').unwrap_or((entry, ""));
+            if name.eq_ignore_ascii_case(SEX) {
+                continue;
+            }
             let locus: Locus = name.parse()?;
-            let pair = pair.split_once(',').and_then(|(a, b)| Some((allele(a)?, allele(b)?)));
+            let (one, other) = pair.split_once(',').unwrap_or((pair, pair));
+            let pair = allele(one).zip(allele(other));
             let (a, b) = pair.ok_or(TemplateError::BadAlleles { locus })?;
             if alleles.insert(locus, (a.min(b), a.max(b))).is_some() {
                 return Err(TemplateError::LocusTwice(locus));
@@ -77,6 +88,21 @@ impl FromStr for Profile {
             return Err(TemplateError::TooFewLoci { found: alleles.len() });
         }
         Ok(Self { alleles })
+    }
+}
+
+impl Profile {
+    /// What can be compared of a recorded profile; none when that is too little to say anything.
+    pub fn of_record(recorded: &DnaProfile) -> Option<Self> {
+        let mut alleles = BTreeMap::new();
+        for place in &recorded.loci {
+            let Ok(locus) = place.name().parse::<Locus>() else { continue };
+            let tenths = |allele: &u32| u16::try_from(*allele).ok();
+            let (one, other) = (place.alleles().first(), place.alleles().last());
+            let pair = one.and_then(tenths).zip(other.and_then(tenths));
+            alleles.extend(pair.map(|pair| (locus, pair)));
+        }
+        (alleles.len() >= LOCI_MIN).then_some(Self { alleles })
     }
 }
 
@@ -110,21 +136,21 @@ pub struct ProfileMatch {
     pub differing: Vec<Locus>,
 }
 
-/// The profiles of one database.
-#[derive(Default)]
+/// The profiles of one database. A copy shares them, so that nobody waits for a search.
+#[derive(Clone, Default)]
 pub struct Profiles {
-    profiles: BTreeMap<u64, Profile>,
+    profiles: Arc<BTreeMap<u64, Arc<Profile>>>,
 }
 
 impl Profiles {
     /// Adds the profile of a record, or puts it in the place of the one that it had.
     pub fn add(&mut self, locator: u64, profile: Profile) {
-        self.profiles.insert(locator, profile);
+        Arc::make_mut(&mut self.profiles).insert(locator, Arc::new(profile));
     }
 
     /// Forgets the profile of a record.
     pub fn withdraw(&mut self, locator: u64) {
-        self.profiles.remove(&locator);
+        Arc::make_mut(&mut self.profiles).remove(&locator);
     }
 
     /// The records whose profiles have at least [`LOCI_MIN`] loci in common with this one, of which at most
@@ -172,7 +198,7 @@ mod tests {
     use super::*;
 
     const ONE: &str =
-        "D3S1358 15,16; VWA 17,18; D16S539 9,11; D2S1338 20,23; D8S1179 12,13; D21S11 29,31.2; TH01 7,9.3";
+        "D3S1358:15,16; VWA:17,18; D16S539:9,11; D2S1338:20,23; D8S1179:12,13; D21S11:29,31.2; TH01:7,9.3";
 
     fn profile(text: &str) -> Profile {
         text.parse().unwrap()
@@ -186,33 +212,33 @@ mod tests {
 
     #[test]
     fn the_same_profile_matches_in_any_order_of_alleles_and_loci() {
-        let again = "TH01 9.3,7; D3S1358 16,15; VWA 18,17; D16S539 11,9; D2S1338 23,20; D8S1179 13,12; D21S11 31.2,29";
+        let again = "TH01:9.3,7; D3S1358:16,15; VWA:18,17; D16S539:11,9; D2S1338:23,20; D8S1179:13,12; D21S11:31.2,29";
         let expected = ProfileMatch { locator: 5, compared: 7, differing: vec![] };
         assert_eq!(search(ONE, again, Relation::Same), [expected]);
     }
 
     #[test]
     fn one_locus_may_differ_and_is_named() {
-        let one_off = ONE.replace("TH01 7,9.3", "TH01 7,9");
+        let one_off = ONE.replace("TH01:7,9.3", "TH01:7,9");
         let expected = ProfileMatch { locator: 5, compared: 7, differing: vec!["TH01".parse().unwrap()] };
         assert_eq!(search(ONE, &one_off, Relation::Same), [expected]);
-        let two_off = one_off.replace("VWA 17,18", "VWA 17,19");
+        let two_off = one_off.replace("VWA:17,18", "VWA:17,19");
         assert_eq!(search(ONE, &two_off, Relation::Same), []);
     }
 
     #[test]
     fn too_few_loci_in_common_say_nothing() {
         let elsewhere =
-            "D3S1358 15,16; VWA 17,18; D16S539 9,11; D2S1338 20,23; D8S1179 12,13; FGA 20,21; SE33 18,30.2";
+            "D3S1358:15,16; VWA:17,18; D16S539:9,11; D2S1338:20,23; D8S1179:12,13; FGA:20,21; SE33:18,30.2";
         assert_eq!(search(ONE, elsewhere, Relation::Same), [], "five in common");
-        let error = "D3S1358 15,16; VWA 17,18".parse::<Profile>().err().unwrap();
+        let error = "D3S1358:15,16; VWA:17,18".parse::<Profile>().err().unwrap();
         assert_eq!(error.to_string(), "2 loci, and fewer than 6 say nothing");
     }
 
     #[test]
     fn a_child_shares_one_allele_at_each_locus() {
         let child =
-            "D3S1358 15,14; VWA 18,16; D16S539 9,9; D2S1338 17,20; D8S1179 13,15; D21S11 30,31.2; TH01 6,7";
+            "D3S1358:15,14; VWA:18,16; D16S539:9,9; D2S1338:17,20; D8S1179:13,15; D21S11:30,31.2; TH01:6,7";
         assert_eq!(search(ONE, child, Relation::Same), []);
         let found = search(ONE, child, Relation::ParentOrChild);
         assert_eq!(found, [ProfileMatch { locator: 5, compared: 7, differing: vec![] }]);
@@ -221,9 +247,9 @@ mod tests {
     #[test]
     fn the_best_match_comes_first_and_what_may_not_be_seen_is_not_there() {
         let mut profiles = Profiles::default();
-        profiles.add(1, profile(&ONE.replace("VWA 17,18", "VWA 17,19")));
+        profiles.add(1, profile(&ONE.replace("VWA:17,18", "VWA:17,19")));
         profiles.add(2, profile(ONE));
-        profiles.add(3, profile(&ONE.replace("; TH01 7,9.3", "")));
+        profiles.add(3, profile(&ONE.replace("; TH01:7,9.3", "")));
         let found = |may_see: fn(u64) -> bool| -> Vec<u64> {
             profiles
                 .search(&profile(ONE), Relation::Same, may_see)
@@ -233,6 +259,23 @@ mod tests {
         };
         assert_eq!(found(|_| true), [2, 3, 1]);
         assert_eq!(found(|locator| locator != 2), [3, 1]);
+    }
+
+    #[test]
+    fn a_recorded_profile_is_compared_with_what_was_written_down() {
+        use crate::Database;
+        use crate::record::{Cell, Content, Record};
+        let loci = "AMEL:X,Y;D16S539:9,11;D3S1358:15,16;D8S1179:12,13;FGA:22;TH01:7,9.3;VWA:17,18;ZZ9:8";
+        let loci: Vec<&str> = loci.split(';').collect();
+        let mut cells = ["t1", "", "", "", "UNKNOWN"].map(|text| Cell::Text(text.into())).to_vec();
+        cells.push(Cell::List(loci.iter().map(|locus| (*locus).into()).collect()));
+        let record = Record::from_row(Database::Dna, "FR".parse().unwrap(), &cells).unwrap();
+        let Content::DnaProfile(recorded) = record.content() else { panic!() };
+        let mut profiles = Profiles::default();
+        profiles.add(5, Profile::of_record(recorded).unwrap());
+        let written = profile(&loci[..7].join("; "));
+        let found = profiles.search(&written, Relation::Same, |_| true);
+        assert_eq!(found, [ProfileMatch { locator: 5, compared: 6, differing: vec![] }]);
     }
 
     #[test]
@@ -246,11 +289,11 @@ mod tests {
     #[test]
     fn what_is_no_profile_is_refused_with_the_reason() {
         let refused = |text: &str| text.parse::<Profile>().err().unwrap().to_string();
-        assert_eq!(refused("D3S9999 1,2"), "no locus is called \"D3S9999\"");
-        assert_eq!(refused("TH01 7,x"), "TH01 has two alleles such as 7,9.3");
-        assert_eq!(refused("TH01 7"), "TH01 has two alleles such as 7,9.3");
-        assert_eq!(refused("TH01 7,9.33"), "TH01 has two alleles such as 7,9.3");
-        assert_eq!(refused("TH01 7,8; th01 7,8"), "TH01 stands there twice");
+        assert_eq!(refused("D3S9999:1,2"), "no locus is called \"D3S9999\"");
+        assert_eq!(refused("TH01:7,x"), "TH01 has two alleles such as 7,9.3");
+        assert_eq!(refused("TH01"), "TH01 has two alleles such as 7,9.3");
+        assert_eq!(refused("TH01:7,9.33"), "TH01 has two alleles such as 7,9.3");
+        assert_eq!(refused("TH01:7,8; th01:7,8"), "TH01 stands there twice");
         assert_eq!(refused(&";".repeat(1025)), "a probe too large: 1025 bytes, and at most 1024 are taken");
     }
 }

@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
+use std::sync::Arc;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -55,7 +56,7 @@ pub struct Template {
 }
 
 /// A vector that is searched for. It cannot be copied, added to a gallery or printed, and is wiped when dropped.
-#[derive(Zeroize, ZeroizeOnDrop)]
+#[derive(PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct Probe {
     #[zeroize(skip)]
     modality: Modality,
@@ -102,9 +103,21 @@ pub struct VectorMatch {
     pub locator: u64,
 }
 
-/// The templates of one modality.
+/// Most templates of a block.
+const BLOCK: usize = 1024;
+
+/// The templates of one modality. A copy shares them, so that a search goes over those that there were when it began,
+/// and nobody waits for it.
+#[derive(Clone)]
 pub struct Gallery {
     modality: Modality,
+    /// In the order in which they came.
+    blocks: Vec<Arc<Block>>,
+}
+
+/// Templates that lie together.
+#[derive(Clone, Default)]
+struct Block {
     locators: Vec<u64>,
     /// One vector after the other, in the order of the locators.
     vectors: Vec<i8>,
@@ -113,7 +126,7 @@ pub struct Gallery {
 impl Gallery {
     /// A gallery without templates.
     pub fn new(modality: Modality) -> Self {
-        Self { modality, locators: Vec::new(), vectors: Vec::new() }
+        Self { modality, blocks: Vec::new() }
     }
 
     /// Adds a record's template. A record may have several.
@@ -122,29 +135,37 @@ impl Gallery {
     /// [`TemplateError::OtherModality`] if it is not of the gallery's kind.
     pub fn add(&mut self, locator: u64, template: &Template) -> Result<(), TemplateError> {
         self.check(template.modality)?;
-        self.locators.push(locator);
-        self.vectors.extend_from_slice(&template.vector);
+        if self.blocks.last().is_none_or(|block| block.locators.len() >= BLOCK) {
+            self.blocks.push(Arc::default());
+        }
+        if let Some(block) = self.blocks.last_mut().map(Arc::make_mut) {
+            block.locators.push(locator);
+            block.vectors.extend_from_slice(&template.vector);
+        }
         Ok(())
     }
 
     /// Forgets all templates of a record.
     pub fn withdraw(&mut self, locator: u64) {
         let length = self.modality.dimensions();
-        while let Some(at) = self.locators.iter().position(|other| *other == locator) {
-            // Later ones move up, so that the order stays that of the log.
-            self.locators.remove(at);
-            self.vectors.drain(at * length..(at + 1) * length);
+        for block in self.blocks.iter_mut().filter(|block| block.locators.contains(&locator)) {
+            let block = Arc::make_mut(block);
+            while let Some(at) = block.locators.iter().position(|other| *other == locator) {
+                block.locators.remove(at);
+                block.vectors.drain(at * length..(at + 1) * length);
+            }
         }
+        self.blocks.retain(|block| !block.locators.is_empty());
     }
 
     /// How many templates.
     pub fn len(&self) -> usize {
-        self.locators.len()
+        self.blocks.iter().map(|block| block.locators.len()).sum()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.locators.is_empty()
+        self.blocks.is_empty()
     }
 
     /// The records nearest to the probe within the threshold, the nearest first, at most [`MATCHES_MAX`]; a record
@@ -158,12 +179,14 @@ impl Gallery {
         may_see: impl Fn(u64) -> bool,
     ) -> Result<Vec<VectorMatch>, TemplateError> {
         self.check(probe.modality)?;
-        let templates = self.locators.iter().zip(self.vectors.chunks_exact(self.modality.dimensions()));
         let mut near = BinaryHeap::new();
-        for (&locator, template) in templates {
-            let distance = distance(&probe.vector, template);
-            if distance <= self.modality.threshold() && may_see(locator) {
-                near.push(Reverse(VectorMatch { distance, locator }));
+        for block in &self.blocks {
+            let templates = block.vectors.chunks_exact(self.modality.dimensions());
+            for (&locator, template) in block.locators.iter().zip(templates) {
+                let distance = distance(&probe.vector, template);
+                if distance <= self.modality.threshold() && may_see(locator) {
+                    near.push(Reverse(VectorMatch { distance, locator }));
+                }
             }
         }
         let mut matches: Vec<VectorMatch> = Vec::new();
@@ -244,7 +267,19 @@ mod tests {
         gallery.withdraw(7);
         assert_eq!(found(&gallery, &probe(50)), [(8, 128 * 4)]);
         assert_eq!(gallery.len(), 1);
-        assert_eq!(gallery.vectors.len(), FACE);
+        assert_eq!(gallery.blocks[0].vectors.len(), FACE);
+    }
+
+    #[test]
+    fn a_copy_keeps_what_it_had_and_all_blocks_are_searched() {
+        let all: Vec<(u64, u8)> = (0..2 * BLOCK as u64 + 1).map(|locator| (locator, 50)).collect();
+        let mut all = gallery(&all);
+        let copy = all.clone();
+        for locator in 0..2 * BLOCK as u64 {
+            all.withdraw(locator);
+        }
+        assert_eq!((found(&all, &probe(50)), all.blocks.len()), (vec![(2 * BLOCK as u64, 0)], 1));
+        assert_eq!((copy.len(), found(&copy, &probe(50)).len()), (2 * BLOCK + 1, MATCHES_MAX));
     }
 
     #[test]

@@ -215,6 +215,7 @@ async fn check(traveller: &Traveller, due: Option<Duration>, actors: &BorderActo
         station: traveller.station.post.to_string(),
         keys: vec![key],
         databases: Vec::new(),
+        session: None,
     };
     let mut put_off = 0;
     let answered = loop {
