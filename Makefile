@@ -55,7 +55,7 @@ powercut: ## the power of a real file system is cut (needs root and loop mounts)
 	cargo build --locked --package i247-cli --package i247-disks
 	target/debug/i247-disks powercut --rounds $(or $(ROUNDS),100) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-bench: ## what it costs beside NATS, PostgreSQL, raw tonic, raw TLS: make bench QUICK=1 takes two minutes
+bench: ## what it costs beside NATS, PostgreSQL, raw tonic, raw TLS: make bench QUICK=1 takes three minutes
 	@sh tests/needs.sh cargo cc
 	cargo build --locked --profile $(or $(PROFILE),dist) --package i247-cli
 	cargo build --locked --profile $(or $(PROFILE),dist) --package i247-bench

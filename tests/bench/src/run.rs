@@ -18,11 +18,12 @@ use crate::peers::raw_tls::RawTls;
 use crate::peers::raw_tonic::RawTonic;
 use crate::report::{Findings, tell};
 use crate::rounds::{Effort, play};
+use crate::search::{self, Scene};
 use crate::{Part, curves, links, machine, out, stores, watched};
 
 /// A whole run: three rounds of the full sweep.
 const WHOLE: Effort = Effort { rounds: 3, seconds: 3.0, quick: false };
-/// Two minutes.
+/// Three minutes.
 const QUICK: Effort = Effort { rounds: 2, seconds: 1.0, quick: true };
 
 /// Measures everything and tells.
@@ -70,6 +71,25 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         out::talk("watched by consoles");
         watched = told("watched", watched::measure(&program, &place, &people, effort).await);
     }
+    let (mut searches, mut indexes, mut names) = (None, Vec::new(), None);
+    if options.wants(Part::Search) {
+        out::talk("searches");
+        let scene = Scene {
+            program: &program,
+            place: &place,
+            people: &people,
+            certs: &certs,
+            effort,
+            alone: options.alone,
+        };
+        searches = told("searches", search::measure(&scene).await);
+    }
+    if options.wants(Part::Names) {
+        names = told("names", search::persons(&work, effort).await);
+    }
+    if options.wants(Part::Index) {
+        indexes = search::indexes(&work, effort, options.records).await;
+    }
     let (mut by_countries, mut by_length) = (None, None);
     if options.wants(Part::Countries) {
         out::talk("cost by number of countries");
@@ -88,6 +108,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         memory,
         handshakes,
         watched,
+        searches,
+        indexes,
+        names,
         by_countries: by_countries.unwrap_or_default(),
         by_length: by_length.unwrap_or_default(),
         absent,

@@ -117,7 +117,7 @@ impl Bureaus {
     pub(crate) async fn measure(&mut self, load: &Load, server: u32) -> Result<Measured> {
         let senders = match load.work {
             Work::FanOut => 1,
-            Work::PointToPoint | Work::Echo => SENDERS.min(self.countries.len() / 2),
+            _ => SENDERS.min(self.countries.len() / 2),
         };
         let recipients = if load.work == Work::FanOut { self.countries.len() - 1 } else { 1 };
         let supply = supply(load, senders, recipients);
@@ -159,7 +159,7 @@ impl Bureaus {
         for sender in 0..senders {
             let to: Vec<Audience> = match load.work {
                 Work::FanOut => vec![Audience::all()],
-                Work::PointToPoint | Work::Echo => {
+                _ => {
                     // Each sender begins with another of the receivers.
                     let receivers = &self.countries[senders..2 * senders];
                     let in_turn = receivers.iter().cycle().skip(sender).take(senders);
