@@ -18,7 +18,7 @@ use crate::peers::raw_tls::RawTls;
 use crate::peers::raw_tonic::RawTonic;
 use crate::report::{Findings, tell};
 use crate::rounds::{Effort, play};
-use crate::search::{self, Scene};
+use crate::search::{self, Found, Indexed, Named, Scene};
 use crate::{Part, curves, links, machine, out, stores, watched};
 
 /// A whole run: three rounds of the full sweep.
@@ -71,25 +71,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         out::talk("watched by consoles");
         watched = told("watched", watched::measure(&program, &place, &people, effort).await);
     }
-    let (mut searches, mut indexes, mut names) = (None, Vec::new(), None);
-    if options.wants(Part::Search) {
-        out::talk("searches");
-        let scene = Scene {
-            program: &program,
-            place: &place,
-            people: &people,
-            certs: &certs,
-            effort,
-            alone: options.alone,
-        };
-        searches = told("searches", search::measure(&scene).await);
-    }
-    if options.wants(Part::Names) {
-        names = told("names", search::persons(&work, effort).await);
-    }
-    if options.wants(Part::Index) {
-        indexes = search::indexes(&work, effort, options.records).await;
-    }
+    let scene = Scene { program: &program, place: &place, people: &people, certs: &certs, effort };
+    let (searches, names, indexes) = measure_databases(&options, &scene).await;
     let (mut by_countries, mut by_length) = (None, None);
     if options.wants(Part::Countries) {
         out::talk("cost by number of countries");
@@ -109,8 +92,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         handshakes,
         watched,
         searches,
-        indexes,
         names,
+        indexes,
         by_countries: by_countries.unwrap_or_default(),
         by_length: by_length.unwrap_or_default(),
         absent,
@@ -153,6 +136,25 @@ fn peers(
 /// What cannot be measured is said, and the rest goes on.
 fn told<T>(what: &str, measured: Result<T>) -> Option<T> {
     measured.inspect_err(|error| out::talk(&format!("  {what}: not measured: {error:#}"))).ok()
+}
+
+/// Searches over a hub, names, and the index of exact keys.
+async fn measure_databases(
+    options: &Options,
+    scene: &Scene<'_>,
+) -> (Option<Found>, Option<Named>, Vec<Indexed>) {
+    let (mut searches, mut names, mut indexes) = (None, None, Vec::new());
+    if options.wants(Part::Search) {
+        out::talk("searches");
+        searches = told("searches", Box::pin(search::measure(scene, options.alone)).await);
+    }
+    if options.wants(Part::Names) {
+        names = told("names", search::persons(&scene.place.dir, scene.effort).await);
+    }
+    if options.wants(Part::Index) {
+        indexes = search::indexes(&scene.place.dir, scene.effort, options.records).await;
+    }
+    (searches, names, indexes)
 }
 
 /// The stores in turn, each round once; the round with the median rate stands for all.

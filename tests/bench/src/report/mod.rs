@@ -33,8 +33,8 @@ pub(crate) struct Findings {
     pub(crate) handshakes: Option<(f64, f64)>,
     pub(crate) watched: Option<Watched>,
     pub(crate) searches: Option<Found>,
-    pub(crate) indexes: Vec<Indexed>,
     pub(crate) names: Option<Named>,
+    pub(crate) indexes: Vec<Indexed>,
     pub(crate) by_countries: Vec<Step>,
     pub(crate) by_length: Vec<Step>,
     /// Who is not here, and the command that gets it.

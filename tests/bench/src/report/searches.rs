@@ -11,20 +11,23 @@ use crate::search::{ALL, BATCH, Found, Hidden, Indexed, Loading, MESSAGES, Named
 /// All of them that were measured.
 pub(super) fn searches(found: &Findings) -> Vec<Row> {
     let mut rows = Vec::new();
-    if let Some(found) = &found.searches {
-        let mut of_hub = throughput(found);
-        of_hub.extend(beside(found));
-        of_hub.extend(loading(&found.loading));
-        of_hub.extend(hidden(&found.hidden));
-        if let Some(why) = &found.unsound {
-            for side in of_hub.iter_mut().filter_map(|row| row.ours.as_mut()) {
-                side.shortfall.get_or_insert_with(|| why.clone());
-            }
-        }
-        rows.extend(of_hub);
-    }
+    rows.extend(found.searches.iter().flat_map(of_hub));
     rows.extend(found.indexes.iter().flat_map(index));
     rows.extend(found.names.iter().flat_map(names));
+    rows
+}
+
+/// Those that need a hub. When its log is not sound, none of them counts.
+fn of_hub(found: &Found) -> Vec<Row> {
+    let mut rows = throughput(found);
+    rows.extend(beside(found));
+    rows.extend(loading(&found.loading));
+    rows.extend(hidden(&found.hidden));
+    if let Some(why) = &found.unsound {
+        for side in rows.iter_mut().filter_map(|row| row.ours.as_mut()) {
+            side.shortfall.get_or_insert_with(|| why.clone());
+        }
+    }
     rows
 }
 
@@ -166,4 +169,56 @@ fn names(found: &Named) -> Vec<Row> {
         figure(of("recall"), &missed, (found.recall, ""), Goal::AtLeast(0.95)),
         figure(of("precision"), &wrong, (found.precision, ""), Goal::AtLeast(0.95)),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::measure::Measured;
+    use crate::rounds::Results;
+    use crate::search::Beside;
+
+    fn of_seconds(seconds: u64) -> Loading {
+        Loading { records: 200_000, took: Duration::from_secs(seconds) }
+    }
+
+    fn found(unsound: Option<&str>) -> Found {
+        let point = || {
+            let counts = Measured { sent: 1, accepted: 1, due: 1, delivered: 1, ..Measured::default() };
+            Measured { acknowledged: 1, latencies: vec![Duration::from_millis(4)], ..counts }.point()
+        };
+        let hidden = Hidden { queries: 3, excluded_us: 80.5, absent_us: 80.0, shortfall: None };
+        Found {
+            results: Results::default(),
+            loading: of_seconds(2),
+            beside: Beside { searches: point(), messages: point(), loading: of_seconds(4) },
+            hidden,
+            unsound: unsound.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn what_is_extrapolated_is_told_apart_from_what_was_measured() {
+        let rows = loading(&of_seconds(2));
+        assert_eq!((rows[0].ratio(), rows[0].reached()), (Ok(100_000.0), Some(true)));
+        // 1,280 seconds.
+        assert_eq!((rows[1].ratio().unwrap() * 1000.0).round(), 356.0);
+        assert_eq!(rows[1].reached(), None);
+        assert!(rows[1].what.contains("extrapolated"), "{rows:?}");
+        assert_eq!(loading(&of_seconds(3))[0].reached(), Some(false));
+    }
+
+    #[test]
+    fn a_log_that_is_not_sound_spoils_every_figure_of_the_hub() {
+        let ratios = |found: &Found| {
+            let rows = of_hub(found);
+            let told = rows.iter().filter(|row| row.ours.is_some());
+            told.map(Row::ratio).collect::<Vec<_>>()
+        };
+        let sound = ratios(&found(None));
+        assert_eq!((sound.len(), sound[0], sound[5]), (6, Ok(4.0), Ok(500.0)));
+        assert_eq!(ratios(&found(Some("torn"))), [Err("INVALID"); 6]);
+    }
 }

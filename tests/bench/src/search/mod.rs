@@ -122,15 +122,13 @@ pub(crate) struct Scene<'a> {
     pub(crate) people: &'a Arc<People>,
     pub(crate) certs: &'a Certs,
     pub(crate) effort: Effort,
-    /// Without the systems beside it.
-    pub(crate) alone: bool,
 }
 
-/// Measures everything that needs a hub.
+/// Measures everything that needs a hub; `alone`: without the systems beside it.
 ///
 /// # Errors
 /// When the hub does not start, or does not take the records.
-pub(crate) async fn measure(scene: &Scene<'_>) -> Result<Found> {
+pub(crate) async fn measure(scene: &Scene<'_>, alone: bool) -> Result<Found> {
     let (place, clock, sizes) = (scene.place, &scene.place.clock, Sizes::of(scene.effort));
     let hub = Hub::start(scene.program, place, scene.people).await?;
     let dir = place.dir.join("owner");
@@ -148,7 +146,8 @@ pub(crate) async fn measure(scene: &Scene<'_>) -> Result<Found> {
     let more = owner.generate(MORE, sizes.beside).await?;
     out::talk(&format!("searches and messages while {} records are loaded", sizes.beside));
     let load = (more.as_path(), sizes.beside);
-    let beside = beside::measure(&hub, scene.people, &owner, clock, (&askers, &planted), load).await?;
+    let beside =
+        Box::pin(beside::measure(&hub, scene.people, &owner, clock, (&askers, &planted), load)).await?;
     owner.idle().await?;
     let hidden = excluded(scene, &hub, &owner, &askers, &planted, sizes).await?;
     owner.idle().await?;
@@ -156,7 +155,7 @@ pub(crate) async fn measure(scene: &Scene<'_>) -> Result<Found> {
     let works = [Work::Search, Work::SearchStream, Work::Frames, Work::Hits];
     let mut contenders: Vec<Box<dyn Contender>> =
         vec![Box::new(Asked::new(clock, &planted, hub.process(), askers))];
-    if !scene.alone {
+    if !alone {
         contenders.push(Box::new(Bare::new(RawTonic::new(place, scene.people), clock, &planted)));
         if let Some(bin) = postgres::programs() {
             let server = Postgres::new(bin, place, scene.certs);

@@ -169,7 +169,7 @@ pub(crate) struct Script {
 impl Script {
     /// The script of the `asker`th; others have other keys.
     pub(crate) fn new(planted: Arc<Planted>, hits: Hits, keys: usize, asker: usize) -> Self {
-        let dice = Dice::new(0x5eed ^ (asker as u64) << 32);
+        let dice = Dice::new(0x5eed ^ ((asker as u64) << 32));
         Self { planted, hits, keys, asker, asked: 0, dice }
     }
 
