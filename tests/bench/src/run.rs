@@ -49,11 +49,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     card.push(("effort", format!("{effort:?}")));
     out::talk(&machine::render(&card));
 
-    let works =
-        [(Part::OneToOne, Work::PointToPoint), (Part::OneToAll, Work::FanOut), (Part::Echo, Work::Echo)];
-    let works: Vec<Work> =
-        works.into_iter().filter(|(part, _)| options.wants(*part)).map(|(_, work)| work).collect();
-    let results = play(&mut contenders, &works, effort).await;
+    let results = play(&mut contenders, &works(&options), effort).await;
     let stores = if options.wants(Part::Stores) {
         measure_stores(&work.join("stores"), effort).await
     } else {
@@ -100,6 +96,13 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     };
     std::fs::remove_dir_all(&work)?;
     tell(&findings, &options.dir)
+}
+
+/// What every contender is asked to do with messages.
+fn works(options: &Options) -> Vec<Work> {
+    let works =
+        [(Part::OneToOne, Work::PointToPoint), (Part::OneToAll, Work::FanOut), (Part::Echo, Work::Echo)];
+    works.into_iter().filter(|(part, _)| options.wants(*part)).map(|(_, work)| work).collect()
 }
 
 /// Adds whoever is here to compare with, and says on the card what they are. Returns who is not here.
