@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use i247_ledger::disk::Disk as _;
 use i247_ledger::faults::BreakableDisk;
@@ -39,6 +40,33 @@ async fn a_full_disk_loses_no_receipt_and_is_writable_again_though_nobody_asks()
         })
         .await?;
     world.restart("FR").await?;
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_decided_behind_a_group_without_room_is_refused_with_it() -> Result<(), WorldError> {
+    let disk = BreakableDisk::new(12);
+    let world = World::of(["BR"]).hub_disk(Arc::new(disk.clone())).start().await?;
+    let (mut japan, mut italy) = (world.pen("JP").await?, world.pen("IT").await?);
+    let first = japan.sign(&japan.letter(free_text(&["BR"], "finds no room")));
+    let behind = italy.sign(&italy.letter(free_text(&["BR"], "is decided meanwhile")));
+    let end = world.monitor().await?.summary().await?.log_end;
+    // What a write without room left behind is cleared away and synced: so long the next group can be decided.
+    disk.slow_syncs(Duration::from_secs(1));
+    disk.no_room_for_next_write();
+    let before = disk.operations();
+    let (one, two) = tokio::join!(japan.submit(&first), async {
+        world.until("the write", async || Ok((disk.operations() > before).then_some(()))).await?;
+        italy.submit(&behind).await
+    });
+    disk.slow_syncs(Duration::ZERO);
+    for refused in [one, two] {
+        assert_eq!(refused.unwrap_err().refusal().unwrap().reason, Reason::ReadOnly);
+    }
+    assert_eq!(world.monitor().await?.summary().await?.log_end, end);
+    world.hub_shows("that it writes again", |summary| summary.writable).await?;
+    japan.submit(&first).await?;
+    italy.submit(&behind).await?;
     world.finish().await
 }
 

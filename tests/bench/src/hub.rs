@@ -27,7 +27,8 @@ pub(crate) const IN_BURSTS: &str = "signed in bursts";
 /// The name of ours among the contenders.
 pub(crate) const NAME: &str = "i247";
 
-const SITE: &str = "lyon";
+/// Where the hub stands.
+pub(crate) const SITE: &str = "lyon";
 /// What is expected before anything was measured, deliveries a second at most.
 const FIRST_GUESS: f64 = 40_000.0;
 
@@ -39,6 +40,7 @@ const HOSTS: [&str; 2] = ["localhost", "127.0.0.1"];
 /// An authority, a hub and all member countries, with their keys and certificates.
 pub(crate) struct People {
     authority: Authority,
+    validity: Validity,
     pub(crate) hub: Credentials,
     pub(crate) members: Vec<(CountryCode, Credentials)>,
     /// Who watches.
@@ -56,7 +58,14 @@ impl People {
             members.push((member.code, enrol(&Identity::Bureau(member.code))?));
         }
         let operator = enrol(&Identity::Operator("watch".parse()?))?;
-        Ok(Self { authority, hub, members, operator })
+        Ok(Self { authority, validity, hub, members, operator })
+    }
+
+    /// An officer's seat in a country, certified by the country itself.
+    pub(crate) fn officer(&self, country: CountryCode) -> Result<Credentials> {
+        let national = self.authority.issue_national(country, self.validity, TlsKey::P256)?;
+        let seat = Identity::Officer(country, "duty".parse()?);
+        Ok(national.enrol(&seat, &HOSTS, self.validity, TlsKey::P256)?)
     }
 
     /// The authority's word that somebody takes part, with their keys.
@@ -129,6 +138,10 @@ impl Hub {
         channel_over(network, limits, &self.address, own, &self.clock)
     }
 
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(crate) fn process(&self) -> u32 {
         self.server.id()
     }
@@ -197,7 +210,7 @@ impl Contender for Ours {
             (Work::PointToPoint, true) => (&[256, 2048], &[ONE_BY_ONE, IN_BURSTS]),
             (Work::FanOut, false) => (&[1, 4, 16, 64], &[ONE_BY_ONE]),
             (Work::FanOut, true) => (&[1, 16], &[ONE_BY_ONE]),
-            (Work::Echo, _) => (&[], &[]),
+            _ => (&[], &[]),
         };
         let settings = hows.iter().flat_map(|how| windows.iter().map(|window| Setting::of(*window, how)));
         settings.collect()

@@ -85,6 +85,12 @@ fn settings() -> Card {
                  every {every} ms at most; the recipients of the load check mailbox numbers and not signatures"
             ),
         ),
+        (
+            "searches",
+            "by bureaus over mutual TLS, in the database of travel documents; the journal of searches is on; every \
+             answer is held against the files that were loaded"
+                .into(),
+        ),
         ("peers", "mutual TLS, unsigned messages".into()),
         ("rate", "deliveries a second; processor time is of all the server's processes and of the client, a delivery".into()),
     ]

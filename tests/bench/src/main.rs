@@ -25,6 +25,7 @@ mod profile;
 mod report;
 mod rounds;
 mod run;
+mod search;
 mod stores;
 mod watched;
 
@@ -48,6 +49,9 @@ enum Command {
     Profile(Options),
     /// Four times the capacity for a minute, and a hundred bureaus that take nothing
     Overload(overload::Options),
+    /// A part that is measured in a process of its own
+    #[command(name = search::APART, hide = true)]
+    Apart(search::Apart),
     /// One of the servers that are part of this program
     #[command(name = peers::SERVE, hide = true)]
     Serve {
@@ -75,7 +79,7 @@ struct Options {
     /// nats-server; else the one of the environment that `make setup` makes, or of the path
     #[arg(long, value_name = "FILE")]
     nats: Option<PathBuf>,
-    /// Two minutes: fewer settings, rounds and seconds
+    /// Three minutes: fewer settings, rounds, records and seconds
     #[arg(long)]
     quick: bool,
     /// Measure only these parts
@@ -87,6 +91,9 @@ struct Options {
     /// How long the log may become in the last plot, in messages
     #[arg(long, value_name = "COUNT", default_value_t = 10_000_000)]
     longest: u64,
+    /// How many records the index is built of: 20 million; quick, two million
+    #[arg(long, value_name = "COUNT")]
+    records: Option<u64>,
 }
 
 /// What can be measured by itself.
@@ -98,6 +105,9 @@ enum Part {
     Stores,
     Links,
     Watched,
+    Search,
+    Names,
+    Index,
     Countries,
     Log,
 }
@@ -119,6 +129,7 @@ async fn main() -> ExitCode {
         Command::Run(options) => run::run(options).await,
         Command::Profile(options) => profile::run(options).await,
         Command::Overload(options) => overload::run(options).await,
+        Command::Apart(options) => search::run_apart(&options),
         Command::Serve { name, keys, ready, parent } => peers::serve(&name, &keys, &ready, parent).await,
     };
     let Err(error) = done else { return ExitCode::SUCCESS };

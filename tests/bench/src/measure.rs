@@ -12,6 +12,14 @@ pub(crate) enum Work {
     FanOut,
     /// 1 KiB to a server and back, nothing stored.
     Echo,
+    /// Keys of the databases, one in each call; few are recorded.
+    Search,
+    /// The same on streams, one in each frame.
+    SearchStream,
+    /// The same in packed frames.
+    Frames,
+    /// Packed frames of which every key is recorded.
+    Hits,
 }
 
 /// How hard a contender is driven.

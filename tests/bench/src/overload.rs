@@ -35,7 +35,7 @@ use crate::process::{memory_of, most_memory_of, step_back};
 use crate::{machine, out};
 use flood::Flood;
 use stall::Stall;
-use streams::Streams;
+pub(crate) use streams::Streams;
 
 /// What is offered on streams, in capacities: so many times the streams that reach it.
 const TIMES: usize = 4;

@@ -86,6 +86,10 @@ fn line((name, work, setting): &(&'static str, Work, Setting), point: &Point) ->
         Work::PointToPoint => "one to one",
         Work::FanOut => "one to all",
         Work::Echo => "echo",
+        Work::Search => "search",
+        Work::SearchStream => "streamed",
+        Work::Frames => "packed",
+        Work::Hits => "all hit",
     };
     let figures = match &point.shortfall {
         Some(why) => format!("INVALID: {why}"),

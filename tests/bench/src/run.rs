@@ -18,11 +18,12 @@ use crate::peers::raw_tls::RawTls;
 use crate::peers::raw_tonic::RawTonic;
 use crate::report::{Findings, tell};
 use crate::rounds::{Effort, play};
+use crate::search::{self, Found, Indexed, Named, Scene};
 use crate::{Part, curves, links, machine, out, stores, watched};
 
 /// A whole run: three rounds of the full sweep.
 const WHOLE: Effort = Effort { rounds: 3, seconds: 3.0, quick: false };
-/// Two minutes.
+/// Three minutes.
 const QUICK: Effort = Effort { rounds: 2, seconds: 1.0, quick: true };
 
 /// Measures everything and tells.
@@ -48,11 +49,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     card.push(("effort", format!("{effort:?}")));
     out::talk(&machine::render(&card));
 
-    let works =
-        [(Part::OneToOne, Work::PointToPoint), (Part::OneToAll, Work::FanOut), (Part::Echo, Work::Echo)];
-    let works: Vec<Work> =
-        works.into_iter().filter(|(part, _)| options.wants(*part)).map(|(_, work)| work).collect();
-    let results = play(&mut contenders, &works, effort).await;
+    let results = play(&mut contenders, &works(&options), effort).await;
     let stores = if options.wants(Part::Stores) {
         measure_stores(&work.join("stores"), effort).await
     } else {
@@ -70,6 +67,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         out::talk("watched by consoles");
         watched = told("watched", watched::measure(&program, &place, &people, effort).await);
     }
+    let scene = Scene { program: &program, place: &place, people: &people, certs: &certs, effort };
+    let (searches, names, indexes) = measure_databases(&options, &scene).await;
     let (mut by_countries, mut by_length) = (None, None);
     if options.wants(Part::Countries) {
         out::talk("cost by number of countries");
@@ -88,12 +87,22 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         memory,
         handshakes,
         watched,
+        searches,
+        names,
+        indexes,
         by_countries: by_countries.unwrap_or_default(),
         by_length: by_length.unwrap_or_default(),
         absent,
     };
     std::fs::remove_dir_all(&work)?;
     tell(&findings, &options.dir)
+}
+
+/// What every contender is asked to do with messages.
+fn works(options: &Options) -> Vec<Work> {
+    let works =
+        [(Part::OneToOne, Work::PointToPoint), (Part::OneToAll, Work::FanOut), (Part::Echo, Work::Echo)];
+    works.into_iter().filter(|(part, _)| options.wants(*part)).map(|(_, work)| work).collect()
 }
 
 /// Adds whoever is here to compare with, and says on the card what they are. Returns who is not here.
@@ -130,6 +139,25 @@ fn peers(
 /// What cannot be measured is said, and the rest goes on.
 fn told<T>(what: &str, measured: Result<T>) -> Option<T> {
     measured.inspect_err(|error| out::talk(&format!("  {what}: not measured: {error:#}"))).ok()
+}
+
+/// Searches over a hub, names, and the index of exact keys.
+async fn measure_databases(
+    options: &Options,
+    scene: &Scene<'_>,
+) -> (Option<Found>, Option<Named>, Vec<Indexed>) {
+    let (mut searches, mut names, mut indexes) = (None, None, Vec::new());
+    if options.wants(Part::Search) {
+        out::talk("searches");
+        searches = told("searches", Box::pin(search::measure(scene, options.alone)).await);
+    }
+    if options.wants(Part::Names) {
+        names = told("names", search::persons(&scene.place.dir, scene.effort).await);
+    }
+    if options.wants(Part::Index) {
+        indexes = search::indexes(&scene.place.dir, scene.effort, options.records).await;
+    }
+    (searches, names, indexes)
 }
 
 /// The stores in turn, each round once; the round with the median rate stands for all.

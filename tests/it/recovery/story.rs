@@ -209,7 +209,7 @@ async fn a_network_whose_hub_lost_its_end_has_everything_again() -> Result<(), W
     assert_ne!(second.notice_id, published.notice_id);
     assert_eq!(second.publication.epoch, 2, "the reviewer numbers anew");
     france.receives(&second.publication).await?;
-    same_when_made_anew(world).await
+    Box::pin(same_when_made_anew(world)).await
 }
 
 /// Stops the world; what the log alone says of it is what the hub had.

@@ -117,7 +117,7 @@ impl Bureaus {
     pub(crate) async fn measure(&mut self, load: &Load, server: u32) -> Result<Measured> {
         let senders = match load.work {
             Work::FanOut => 1,
-            Work::PointToPoint | Work::Echo => SENDERS.min(self.countries.len() / 2),
+            _ => SENDERS.min(self.countries.len() / 2),
         };
         let recipients = if load.work == Work::FanOut { self.countries.len() - 1 } else { 1 };
         let supply = supply(load, senders, recipients);
@@ -160,7 +160,7 @@ impl Bureaus {
             let to = match load.work {
                 Work::FanOut => Audience::all(),
                 // Each sender with a receiver of its own, as the peers have it.
-                Work::PointToPoint | Work::Echo => Audience::countries([self.countries[senders + sender]]),
+                _ => Audience::countries([self.countries[senders + sender]]),
             };
             let pen = self.pens[sender].clone();
             writing.push(tokio::task::spawn_blocking(move || pen.write(supply, burst, &[to], now)));

@@ -109,7 +109,7 @@ impl Contender for Nats {
                 (16, CUMULATIVE),
                 (64, CUMULATIVE),
             ]),
-            (Work::Echo, _) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 

@@ -112,6 +112,21 @@ impl Postgres {
         Ok(())
     }
 
+    /// So many connections, made when they are not there yet.
+    ///
+    /// # Errors
+    /// When no server runs.
+    pub(crate) async fn clients(&mut self, count: usize) -> Result<Vec<Arc<Client>>> {
+        self.connect(count).await?;
+        let running = self.running.as_ref().context("no server runs")?;
+        Ok(running.clients[..count].to_vec())
+    }
+
+    /// The server's process, while it runs.
+    pub(crate) fn process(&self) -> Option<u32> {
+        self.running.as_ref().map(|running| running.server.id())
+    }
+
     async fn inserts(&mut self, task: &Task) -> Result<Measured> {
         let connections = task.setting.in_flight;
         self.connect(connections).await?;
@@ -233,7 +248,7 @@ impl Contender for Postgres {
             (Work::PointToPoint, false) => of(&[1, 16, 64, 128], "connections"),
             (Work::FanOut, true) => of(&[1, 64], ""),
             (Work::FanOut, false) => of(&[1, 4, 16, 64], ""),
-            (Work::Echo, _) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -262,7 +277,7 @@ impl Contender for Postgres {
         match task.work {
             Work::PointToPoint => self.inserts(task).await,
             Work::FanOut => self.fan_out(task).await,
-            Work::Echo => bail!("PostgreSQL echoes nothing"),
+            other => bail!("no messages: {other:?}"),
         }
     }
 

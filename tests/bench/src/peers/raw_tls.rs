@@ -189,11 +189,11 @@ impl Contender for RawTls {
     fn settings(&self, work: Work, quick: bool) -> Vec<Setting> {
         let of = |windows: &[usize], how| windows.iter().map(|n| Setting::of(*n, how)).collect();
         match (work, quick) {
-            (Work::PointToPoint, _) => Vec::new(),
             (Work::FanOut, true) => of(&[1, 64], ""),
             (Work::FanOut, false) => of(&[1, 4, 16, 64], ""),
             (Work::Echo, true) => of(&[1024], ""),
             (Work::Echo, false) => of(&[64, 1024], ""),
+            _ => Vec::new(),
         }
     }
 

@@ -212,9 +212,18 @@ impl RawTonic {
         Self { place: place.clone(), people: people.clone(), running: None }
     }
 
-    fn client(&self) -> Result<ExchangeServiceClient<tonic::transport::Channel>> {
+    /// The server's process, while it runs.
+    pub(crate) fn process(&self) -> Option<u32> {
+        self.running.as_ref().map(|(server, _)| server.id())
+    }
+
+    /// A connection of the `nth` member's.
+    ///
+    /// # Errors
+    /// When no server runs, or there are fewer members.
+    pub(crate) fn client(&self, nth: usize) -> Result<ExchangeServiceClient<tonic::transport::Channel>> {
         let address = self.running.as_ref().context("no server runs")?.1.to_string();
-        let (_, own) = self.people.members.first().context("no members")?;
+        let (_, own) = self.people.members.get(nth).context("so few members")?;
         Ok(ExchangeServiceClient::new(channel(&address, own, &self.place.clock)?))
     }
 }
@@ -232,7 +241,7 @@ impl Contender for RawTonic {
             (Work::Echo, false) => {
                 of(&[(1, STREAM), (64, STREAM), (1024, STREAM), (1, UNARY), (16, UNARY), (128, UNARY)])
             }
-            (Work::PointToPoint | Work::FanOut, _) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -247,7 +256,7 @@ impl Contender for RawTonic {
     }
 
     async fn measure(&mut self, task: &Task) -> Result<Measured> {
-        let mut client = self.client()?;
+        let mut client = self.client(0)?;
         // The connection is made before the time runs.
         client.submit(pb::SubmitRequest::default()).await?;
         let unary = task.setting.how == UNARY;
@@ -255,7 +264,7 @@ impl Contender for RawTonic {
         let each = supply(task, 1) / callers;
         let lanes = vec![(1, each, task.setting.in_flight / callers); callers];
         let flight = Arc::new(Flight::new(self.place.clock.clone(), 1, &lanes));
-        let stopwatch = Stopwatch::start(self.running.as_ref().map(|(server, _)| server.id()));
+        let stopwatch = Stopwatch::start(self.process());
         let until = flight.begun() + Duration::from_secs_f64(task.seconds);
         let mut calling = JoinSet::new();
         for caller in 0..callers {

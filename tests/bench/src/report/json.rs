@@ -6,13 +6,16 @@ use crate::curves::Step;
 use crate::measure::{Point, Work};
 use crate::report::Findings;
 use crate::report::rows::{Goal, Row, Side};
+use crate::search::{Found, Indexed, Loading};
 
 pub(crate) fn of(findings: &Findings, rows: &[Row]) -> Value {
     let card: serde_json::Map<String, Value> =
         findings.card.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+    let searched = findings.searches.iter().flat_map(|found| found.results.rounds());
     let rounds: Vec<Value> = findings
         .results
         .rounds()
+        .chain(searched)
         .map(|(name, work, setting, points)| {
             let points: Vec<Value> = points.iter().map(point).collect();
             json!({
@@ -35,6 +38,9 @@ pub(crate) fn of(findings: &Findings, rows: &[Row]) -> Value {
             "started": memory.started, "linked": memory.linked, "connected": memory.connected,
         })),
         "handshake_us": findings.handshakes.map(|(hybrid, plain)| json!({ "hybrid": hybrid, "x25519": plain })),
+        "loading": findings.searches.as_ref().map(loading),
+        "indexes": findings.indexes.iter().map(index).collect::<Vec<_>>(),
+        "names": findings.names,
         "cost_by_countries": steps(&findings.by_countries),
         "cost_by_log_length": steps(&findings.by_length),
         "not_run": findings.absent.iter().map(|(name, how)| json!({ "name": name, "get": how })).collect::<Vec<_>>(),
@@ -42,16 +48,17 @@ pub(crate) fn of(findings: &Findings, rows: &[Row]) -> Value {
 }
 
 pub(crate) fn row(row: &Row) -> Value {
-    let (kind, goal) = match row.goal {
-        Goal::AtLeast(goal) => ("at_least", goal),
-        Goal::AtMost(goal) => ("at_most", goal),
+    let goal = match row.goal {
+        Goal::AtLeast(goal) => json!({ "at_least": goal }),
+        Goal::AtMost(goal) => json!({ "at_most": goal }),
+        Goal::None => Value::Null,
     };
     let ratio = row.ratio();
     json!({
         "what": row.what,
         "ratio": ratio.ok(),
         "state": ratio.err().unwrap_or("valid"),
-        "goal": { kind: goal },
+        "goal": goal,
         "reached": row.reached(),
         "ours": row.ours.as_ref().map(side),
         "theirs": row.theirs.as_ref().map(side),
@@ -73,6 +80,16 @@ pub(crate) fn point(point: &Point) -> Value {
     })
 }
 
+/// Both files, the second with searches and messages beside it.
+fn loading(found: &Found) -> Value {
+    let of = |one: &Loading| json!({ "records": one.records, "seconds": one.took.as_secs_f64() });
+    json!({ "alone": of(&found.loading), "beside": of(&found.beside.loading) })
+}
+
+fn index(found: &Indexed) -> Value {
+    json!({ "records": found.records, "built": found.built, "asked": found.asked })
+}
+
 fn steps(steps: &[Step]) -> Vec<Value> {
     let step =
         |step: &Step| json!({ "at": step.at, "point": point(&step.point), "hub_memory_bytes": step.memory });
@@ -84,5 +101,9 @@ fn word(work: Work) -> &'static str {
         Work::PointToPoint => "one_to_one",
         Work::FanOut => "one_to_all",
         Work::Echo => "echo",
+        Work::Search => "search",
+        Work::SearchStream => "search_stream",
+        Work::Frames => "search_frames",
+        Work::Hits => "search_hits",
     }
 }

@@ -3,6 +3,7 @@
 mod json;
 mod plots;
 mod rows;
+mod searches;
 mod svg;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use crate::machine::{Card, render};
 use crate::measure::Point;
 use crate::out;
 use crate::rounds::Results;
+use crate::search::{Found, Indexed, Named};
 use crate::watched::Watched;
 
 pub(crate) use json::{point as point_json, row as row_json};
@@ -30,6 +32,9 @@ pub(crate) struct Findings {
     /// Microseconds: hybrid, and X25519 alone.
     pub(crate) handshakes: Option<(f64, f64)>,
     pub(crate) watched: Option<Watched>,
+    pub(crate) searches: Option<Found>,
+    pub(crate) names: Option<Named>,
+    pub(crate) indexes: Vec<Indexed>,
     pub(crate) by_countries: Vec<Step>,
     pub(crate) by_length: Vec<Step>,
     /// Who is not here, and the command that gets it.

@@ -7,6 +7,7 @@ use crate::links::CONNECTIONS;
 use crate::measure::{Point, Setting, Work};
 use crate::peers::{nats, postgres, raw_tls, raw_tonic};
 use crate::report::Findings;
+use crate::report::searches::searches;
 use crate::rounds::Figure;
 use crate::stores::{GROUPS, LEDGER};
 use crate::watched::CONSOLES;
@@ -16,6 +17,8 @@ use crate::watched::CONSOLES;
 pub(crate) enum Goal {
     AtLeast(f64),
     AtMost(f64),
+    /// It is told, and nothing is aimed at.
+    None,
 }
 
 /// One side of a comparison.
@@ -59,10 +62,11 @@ impl Row {
     /// Whether the goal is reached, where that can be said.
     pub(crate) fn reached(&self) -> Option<bool> {
         let ratio = self.ratio().ok()?;
-        Some(match self.goal {
-            Goal::AtLeast(goal) => ratio >= goal,
-            Goal::AtMost(goal) => ratio <= goal,
-        })
+        match self.goal {
+            Goal::AtLeast(goal) => Some(ratio >= goal),
+            Goal::AtMost(goal) => Some(ratio <= goal),
+            Goal::None => None,
+        }
     }
 }
 
@@ -74,6 +78,7 @@ pub(crate) fn rows(found: &Findings) -> Vec<Row> {
     rows.extend(stores(found));
     rows.extend(links(found));
     rows.push(watched(found));
+    rows.extend(searches(found));
     rows.retain(|row| row.ours.is_some());
     rows
 }
@@ -225,7 +230,7 @@ fn rate(found: &Findings, name: &str, work: Work, how: &str) -> Option<Side> {
     best.map(|(setting, point)| side(name, &setting, point.rate, "/s", point))
 }
 
-fn side(name: &str, setting: &Setting, value: f64, unit: &'static str, point: Point) -> Side {
+pub(super) fn side(name: &str, setting: &Setting, value: f64, unit: &'static str, point: Point) -> Side {
     let shortfall = point.shortfall.clone();
     Side { name: format!("{name} [{setting}]"), value, unit, point: Some(point), shortfall }
 }
@@ -235,16 +240,17 @@ pub(crate) fn render(rows: &[Row]) -> String {
     let mut text = String::new();
     for row in rows {
         let ratio = row.ratio().map_or_else(str::to_owned, |ratio| format!("{ratio:.2}"));
-        let (sign, goal) = match row.goal {
-            Goal::AtLeast(goal) => ("≥", goal),
-            Goal::AtMost(goal) => ("≤", goal),
+        let goal = match row.goal {
+            Goal::AtLeast(goal) => format!("goal ≥ {goal:<5}"),
+            Goal::AtMost(goal) => format!("goal ≤ {goal:<5}"),
+            Goal::None => String::new(),
         };
         let reached = match row.reached() {
             Some(true) => "reached",
             Some(false) => "missed",
             None => "",
         };
-        let _ = writeln!(text, "{:<58} {ratio:>8}  goal {sign} {goal:<5} {reached}", row.what);
+        let _ = writeln!(text, "{:<58} {ratio:>8}  {goal} {reached}", row.what);
         for side in row.ours.iter().chain(&row.theirs) {
             let _ = writeln!(text, "    {}", describe(side));
         }
