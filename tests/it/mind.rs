@@ -83,11 +83,15 @@ async fn cdg(world: &World) -> Result<Holder, WorldError> {
     Ok(Holder::new(world, credentials, "cdg"))
 }
 
-/// What operators see of copies: who has which version, as of when.
+/// What operators see of copies: who has which version, as of when. Whoever fetches one has it a moment before.
 async fn fetched(world: &World) -> Result<Vec<(String, u64, Timestamp)>, WorldError> {
-    let copies = world.monitor().await?.databases(0).await?.copies;
     let one = |copy: pb::CopyHolder| (copy.holder, copy.base_version, Timestamp::from_millis(copy.as_of_ms));
-    Ok(copies.into_iter().map(one).collect())
+    world
+        .until("a copy that was fetched", async || {
+            let copies = world.monitor().await?.databases(0).await?.copies;
+            Ok((!copies.is_empty()).then(|| copies.into_iter().map(one).collect()))
+        })
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

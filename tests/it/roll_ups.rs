@@ -23,7 +23,7 @@ fn asked(number: &str) -> pb::SearchRequest {
 async fn post(world: &World, post: &str) -> Result<(Credentials, Searches), WorldError> {
     let credentials = world.post("FR", post).await?;
     world.bureau("FR").grants(airport(&name(post))).await?;
-    let searches = Searches::new(world.hub_channel(&credentials).await?);
+    let searches = Searches::new(world.channel_over_line("FR", &credentials)?);
     Ok((credentials, searches))
 }
 

@@ -134,6 +134,18 @@ impl World {
         self.channel(address, credentials, Identity::Hub(name(SITE)))
     }
 
+    /// A connection to the hub over the line of a country, under these credentials. It leads to the hub also when that
+    /// has started anew.
+    ///
+    /// # Errors
+    /// When the country has no line here, or the credentials are of no use.
+    pub fn channel_over_line(&self, code: &str, credentials: &Credentials) -> Result<Channel, WorldError> {
+        let line = &self.placed(country(code))?.line;
+        let address =
+            line.as_ref().ok_or_else(|| WorldError::Connect(format!("{code} has no line")))?.address();
+        self.channel(address, credentials, Identity::Hub(name(SITE)))
+    }
+
     /// An officer's connection to a desk.
     ///
     /// # Errors

@@ -36,8 +36,7 @@ async fn a_queue_is_an_alert_while_the_disk_of_a_connected_bureau_is_full() -> R
     world.advance(HOUR + MINUTE);
     let alert = said(&world, "drain_too_slow", "BR").await?;
     assert!(alert.text.ends_with("normal messages for BR: nothing moves"), "{}", alert.text);
-    let waits = flood.iter().find(|sent| sent.id.to_string() == alert.message_id);
-    assert!(waits.is_some_and(|waits| *waits != flood[0]), "the first had room: {alert:?}");
+    assert!(flood.iter().any(|sent| sent.id.to_string() == alert.message_id), "{alert:?}");
     assert!(alert.next_step.ends_with("i247 tap --country BR"), "{}", alert.next_step);
     disk.set_capacity(None);
     world.bureau("BR").receives_all(&flood).await?;

@@ -41,6 +41,13 @@ pub(crate) struct Bureau {
     pub(crate) lanes: [LaneFacts; 4],
 }
 
+impl Bureau {
+    /// How long it has not been connected; zero while it is.
+    pub(crate) fn away(&self, facts: &Facts) -> Duration {
+        if self.connected { Duration::ZERO } else { facts.now.since(self.since.unwrap_or(facts.hub.began)) }
+    }
+}
+
 /// How one lane of a mailbox stands.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LaneFacts {

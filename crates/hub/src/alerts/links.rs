@@ -9,7 +9,7 @@ use super::facts::Bureau;
 use super::{Facts, Rule, Severity, Wrong};
 
 /// A link may be down for so long: bureaus connect again by themselves.
-const DOWN: Duration = Duration::from_secs(30);
+pub(super) const DOWN: Duration = Duration::from_secs(30);
 
 /// A clock may be so far from the hub's.
 const SKEW_MS: i64 = 2_000;
@@ -40,10 +40,8 @@ pub(super) const RULES: [Rule; 3] = [
 
 fn link_down(facts: &Facts) -> Vec<Wrong> {
     let wrong = |(party, bureau): (&Party, &Bureau)| {
-        let since = bureau.since.unwrap_or(facts.hub.began);
-        let down = facts.now.since(since);
-        let expected = bureau.standing == Some(Standing::Active) && !bureau.connected;
-        (expected && down > DOWN).then(|| Wrong {
+        let down = bureau.away(facts);
+        (bureau.standing == Some(Standing::Active) && down > DOWN).then(|| Wrong {
             party: Some(*party),
             message_id: None,
             text: match bureau.since {

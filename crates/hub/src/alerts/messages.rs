@@ -4,6 +4,7 @@ use i247_model::{Lane, Party};
 use i247_router::Standing;
 
 use super::facts::Bureau;
+use super::links::DOWN;
 use super::{Facts, Rule, Severity, Wrong};
 
 /// How long a very urgent message may wait.
@@ -65,10 +66,11 @@ fn very_urgent_undelivered(facts: &Facts) -> Vec<Wrong> {
     facts.bureaus.iter().filter_map(wrong).collect()
 }
 
-/// Of those who are connected: about the others there is another rule.
+/// Of those who are connected, or were a moment ago: one whose disk is full connects and is gone again. About the
+/// others there is another rule.
 fn drain_too_slow(facts: &Facts) -> Vec<Wrong> {
     let mut found = Vec::new();
-    for (party, bureau) in facts.bureaus.iter().filter(|(_, bureau)| bureau.connected) {
+    for (party, bureau) in facts.bureaus.iter().filter(|(_, bureau)| bureau.away(facts) <= DOWN) {
         for (lane, within) in DRAIN_MS {
             let queue = &bureau.lanes[lane.index()];
             let waits = queue

@@ -93,10 +93,15 @@ pub(super) fn databases(core: &Core, asked: &pb::DatabasesRequest) -> Result<pb:
 pub(crate) fn copies(core: &Core) -> Vec<(Database, Identity, Held)> {
     let mut held = core.copies.holders.all();
     let views = core.views();
-    let stays = |holder: &Identity| {
-        views.state.directory().record(holder).is_some_and(|record| record.standing != Standing::Revoked)
+    // The directory knows of a post what was done about it, and of most posts nothing.
+    let directory = views.state.directory();
+    let is_out = |identity: &Identity| {
+        directory.record(identity).is_some_and(|record| record.standing == Standing::Revoked)
     };
-    held.retain(|(_, holder, _)| stays(holder));
+    held.retain(|(_, holder, _)| match holder {
+        Identity::Post(country, _) => !is_out(holder) && !is_out(&Identity::Bureau(*country)),
+        _ => !is_out(holder),
+    });
     held.sort_by_key(|(_, _, held)| held.as_of);
     held
 }
