@@ -60,7 +60,7 @@ fulldisk: ## all room of a real file system is taken from the nodes (needs what 
 	cargo build --locked --package i247-cli --package i247-disks
 	target/debug/i247-disks full --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-bench: ## what it costs beside NATS, PostgreSQL, raw tonic, raw TLS: make bench QUICK=1 takes three minutes
+bench: ## what it costs beside NATS, PostgreSQL, raw tonic, raw TLS: make bench QUICK=1 takes two minutes
 	@sh tests/needs.sh cargo cc
 	cargo build --locked --profile $(or $(PROFILE),dist) --package i247-cli
 	cargo build --locked --profile $(or $(PROFILE),dist) --package i247-bench

@@ -23,7 +23,7 @@ use crate::{Part, curves, links, machine, out, stores, watched};
 
 /// A whole run: three rounds of the full sweep.
 const WHOLE: Effort = Effort { rounds: 3, seconds: 3.0, quick: false };
-/// Three minutes.
+/// Two minutes.
 const QUICK: Effort = Effort { rounds: 2, seconds: 1.0, quick: true };
 
 /// Measures everything and tells.
@@ -75,7 +75,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         let grown = curves::by_countries(&program, &place, &people, effort.seconds).await;
         by_countries = told("countries", grown);
     }
-    if options.wants(Part::Log) && (!options.quick || options.only.contains(&Part::Log)) {
+    if options.wants(Part::Log) {
         out::talk("cost by length of the log");
         let grown = curves::by_length(&program, &place, &people, effort.seconds, options.longest).await;
         by_length = told("log", grown);
