@@ -56,17 +56,14 @@ impl Groups {
 }
 
 impl Group {
-    /// How many more inputs it takes.
+    /// How many more inputs it takes. An input becomes an entry, an answer, or both.
     pub(super) fn room(&self) -> usize {
-        if self.bytes > GROUP_BYTES { 0 } else { GROUP_MAX.saturating_sub(self.inputs()) }
-    }
-
-    fn inputs(&self) -> usize {
-        self.entries.len() + self.answers.len() + self.noted.len()
+        let inputs = self.entries.len().max(self.answers.len() + self.noted.len());
+        if self.bytes > GROUP_BYTES { 0 } else { GROUP_MAX.saturating_sub(inputs) }
     }
 
     fn is_empty(&self) -> bool {
-        self.inputs() == 0
+        self.entries.is_empty() && self.answers.is_empty() && self.noted.is_empty()
     }
 
     /// Whether nobody waits for it: receipts alone may wait a little for company.
