@@ -244,7 +244,8 @@ fn state(standing: Option<Standing>, term: Term) -> pb::PostState {
     }
 }
 
-fn country(asker: &Identity) -> Option<CountryCode> {
+/// The country of whoever may ask: a bureau, or a post behind it.
+pub(crate) fn country(asker: &Identity) -> Option<CountryCode> {
     match asker {
         Identity::Bureau(country) | Identity::Post(country, _) => Some(*country),
         _ => None,

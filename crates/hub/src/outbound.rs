@@ -24,7 +24,7 @@ use crate::spans;
 const PICKED_MAX: u32 = 64;
 
 /// So many messages a bureau is told of in one frame at most.
-const STATUSES_MAX: usize = 64;
+const TOLD_MAX: usize = 64;
 
 /// And so many recipients, unless one message has more.
 const RECIPIENTS_MAX: usize = 256;
@@ -80,7 +80,7 @@ pub(crate) async fn send_progress(core: Arc<Core>, link: Arc<Link>, frames: Fram
         link.news.notified().await;
         i247_node::sleep(core.progress_wait).await;
         let ids: Vec<MessageId> = link.take_progress().into_iter().collect();
-        for ids in ids.chunks(STATUSES_MAX) {
+        for ids in ids.chunks(TOLD_MAX) {
             for progress in folded(statuses(&core, ids).await) {
                 if frames.send(Frame::Progress(progress)).await.is_err() {
                     return Ok(());

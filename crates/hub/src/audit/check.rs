@@ -14,6 +14,7 @@ use prost::Message as _;
 
 use super::signed_for::SignedFor;
 use super::{AuditError, DIR, root_of};
+use crate::grants;
 
 /// Entries that are read at once.
 const READ_RECORDS: usize = 256;
@@ -58,7 +59,8 @@ impl Searches {
         self.frames += 1;
         self.keys += u64::from(record.keys);
         self.matches += u64::from(record.matches);
-        let Ok(Identity::Bureau(country) | Identity::Post(country, _)) = record.asker.parse() else { return };
+        let asker: Option<Identity> = record.asker.parse().ok();
+        let Some(country) = asker.as_ref().and_then(grants::country) else { return };
         let asked = self.asked.entry((country, record.purpose())).or_default();
         let (frames, keys) = if record.offline.is_some() { &mut asked.offline } else { &mut asked.on_line };
         *frames += 1;

@@ -17,6 +17,8 @@ use i247_records::Database;
 use i247_wire::pb;
 use prost::Message as _;
 
+use crate::grants;
+
 /// The file of a database.
 const FILE: &str = "holders";
 
@@ -98,10 +100,7 @@ impl Holders {
 
 /// Whose copies a holder's count among: its country's.
 pub(crate) fn party_of(holder: &Identity) -> Option<Party> {
-    match holder {
-        Identity::Bureau(country) | Identity::Post(country, _) => Some(Party::Bureau(*country)),
-        _ => None,
-    }
+    grants::country(holder).map(Party::Bureau)
 }
 
 pub(crate) fn wire(database: Database, holder: &Identity, held: &Held) -> pb::CopyHolder {
