@@ -12,7 +12,7 @@ use futures::future::try_join_all;
 use i247_ledger::faults::Dice;
 use i247_model::{Identity, Lane, Party, Reason, Refusal};
 use i247_node::{Clock as _, SystemClock};
-use i247_testkit::{Pen, World, country, free_text, name, pb};
+use i247_testkit::{Pen, World, country, free_text, pb};
 use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
 use rustix::io::Errno;
 
@@ -89,12 +89,17 @@ async fn rounds(options: &Options, program: &Path, images: &Images) -> Result<Ve
     for code in BUREAUS {
         found.extend(arrival::at_bureau(&world, code, &book).await?);
     }
-    let reader = world.credentials(&Identity::Bureau(country(READER))).await?;
     let promised = book.borrow().receipts().to_vec();
-    found.extend(arrival::at_reader(world.hub_channel(&reader).await?, &promised, &book).await);
+    found.extend(read(&world, &promised, &book).await?);
     println!("{} receipts against every delivery: {}", promised.len(), Counts::of(&found));
     world.stop_all().await?;
     Ok(found)
+}
+
+/// Reads at the world's own hub what was promised.
+async fn read(world: &World, promised: &[Receipt], book: &RefCell<Book>) -> Result<Vec<Broken>> {
+    let reader = world.credentials(&Identity::Bureau(country(READER))).await?;
+    Ok(arrival::at_reader(world.hub_channel(&reader).await?, promised, book).await)
 }
 
 /// What is played.
@@ -128,7 +133,7 @@ impl Filling<'_> {
         if killed {
             self.world.crash_hub().await?;
             let hub = self.start_without_room().await.context("the hub, started on a full disk")?;
-            let channel = self.channel(&hub, READER).await?;
+            let channel = hub.channel(self.world, READER).await?;
             found.extend(arrival::at_reader(channel, &promised, book).await);
             hub.kill().await?;
             ballast.give_back()?;
@@ -136,9 +141,7 @@ impl Filling<'_> {
             let channel = self.world.hub_channel(self.probe.credentials()).await?;
             self.probe.continue_over(channel);
         } else {
-            let reader = self.world.credentials(&Identity::Bureau(country(READER))).await?;
-            let channel = self.world.hub_channel(&reader).await?;
-            found.extend(arrival::at_reader(channel, &promised, book).await);
+            found.extend(read(self.world, &promised, book).await?);
             ballast.give_back()?;
         }
         let from = clock.monotonic();
@@ -199,18 +202,13 @@ impl Filling<'_> {
         Waiting { envelope: self.probe.sign(&self.probe.letter(draft)), text }
     }
 
-    /// The hub on its own data, and nothing of it that must be written elsewhere.
+    /// The hub once more on its data; whatever else it writes lies on another disk.
     async fn start_without_room(&self) -> Result<Node> {
         let (data, config) = (self.world.dir().join("hub/data"), self.world.dir().join("hub/config.toml"));
-        let work: PathBuf = std::env::temp_dir().join(format!("i247-full-hub-{}", std::process::id()));
+        let work = self.images.inner().with_file_name("started");
         let set = [("data", &*data.to_string_lossy())];
         Node::start(Start { program: self.program, role: &["hub"], config: &config, set: &set, work: &work })
             .await
-    }
-
-    async fn channel(&self, hub: &Node, code: &str) -> Result<tonic::transport::Channel> {
-        let member = self.world.credentials(&Identity::Bureau(country(code))).await?;
-        Ok(self.world.channel(hub.address, &member, Identity::Hub(name("lyon")))?)
     }
 }
 

@@ -53,8 +53,7 @@ impl Left<'_> {
             }
         }
         let mut found = self.look_in(world, BUREAUS[0], &nodes[0]).await?;
-        let reader = world.credentials(&Identity::Bureau(country(READER))).await?;
-        let channel = world.channel(hub.address, &reader, Identity::Hub(name("lyon")))?;
+        let channel = hub.channel(world, READER).await?;
         found.extend(arrival::at_reader(channel, self.promised, book).await);
         nodes.push(hub);
         for node in nodes {

@@ -7,7 +7,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use i247_model::Identity;
+use i247_testkit::{World, country, name};
 use tokio::process::{Child, Command};
+use tonic::transport::Channel;
 
 /// How long a node may take to start.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -73,6 +76,15 @@ impl Node {
         let address =
             tokio::time::timeout(WITHIN, waiting).await.context("it does not say that it is ready")??;
         Ok(Self { child, address })
+    }
+
+    /// A connection to it, which is a hub, for this member.
+    ///
+    /// # Errors
+    /// When the member's credentials are of no use.
+    pub(crate) async fn channel(&self, world: &World, member: &str) -> Result<Channel> {
+        let member = world.credentials(&Identity::Bureau(country(member))).await?;
+        Ok(world.channel(self.address, &member, Identity::Hub(name("lyon")))?)
     }
 
     /// Kills it and waits until it is gone.
