@@ -170,6 +170,17 @@ impl Wire for Screen {
     }
 }
 
+/// The windows in which keys are asked one by one, of the hub and of the bare echo alike.
+pub(crate) fn single_keys(work: Work, quick: bool) -> &'static [usize] {
+    match (work, quick) {
+        (Work::Search, false) => &[1, 16, 64, 128, 256],
+        (Work::Search, true) => &[64, 128],
+        (Work::SearchStream, false) => &[64, 256, 1024],
+        (Work::SearchStream, true) => &[256],
+        _ => &[],
+    }
+}
+
 #[tonic::async_trait(?Send)]
 impl Contender for Asked {
     fn name(&self) -> &'static str {
@@ -178,15 +189,11 @@ impl Contender for Asked {
 
     fn settings(&self, work: Work, quick: bool) -> Vec<Setting> {
         let windows: &[usize] = match (work, quick) {
-            (Work::Search, false) => &[1, 16, 64, 128, 256],
-            (Work::Search, true) => &[64, 128],
-            (Work::SearchStream, false) => &[64, 256, 1024],
-            (Work::SearchStream, true) => &[256],
             (Work::Frames, false) => &[64, 128, 256],
             (Work::Frames, true) => &[SCREENING],
             (Work::Hits, false) => &[FINDING, 2 * FINDING],
             (Work::Hits, true) => &[FINDING],
-            _ => &[],
+            _ => single_keys(work, quick),
         };
         windows.iter().map(|window| Setting::of(*window, "")).collect()
     }

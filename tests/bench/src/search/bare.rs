@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
-use super::asked::{CALLING, STREAMING};
+use super::asked::{CALLING, STREAMING, single_keys};
 use super::asking::{self, Line, Opened, Span, Wire};
 use super::planted::{Hits, Planted, Question, Script};
 use crate::bureaus::request;
@@ -139,14 +139,7 @@ impl Contender for Bare {
     }
 
     fn settings(&self, work: Work, quick: bool) -> Vec<Setting> {
-        let windows: &[usize] = match (work, quick) {
-            (Work::Search, false) => &[1, 16, 64, 128, 256],
-            (Work::Search, true) => &[64, 128],
-            (Work::SearchStream, false) => &[64, 256, 1024],
-            (Work::SearchStream, true) => &[256],
-            _ => &[],
-        };
-        windows.iter().map(|window| Setting::of(*window, "")).collect()
+        single_keys(work, quick).iter().map(|window| Setting::of(*window, "")).collect()
     }
 
     async fn begin(&mut self) -> Result<()> {
