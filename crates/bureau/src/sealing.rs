@@ -32,7 +32,7 @@ pub(crate) struct Outgoing {
     pub(crate) id: MessageId,
     pub(crate) envelope: pb::Envelope,
     /// What the hub's log said of it whose end was lost.
-    pub(crate) acceptance: Option<pb::Signed>,
+    pub(crate) answered: Option<Outcome>,
 }
 
 /// Why a message cannot be sealed.
@@ -63,7 +63,7 @@ impl SealError {
 struct Places {
     draft: u64,
     sealed: Option<u64>,
-    acceptance: Option<u64>,
+    answer: Option<u64>,
     /// The hub had answered it, and lost the answer.
     again: bool,
 }
@@ -85,7 +85,7 @@ pub(crate) async fn seal(
             views.outbox.get(id).map(|sent| Places {
                 draft: sent.draft_at_entry(),
                 sealed: sent.sealed.map(|sealed| sealed.at_entry),
-                acceptance: sent.lost_acceptance(),
+                answer: sent.lost_answer().filter(|_| views.outbox.again().contains(id)),
                 again: views.outbox.again().contains(id),
             })
         };
@@ -128,12 +128,12 @@ async fn sealed(journal: &Journal, id: &MessageId, places: &Places, at: u64) -> 
     let (_, body) = draft(journal, id, places).await?;
     let (entry, _) = journal.read(at).await?;
     let Some(Event::Sealed(sealed)) = entry.event else { return Err(broken(id, "its seal is gone")) };
-    let acceptance = match places.acceptance {
-        Some(at) => promise(journal.read(at).await?.0),
+    let answered = match places.answer {
+        Some(at) => answer(journal.read(at).await?.0),
         None => None,
     };
     let envelope = pb::Envelope { header: sealed.header, body, signature: sealed.signature };
-    Ok(Outgoing { id: id.clone(), envelope, acceptance })
+    Ok(Outgoing { id: id.clone(), envelope, answered })
 }
 
 /// A message with its final header, to be signed with the burst.
@@ -148,7 +148,7 @@ async fn unsigned(
     let (header, body) = draft(journal, id, places).await?;
     let header = finish(header, key, now, previous).map_err(|refusal| broken(id, &refusal.to_string()))?;
     let envelope = pb::Envelope { header, body, signature: None };
-    Ok(Outgoing { id: id.clone(), envelope, acceptance: None })
+    Ok(Outgoing { id: id.clone(), envelope, answered: None })
 }
 
 /// What the desk took, or the void that takes its number.
@@ -163,13 +163,10 @@ async fn draft(journal: &Journal, id: &MessageId, places: &Places) -> Result<(pb
     Ok((header.ok_or_else(|| broken(id, "its draft is gone"))?, body))
 }
 
-/// The acceptance in an entry.
-fn promise(entry: pb::JournalEntry) -> Option<pb::Signed> {
+/// The hub's answer in an entry.
+fn answer(entry: pb::JournalEntry) -> Option<Outcome> {
     let Some(Event::Answered(answered)) = entry.event else { return None };
-    match answered.result?.result? {
-        Outcome::Acceptance(signed) => Some(signed),
-        Outcome::Refusal(_) => None,
-    }
+    answered.result?.result
 }
 
 /// The header as it is signed.
@@ -242,7 +239,7 @@ mod tests {
         let burst = seal(&journal, &key, now, &ids).await.unwrap();
         assert_eq!(burst.skipped, ids[..1]);
         let sent: Vec<(&MessageId, bool)> =
-            burst.outgoing.iter().map(|outgoing| (&outgoing.id, outgoing.acceptance.is_some())).collect();
+            burst.outgoing.iter().map(|outgoing| (&outgoing.id, outgoing.answered.is_some())).collect();
         assert_eq!(sent, [(&ids[1], true)]);
         assert_eq!((burst.notes.len(), burst.fresh.len()), (0, 0));
         stop.cancel();

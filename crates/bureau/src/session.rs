@@ -21,6 +21,7 @@ use i247_wire::pb;
 use i247_wire::pb::connect_request::Frame as Up;
 use i247_wire::pb::connect_response::Frame as Down;
 use i247_wire::pb::journal_entry::Event;
+use i247_wire::pb::submit_result::Result as Outcome;
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -250,13 +251,13 @@ impl<'a> Session<'a> {
 
     /// What a message goes out as: with what a predecessor of the hub's log said of it, if that log said anything.
     fn frame(&self, outgoing: Outgoing) -> Up {
-        let Outgoing { id, envelope, acceptance } = outgoing;
-        match acceptance.filter(|_| !self.disbelieved.contains(&id)) {
-            Some(acceptance) => {
-                Up::Resubmission(pb::Resubmission { envelope: Some(envelope), acceptance: Some(acceptance) })
-            }
-            None => Up::Envelope(envelope),
-        }
+        let Outgoing { id, envelope, answered } = outgoing;
+        let (acceptance, refusal) = match answered.filter(|_| !self.disbelieved.contains(&id)) {
+            Some(Outcome::Acceptance(acceptance)) => (Some(acceptance), None),
+            Some(Outcome::Refusal(refusal)) => (None, Some(refusal)),
+            None => return Up::Envelope(envelope),
+        };
+        Up::Resubmission(pb::Resubmission { envelope: Some(envelope), acceptance, refusal })
     }
 
     /// A hub that said it is an older copy is believed again when it answers a message otherwise, or when there is

@@ -16,7 +16,7 @@ use tonic::{Status, Streaming};
 
 use crate::core::Core;
 use crate::exchange::missing;
-use crate::past;
+use crate::{past, predecessors};
 
 /// Chunks that wait in a stream for the network.
 const CHUNKS_AHEAD: usize = 4;
@@ -87,7 +87,10 @@ pub(crate) async fn fetch(
     let name = hash(&request.commitment, "commitment").map_err(|refusal| status(&refusal))?;
     let id: MessageId = parsed(&request.message_id, "message_id").map_err(|refusal| status(&refusal))?;
     // Whoever may not have it learns nothing, not even whether it exists.
-    let absent = || status(&Refusal::of(Reason::UnknownReference, "message_id"));
+    let absent = || {
+        let refusal = Refusal::of(Reason::UnknownReference, "message_id");
+        status(&predecessors::perhaps_comes_back(&core.views, refusal, core.clock.now()))
+    };
     let at = {
         let found = past::entered(&core, &id).await.map_err(|refusal| status(&refusal))?;
         let message = found.and_then(|found| found.message).ok_or_else(absent)?;

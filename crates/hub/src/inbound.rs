@@ -144,8 +144,16 @@ impl Inbound {
                 Some(Frame::Envelope(envelope)) => given.push((envelope, Given::Sent)),
                 Some(Frame::Resubmission(pb::Resubmission {
                     envelope: Some(envelope),
-                    acceptance: Some(acceptance),
-                })) if self.core.recovered => given.push((envelope, Given::Again(acceptance))),
+                    acceptance,
+                    refusal,
+                })) if self.core.recovered => {
+                    let way = match (acceptance, refusal) {
+                        (Some(acceptance), None) => Given::Again(acceptance),
+                        (None, Some(refusal)) => Given::Refused(refusal),
+                        _ => return Err(Refusal::of(Reason::Malformed, "resubmission")),
+                    };
+                    given.push((envelope, way));
+                }
                 Some(Frame::HandedOver(envelope)) if self.core.recovered => {
                     given.push((envelope, Given::HandedOver))
                 }

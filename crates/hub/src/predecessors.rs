@@ -6,13 +6,17 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use i247_model::{Identity, Lane, Party, Reason, Refusal, Timestamp};
+use i247_model::{Class, Identity, Lane, Party, Reason, Refusal, Timestamp};
 use i247_router::{Earlier, Origin, Previous, State};
 use i247_trust::{Attested, verify};
 use i247_wire::{parsed, parsed_option, payload, pb};
 use prost::Message as _;
 
 use crate::views::Views;
+
+/// Most fields of a refusal that a sender shows, and most bytes of each.
+const REFUSAL_FIELDS: usize = 512;
+const FIELD_BYTES: usize = 256;
 
 /// When those whose key is not known again yet should come again.
 const COME_AGAIN: Duration = Duration::from_secs(1);
@@ -24,6 +28,8 @@ pub(crate) enum Given {
     Sent,
     /// From its sender, with the acceptance of a predecessor.
     Again(pb::Signed),
+    /// From its sender, with what a predecessor refused it for.
+    Refused(pb::Refusal),
     /// From a bureau that received it from a predecessor.
     HandedOver,
 }
@@ -33,6 +39,7 @@ pub(crate) enum Given {
 pub(crate) enum Way {
     Sent,
     Again(Box<Shown>),
+    Refused(Refusal),
     HandedOver(Party),
 }
 
@@ -49,6 +56,7 @@ impl Way {
         match self {
             Self::Sent => Origin::Sender,
             Self::Again(shown) => Origin::Again(shown.earlier.clone()),
+            Self::Refused(refusal) => Origin::Refused(refusal.clone()),
             Self::HandedOver(_) => Origin::HandedOver,
         }
     }
@@ -57,12 +65,13 @@ impl Way {
         matches!(self, Self::HandedOver(_))
     }
 
-    /// As the log keeps it: the acceptance, and who handed it over.
-    pub(crate) fn stored(self) -> (Option<pb::Signed>, String) {
+    /// Keeps it in what the log keeps of the message.
+    pub(crate) fn store(self, submission: &mut pb::Submission) {
         match self {
-            Self::Sent => (None, String::new()),
-            Self::Again(shown) => (Some(shown.signed), String::new()),
-            Self::HandedOver(party) => (None, party.to_string()),
+            Self::Sent => {}
+            Self::Again(shown) => submission.earlier = Some(shown.signed),
+            Self::Refused(refusal) => submission.refused_earlier = Some((&refusal).into()),
+            Self::HandedOver(party) => submission.handed_over_by = party.to_string(),
         }
     }
 }
@@ -71,12 +80,15 @@ impl Way {
 ///
 /// # Errors
 /// `MALFORMED`: something else has written it.
-pub(crate) fn origin(earlier: Option<&pb::Signed>, handed_over_by: &str) -> Result<Origin, Refusal> {
-    let Some(signed) = earlier else {
-        let handed_over: Option<Party> = parsed_option(handed_over_by, "handed_over_by")?;
-        return Ok(handed_over.map_or(Origin::Sender, |_| Origin::HandedOver));
-    };
-    Ok(Origin::Again(said(&decode(signed.payload.clone())?)?))
+pub(crate) fn origin(submission: &pb::Submission) -> Result<Origin, Refusal> {
+    if let Some(signed) = &submission.earlier {
+        return Ok(Origin::Again(said(&decode(signed.payload.clone())?)?));
+    }
+    if let Some(refusal) = &submission.refused_earlier {
+        return Ok(Origin::Refused(Refusal::try_from(refusal.clone())?));
+    }
+    let handed_over: Option<Party> = parsed_option(&submission.handed_over_by, "handed_over_by")?;
+    Ok(handed_over.map_or(Origin::Sender, |_| Origin::HandedOver))
 }
 
 /// What a genesis goes on from.
@@ -98,6 +110,7 @@ pub(crate) fn way(
     match given {
         Given::Sent => Ok(Way::Sent),
         Given::HandedOver => Ok(Way::HandedOver(crate::core::mailbox_of(peer)?)),
+        Given::Refused(refusal) => Ok(Way::Refused(refused(refusal)?)),
         Given::Again(signed) => {
             let key = i247_wire::hash(&signed.key_id, "acceptance.key_id")?;
             let known = read(views).signers.find(&key).map(|known| known.signer.clone());
@@ -116,6 +129,19 @@ pub(crate) fn way(
             Ok(Way::Again(Box::new(Shown { signed, earlier })))
         }
     }
+}
+
+/// What a predecessor is said to have refused a message for. Its text is not kept: the reason has one.
+fn refused(refusal: pb::Refusal) -> Result<Refusal, Refusal> {
+    let wrong = |field: &str| Refusal::of(Reason::Malformed, format!("refusal.{field}"));
+    let Refusal { reason, fields, .. } = Refusal::try_from(refusal)?;
+    if reason.class() != Class::No {
+        return Err(wrong("reason"));
+    }
+    if fields.len() > REFUSAL_FIELDS || fields.iter().any(|field| field.len() > FIELD_BYTES) {
+        return Err(wrong("fields"));
+    }
+    Ok(Refusal::of_fields(reason, fields))
 }
 
 /// Whether a predecessor said this of this very message, where this log does not have it any more.
@@ -157,6 +183,18 @@ pub(crate) fn perhaps_later(views: &RwLock<Views>, refusal: Refusal, now: Timest
     let next_step = "the hub was restored from an older copy and does not know this key again yet: \
                      send the same bytes again once the authority has sent its changes again";
     Refusal { next_step: next_step.into(), ..Refusal::of(Reason::Busy, "key_id") }.retry_after(COME_AGAIN)
+}
+
+/// For a while after a recovery a message that is not known, or not known to have been delivered, may be one that was lost:
+/// what is asked of it can be asked again. Whoever may not have it is told the same.
+pub(crate) fn perhaps_comes_back(views: &RwLock<Views>, refusal: Refusal, now: Timestamp) -> Refusal {
+    if refusal.reason != Reason::UnknownReference || !read(views).state.is_recovering(now) {
+        return refusal;
+    }
+    let next_step = "the hub was restored from an older copy and may not have got this message back yet: \
+                     ask again until it has, or for an hour";
+    let later = Refusal::of_fields(Reason::ReferenceAhead, refusal.fields).retry_after(COME_AGAIN);
+    Refusal { next_step: next_step.into(), ..later }
 }
 
 /// What is said of a message that is handed over and cannot be entered, when the time for it is over: nobody need come
@@ -205,7 +243,7 @@ mod tests {
     const DAY: u64 = 86_400_000;
 
     #[test]
-    fn who_is_not_known_again_yet_is_told_to_come_later_and_after_an_hour_what_it_is() {
+    fn who_or_what_is_not_known_again_yet_comes_later_and_after_an_hour_is_told_what_it_is() {
         let at = Timestamp::from_millis(2000 * DAY);
         let validity = Validity {
             not_before: Timestamp::from_millis(1000 * DAY),
@@ -216,6 +254,9 @@ mod tests {
         let said = |views: &RwLock<Views>, reason, at| {
             perhaps_later(views, Refusal::of(reason, "key_id"), at).reason
         };
+        let asked = |views: &RwLock<Views>, reason, at| {
+            perhaps_comes_back(views, Refusal::of(reason, "message_id"), at)
+        };
         let genesis = |log_id: u8, before: &[u8]| Input::Genesis {
             log_id: vec![log_id],
             previous: previous(before, 1),
@@ -223,6 +264,7 @@ mod tests {
         views.state.apply(Stamp { position: 1, at }, &genesis(1, &[]), &Decision::Noted);
         let never_lost = RwLock::new(views);
         assert_eq!(said(&never_lost, Reason::UnknownKey, at), Reason::UnknownKey);
+        assert_eq!(asked(&never_lost, Reason::UnknownReference, at).reason, Reason::UnknownReference);
         let mut views = never_lost.into_inner().unwrap();
         views.state.apply(Stamp { position: 2, at }, &genesis(2, &[1]), &Decision::Noted);
         let views = RwLock::new(views);
@@ -232,5 +274,11 @@ mod tests {
             assert_eq!(said(&views, reason, late), reason);
         }
         assert_eq!(said(&views, Reason::BadSignature, at), Reason::BadSignature);
+
+        let later = asked(&views, Reason::UnknownReference, last);
+        assert_eq!((later.reason, later.retry_after), (Reason::ReferenceAhead, Some(COME_AGAIN)));
+        assert_eq!(later.fields, ["message_id"]);
+        assert_eq!(asked(&views, Reason::UnknownReference, late).reason, Reason::UnknownReference);
+        assert_eq!(asked(&views, Reason::ReadOnly, last).reason, Reason::ReadOnly);
     }
 }

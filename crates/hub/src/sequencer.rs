@@ -325,14 +325,14 @@ impl Sequencer {
         let header_hash = attested.header_hash();
         let _decide = spans::decide(attested.header(), stamp.position, stamp.at).entered();
         let (origin, handed_over) = (way.origin(), way.is_handed_over());
-        let (earlier, handed_over_by) = way.stored();
-        let wire = pb::entry::Input::Submission(pb::Submission {
+        let mut submission = pb::Submission {
             header: attested.header_bytes().clone(),
             signature: attested.envelope().signature.clone(),
             lifted: Some((&*lifted).into()),
-            earlier,
-            handed_over_by,
-        });
+            ..pb::Submission::default()
+        };
+        way.store(&mut submission);
+        let wire = pb::entry::Input::Submission(submission);
         let (header, envelope) = attested.into_parts();
         let kind = header.kind;
         let input = Input::Submission(Box::new(Submission {

@@ -238,7 +238,7 @@ impl Views {
             }
             pb::entry::Input::Submission(submission) => {
                 let header = decode_header(&submission.header)?;
-                let origin = predecessors::origin(submission.earlier.as_ref(), &submission.handed_over_by)?;
+                let origin = predecessors::origin(&submission)?;
                 Input::Submission(Box::new(Submission {
                     header_hash: header_hash(&submission.header),
                     header,

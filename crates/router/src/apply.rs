@@ -99,7 +99,7 @@ impl State {
         if matches!(header.kind, Kind::Reply | Kind::HitDecision) {
             self.answer(stamp, submission, changes);
         }
-        let clocks_from = self.clocks_from(submission);
+        let clocks_from = self.clocks_from(stamp, submission);
         self.enter(stamp, message, &accepted.places, clocks_from, changes);
     }
 

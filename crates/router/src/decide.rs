@@ -51,6 +51,14 @@ fn decide_submission(state: &State, stamp: Stamp, submission: &Submission) -> Re
         Turn::Reused(answer) => return Ok(Decision::Equivocation { first: answer.header_hash }),
         Turn::Older => return Ok(Decision::Older),
     }
+    if let Origin::Refused(refusal) = &submission.origin {
+        // Whoever was told so once is not surprised by its delivery.
+        return if matches!(turn, Turn::NewEpoch) {
+            Err(refusal.clone())
+        } else {
+            Ok(Decision::Void(refusal.clone()))
+        };
+    }
     if header.signed_at > stamp.at.plus(SIGNED_AHEAD) {
         return Err(Refusal::of(Reason::FutureDated, "signed_at_ms"));
     }
@@ -87,7 +95,7 @@ fn accept(state: &State, stamp: Stamp, submission: &Submission) -> Result<Accept
     if header.expires_at.is_some_and(|expires_at| expires_at <= stamp.at) {
         return Err(Refusal::of(Reason::Expired, "expires_at_ms"));
     }
-    check_fields(stamp, submission, new_epoch)?;
+    check_fields(state, stamp, submission, new_epoch)?;
     if let Some(refusal) = &lifted.refused {
         return Err(refusal.clone());
     }
@@ -97,7 +105,7 @@ fn accept(state: &State, stamp: Stamp, submission: &Submission) -> Result<Accept
     let call = Call::new(state, question)?;
     let notice_id = notice::check(state, stamp, submission, &call)?;
     grant::check(state, stamp, submission)?;
-    let explained_at = predecessor::explained_at(state, submission);
+    let explained_at = predecessor::explained_at(state, stamp, submission);
     let Changes { come, gone } =
         explained_at.map(|position| call.changes_since(position)).unwrap_or_default();
     if header.exactly {
@@ -120,9 +128,14 @@ fn check_unchanged(come: &[Party], gone: &[Party]) -> Result<(), Refusal> {
 }
 
 /// Fields that a kind needs or must not have, all faults at once.
-fn check_fields(stamp: Stamp, submission: &Submission, new_epoch: bool) -> Result<(), Refusal> {
+fn check_fields(
+    state: &State,
+    stamp: Stamp,
+    submission: &Submission,
+    new_epoch: bool,
+) -> Result<(), Refusal> {
     let header = &submission.header;
-    let comes_back = submission.origin != Origin::Sender;
+    let comes_back = predecessor::was_perhaps_accepted(state, stamp, submission);
     let reply_by_fits = match (header.kind, header.reply_by) {
         // What was accepted in time may come back late.
         (Kind::Request, Some(by)) => (by > stamp.at || comes_back) && by <= stamp.at.plus(REPLY_WITHIN),
@@ -131,6 +144,10 @@ fn check_fields(stamp: Stamp, submission: &Submission, new_epoch: bool) -> Resul
     };
     // Nobody can have seen what is yet to be entered.
     let explained_fits = match header.explained_at {
+        // What is wanted exactly is compared with what this very log had explained.
+        Some(position) if header.exactly && submission.origin == Origin::Sender => {
+            position < stamp.position && predecessor::explained_at(state, stamp, submission).is_some()
+        }
         Some(position) => position < stamp.position || comes_back,
         None => !header.exactly,
     };

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use i247_model::{Hash, Header, HitFound, Identity, Lane, Lifted, NoticeId, Party, Receipts, Timestamp};
+use i247_model::{
+    Hash, Header, HitFound, Identity, Lane, Lifted, NoticeId, Party, Receipts, Refusal, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::Message;
@@ -76,6 +78,8 @@ pub enum Origin {
     Sender,
     /// Its sender shows that a predecessor of the log had accepted it.
     Again(Earlier),
+    /// Its sender says that a predecessor of the log had refused it, and why: it stays refused.
+    Refused(Refusal),
     /// Somebody who received it from a predecessor of the log hands it over.
     HandedOver,
 }

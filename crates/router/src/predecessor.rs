@@ -152,8 +152,8 @@ impl State {
     }
 
     /// Before this time no answer to a message is due: what comes back may have been answered already.
-    pub(crate) fn clocks_from(&self, submission: &Submission) -> Timestamp {
-        let recovered_at = self.recovered_at.filter(|_| submission.origin != Origin::Sender);
+    pub(crate) fn clocks_from(&self, stamp: Stamp, submission: &Submission) -> Timestamp {
+        let recovered_at = self.recovered_at.filter(|_| was_perhaps_accepted(self, stamp, submission));
         recovered_at.map_or_else(Timestamp::default, |at| at.plus(CLOCKS_STAND))
     }
 
@@ -226,10 +226,17 @@ fn was_for_nobody_else(submission: &Submission) -> bool {
     matches!(&submission.origin, Origin::Again(earlier) if earlier.recipients <= 1)
 }
 
+/// Whether a predecessor of the log has accepted the message, or may have: a sender to whom no acceptance came has none to
+/// show, and what was delivered of it may have been answered.
+pub(crate) fn was_perhaps_accepted(state: &State, stamp: Stamp, submission: &Submission) -> bool {
+    let signed_before = state.recovered_at.is_some_and(|at| submission.header.signed_at < at);
+    submission.origin != Origin::Sender || (signed_before && state.is_recovering(stamp.at))
+}
+
 /// The explanation that a message names; none when it stood at a position that may mean another entry here.
-pub(crate) fn explained_at(state: &State, submission: &Submission) -> Option<u64> {
+pub(crate) fn explained_at(state: &State, stamp: Stamp, submission: &Submission) -> Option<u64> {
     let position = submission.header.explained_at?;
-    let sure = submission.origin == Origin::Sender || position <= state.shared_end();
+    let sure = position <= state.shared_end() || !was_perhaps_accepted(state, stamp, submission);
     sure.then_some(position)
 }
 
@@ -245,7 +252,7 @@ pub(crate) fn refers_to<'a>(state: &State, submission: &'a Submission) -> Option
 /// When a message was first accepted, as far as anybody knows.
 pub(crate) fn first_accepted_at(stamp: Stamp, submission: &Submission) -> Timestamp {
     match &submission.origin {
-        Origin::Sender => stamp.at,
+        Origin::Sender | Origin::Refused(_) => stamp.at,
         Origin::Again(earlier) => earlier.accepted_at,
         Origin::HandedOver => submission.header.signed_at,
     }

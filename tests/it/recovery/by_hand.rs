@@ -57,7 +57,7 @@ async fn send(pen: &mut Pen, text: &str) -> (pb::Envelope, pb::Signed) {
 
 fn again((envelope, acceptance): &(pb::Envelope, pb::Signed)) -> Up {
     let (envelope, acceptance) = (Some(envelope.clone()), Some(acceptance.clone()));
-    Up::Resubmission(pb::Resubmission { envelope, acceptance })
+    Up::Resubmission(pb::Resubmission { envelope, acceptance, refusal: None })
 }
 
 fn handed_over((envelope, _): &(pb::Envelope, pb::Signed)) -> Up {
@@ -173,6 +173,48 @@ async fn an_acceptance_that_does_not_fit_is_refused_by_its_field() -> Result<(),
     // What nobody can check any more proves nothing, and the message is one like any other.
     let unknown = signed(&SigningKey::generate().unwrap(), &said(&sent[2].1));
     line.submit(again(&(sent[2].0.clone(), unknown))).await.unwrap();
+    world.stop_all().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_predecessor_had_refused_comes_back_as_refused_and_says_why() -> Result<(), WorldError> {
+    let Lost { world, portugal, japan, sent, before, end, .. } = Box::pin(lost()).await?;
+    let mut line = Line::open(&portugal, hello(&before, end + 2, 0)).await.unwrap();
+    let envelope = &sent[1].0;
+    let refused = |refusal: pb::Refusal| {
+        let (envelope, refusal) = (Some(envelope.clone()), Some(refusal));
+        Up::Resubmission(pb::Resubmission { envelope, acceptance: None, refusal })
+    };
+    let good = pb::Refusal::from(&Refusal::of(Reason::UnknownCountry, "audience.countries.JP"));
+    let many = vec![String::from("audience"); 513];
+    for (bad, field) in [
+        (pb::Refusal::from(&Refusal::of(Reason::Busy, "quota")), "refusal.reason"),
+        (pb::Refusal { fields: many, ..good.clone() }, "refusal.fields"),
+        (pb::Refusal { fields: vec!["a".repeat(257)], ..good.clone() }, "refusal.fields"),
+    ] {
+        let said = line.submit(refused(bad)).await.unwrap_err();
+        assert_eq!((said.reason, &said.fields[..]), (Reason::Malformed, &[field.to_owned()][..]));
+    }
+    let said = line.submit(refused(good.clone())).await.unwrap_err();
+    assert_eq!(
+        (said.reason, said.fields),
+        (Reason::UnknownCountry, vec!["audience.countries.JP".to_owned()])
+    );
+    // What follows it in its lane goes on, and Japan gets that alone.
+    line.submit(again(&sent[2])).await.unwrap();
+    let mut receiver = Line::open(&japan, hello(&before, end + 2, 3)).await.unwrap();
+    receiver.say(Up::Credit(pb::Credit { deliveries: 8 })).await;
+    for (number, message) in [(1, &sent[0]), (2, &sent[2])] {
+        let delivery = receiver.delivery().await;
+        let Some(pb::delivery::Content::Envelope(next)) = delivery.content else { panic!("no message") };
+        assert_eq!((delivery.number, next.header), (number, message.0.header.clone()));
+    }
+    // Neither or both is no resubmission.
+    let acceptance = Some(sent[2].1.clone());
+    let both = pb::Resubmission { envelope: Some(sent[2].0.clone()), acceptance, refusal: Some(good) };
+    line.say(Up::Resubmission(both)).await;
+    let said = line.farewell().await;
+    assert_eq!((said.reason, &said.fields[..]), (Reason::Malformed, &["resubmission".to_owned()][..]));
     world.stop_all().await
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Seen {
     pub(crate) hellos: Vec<pb::Hello>,
     /// Messages that came with the acceptance of a predecessor: the id, and its position there.
     pub(crate) resubmitted: Vec<(String, u64)>,
+    /// Messages that came with the refusal of a predecessor: the reason and its fields.
+    pub(crate) resubmitted_refused: Vec<(String, Vec<String>)>,
     /// Messages that came from a recipient, as often as they came.
     pub(crate) handed_over: Vec<String>,
     /// Attachments that came whole.
@@ -429,8 +431,16 @@ impl Hub {
             (Up::Envelope(envelope), _) => vec![self.answer(&envelope).await],
             (Up::Resubmission(again), _) => {
                 let envelope = again.envelope.unwrap();
-                let promise = pb::Acceptance::decode(again.acceptance.unwrap().payload).unwrap();
-                self.seen.send_modify(|seen| seen.resubmitted.push((promise.id, promise.position)));
+                self.seen.send_modify(|seen| match (again.acceptance, again.refusal) {
+                    (Some(promise), None) => {
+                        let promise = pb::Acceptance::decode(promise.payload).unwrap();
+                        seen.resubmitted.push((promise.id, promise.position));
+                    }
+                    (None, Some(refusal)) => {
+                        seen.resubmitted_refused.push((refusal.reason, refusal.fields));
+                    }
+                    neither => panic!("{neither:?}"),
+                });
                 vec![self.answer(&envelope).await]
             }
             (Up::HandedOver(envelope), _) => vec![self.handed_over(&envelope)],

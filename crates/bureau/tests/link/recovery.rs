@@ -137,6 +137,8 @@ async fn what_was_refused_behind_the_copy_is_sent_again_too_so_that_no_number_is
     world.hub.recovers(SECOND_LOG, 100, 0);
     let seen = world.hub.seen(|seen| seen.messages.len() == 3).await;
     assert_eq!(seen.resubmitted, [("FR-1-N-3".into(), 102)]);
+    let refused = ("UNKNOWN_COUNTRY".to_owned(), vec!["audience.countries".to_owned()]);
+    assert_eq!(seen.resubmitted_refused, [refused]);
     reported(&mut bureau, |report| report.warning.is_empty()).await;
     assert_eq!(item(&mut bureau, "FR-1-N-2").await.state(), pb::OutboxState::Refused);
     bureau.stop().await;

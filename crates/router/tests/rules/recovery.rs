@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use i247_model::{Audience, Header, Kind, Lane, Lifted, MessageId, Party, Reason, ReplyStage, Timestamp};
+use i247_model::{
+    Audience, Header, Kind, Lane, Lifted, MessageId, Party, Reason, Refusal, ReplyStage, Timestamp,
+};
 use i247_router::{Decision, Earlier, Input, Origin, Previous, RECOVERY_WINDOW, Submission};
 
 use crate::kit::{Hub, parties, party, to};
@@ -29,6 +31,12 @@ fn again(message: &Submission, accepted_at: Timestamp) -> Submission {
 
 fn handed_over(message: &Submission) -> Submission {
     Submission { origin: Origin::HandedOver, ..message.clone() }
+}
+
+/// The message as its sender brings it who never heard what became of it: he had signed it before the recovery.
+fn signed_before(message: &Submission) -> Submission {
+    let signed_at = Timestamp::from_millis(message.header.signed_at.as_millis() - 1);
+    Submission { header: Header { signed_at, ..message.header.clone() }, ..message.clone() }
 }
 
 /// The same as the first that its reviewer writes after the recovery.
@@ -393,8 +401,7 @@ fn a_question_whose_time_is_over_comes_back_with_its_old_interval() {
     let asked_at = hub.now;
     let question = hub.message("FR", Kind::Request, None, to(&["BR"]));
     copy.now = copy.now.plus(Duration::from_secs(200));
-    let mut other = copy.copy();
-    other.void(question.clone(), Reason::WrongField, "reply_by_ms");
+    copy.copy().void(question.clone(), Reason::WrongField, "reply_by_ms");
     copy.accept(again(&question, asked_at.plus(Duration::from_secs(10))));
     let message = copy.state.message(&question.header.id).unwrap();
     assert_eq!(message.interval, Some(Duration::from_secs(90)), "from its first acceptance to its deadline");
@@ -402,6 +409,41 @@ fn a_question_whose_time_is_over_comes_back_with_its_old_interval() {
     assert_eq!(copy.tick(1).made.len(), 1);
     assert!(copy.tick(89).made.is_empty());
     assert_eq!(copy.tick(1).made.len(), 1);
+}
+
+#[test]
+fn what_a_predecessor_had_refused_stays_refused() {
+    let (mut hub, mut copy) = two_hubs(Hub::new());
+    let message = hub.message("FR", Kind::FreeText, None, to(&["BR"]));
+    let refusal = Refusal::of(Reason::UnknownCountry, "audience.countries.BR");
+    let refused = Submission { origin: Origin::Refused(refusal), ..message.clone() };
+    assert_eq!(parties(&copy.copy().accept(message.clone())), "BR", "nothing else is wrong with it");
+    copy.void(refused.clone(), Reason::UnknownCountry, "audience.countries.BR");
+    // Its number is spent: by its bytes whoever brings them is told the same.
+    let Ok(Decision::Answered(answer)) = copy.enter(&Input::Submission(Box::new(message))) else {
+        panic!("not answered as before")
+    };
+    assert_eq!(answer.outcome.unwrap_err().reason, Reason::UnknownCountry);
+    copy.send("JP", Kind::FreeText, None, to(&["FR"]));
+    // Its turn it must have like any other.
+    let mut later = refused;
+    later.header.id.number = 9;
+    copy.not_entered(later, Reason::OutOfOrder, "id");
+}
+
+#[test]
+fn a_question_of_which_its_sender_never_heard_that_it_was_accepted_comes_back_late_with_its_answer() {
+    let (mut hub, mut copy) = two_hubs(Hub::new());
+    let question = signed_before(&hub.message("FR", Kind::Request, None, to(&["BR"])));
+    hub.accept(question.clone());
+    let mut reply = hub.message("BR", Kind::Reply, Some(&question.header.id), to(&["FR"]));
+    reply.header.reply_stage = Some(ReplyStage::Final);
+    hub.accept(reply.clone());
+    copy.now = copy.now.plus(Duration::from_secs(200));
+    copy.accept(question.clone());
+    assert!(copy.tick(399).made.is_empty(), "the answer may be on its way");
+    assert_eq!(parties(&copy.accept(again(&reply, hub.now))), "FR");
+    assert!(copy.tick(1000).made.is_empty(), "it is answered");
 }
 
 #[test]
@@ -427,6 +469,13 @@ fn an_explanation_from_the_lost_part_is_no_fault_and_says_nothing() {
     (message.header.explained_at, message.header.exactly) = (Some(1_000), true);
     copy.copy().void(message.clone(), Reason::WrongField, "explained_at");
     copy.copy().accept(again(&message, hub.now));
+    // As an explanation of this log the position would be known; it is one of the lost part.
+    message.header.explained_at = Some(copy.position());
+    copy.copy().void(signed_before(&message), Reason::WrongField, "explained_at");
+    (message.header.explained_at, message.header.exactly) = (Some(1_000), false);
+    copy.copy().accept(signed_before(&message));
+    copy.copy().void(message.clone(), Reason::WrongField, "explained_at");
+    message.header.exactly = true;
     // Behind it somebody became a member, in another log than the one that was explained.
     message.header.explained_at = Some(hub.position());
     copy.change("ncb/de", i247_router::DirectoryAction::Admit, 1).unwrap();

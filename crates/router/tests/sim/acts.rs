@@ -55,7 +55,9 @@ impl World {
         self.input(Input::Genesis { log_id, previous: Some(previous) }).unwrap();
         *self.record.epochs.entry(lena).or_insert(1) += 1;
         self.record.hold_clocks(self.now.plus(Duration::from_secs(600)));
-        self.record.recovering_until = Some(self.now.plus(Duration::from_secs(3600)));
+        self.record.recovered_at = Some(self.now);
+        let end = self.log.len() as u64 - 1;
+        self.record.shared_end.get_or_insert(end);
         self.see("another name");
         self.restart();
     }

@@ -16,7 +16,11 @@ impl World {
         audience: Option<&BTreeSet<Party>>,
         handed: &Handed,
     ) -> (Vec<Party>, Vec<Party>) {
-        let (Some(position), Some(audience)) = (submission.header.explained_at, audience) else {
+        let header = &submission.header;
+        let explained = header
+            .explained_at
+            .filter(|position| self.record.is_explained_here(*position, header.signed_at, self.now));
+        let (Some(position), Some(audience)) = (explained, audience) else {
             return Default::default();
         };
         let was = |party: &Party| party.country().is_none_or(|country| self.was_member(country, position));

@@ -34,8 +34,10 @@ pub(crate) struct Record {
     /// Per sender, epoch and lane: the hashes of the numbers decided on.
     pub(crate) numbers: BTreeMap<(Sender, u64, Lane), Vec<Hash>>,
     pub(crate) epochs: BTreeMap<Sender, u64>,
-    /// Until when messages may come back after a recovery.
-    pub(crate) recovering_until: Option<Timestamp>,
+    /// When the log went on under another name for the last time.
+    pub(crate) recovered_at: Option<Timestamp>,
+    /// The last position from before it ever did.
+    pub(crate) shared_end: Option<u64>,
 }
 
 impl Record {
@@ -221,6 +223,21 @@ impl Record {
             line.reminders = 0;
             line.due = Some(now.plus(interval));
         }
+    }
+
+    /// Whether messages may come back after a recovery.
+    pub(crate) fn is_recovering(&self, now: Timestamp) -> bool {
+        self.recovered_at.is_some_and(|at| now <= at.plus(Duration::from_secs(3600)))
+    }
+
+    /// Whether a message was perhaps accepted before the log went on, and its sender has not heard of it.
+    pub(crate) fn was_perhaps_accepted(&self, signed_at: Timestamp, now: Timestamp) -> bool {
+        self.is_recovering(now) && self.recovered_at.is_some_and(|at| signed_at < at)
+    }
+
+    /// Whether an explanation at this position is of this very log.
+    pub(crate) fn is_explained_here(&self, position: u64, signed_at: Timestamp, now: Timestamp) -> bool {
+        !self.was_perhaps_accepted(signed_at, now) || self.shared_end.is_none_or(|end| position <= end)
     }
 
     /// No answer is due before this time.

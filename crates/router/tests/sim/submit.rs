@@ -183,6 +183,10 @@ impl World {
             && header.previous == last
             && named.iter().all(|country| self.record.is_member(*country))
             && named.is_disjoint(&header.audience.except)
+            && header
+                .explained_at
+                .filter(|_| header.exactly)
+                .is_none_or(|position| self.record.is_explained_here(position, header.signed_at, self.now))
             && expected.is_some_and(|expected| !expected.is_empty())
     }
 
@@ -215,7 +219,7 @@ impl World {
             interval: by.map_or(Duration::ZERO, |by| by.since(self.now).max(Duration::from_secs(1))),
             expiry: header.expires_at,
             withdrawn: false,
-            again: self.record.recovering_until.is_some_and(|until| self.now <= until),
+            again: self.record.is_recovering(self.now),
             notice,
             refers_to: header.refers_to.clone(),
             reply_to_all: header.reply_to_all,
@@ -229,7 +233,10 @@ impl World {
             .filter(|copy| copy.country().is_none_or(|country| !named.contains(&country)))
             .filter(|copy| *copy != Party::Secretariat || !header.audience.secretariat)
             .collect();
-        self.record.enter(sent, places, by, &copies);
+        let perhaps_answered = self.record.was_perhaps_accepted(header.signed_at, self.now);
+        let held =
+            self.record.recovered_at.filter(|_| perhaps_answered).map(|at| at.plus(Duration::from_secs(600)));
+        self.record.enter(sent, places, by.max(by.and(held)), &copies);
         match (header.kind, referred) {
             (Kind::Restriction, _) => {
                 self.record.barred.insert(party.country().unwrap(), submission.lifted.except.clone());
