@@ -19,7 +19,9 @@ pub(super) fn check(record: &Record, broken: &mut Vec<Broken>) {
         let (Some(id), ends) = (&wish.id, simulated(wish.expires_at_ms) + NOTICED) else { continue };
         // A hub that starts takes all that it has for handed out.
         let unwell = record.hub_unwell.iter().any(|(from, until)| *from <= ends && *until >= wish.written);
-        if unwell || record.older_hub || record.restored.contains(&wish.from) {
+        // That it had expired was perhaps in the part of the log that is lost.
+        let lost = record.recovered.is_some_and(|recovered| wish.written <= recovered);
+        if unwell || lost || record.older_hub || record.restored.contains(&wish.from) {
             continue;
         }
         for at in &wish.audience {
