@@ -3,22 +3,13 @@
 use std::time::Duration;
 
 use i247_model::{CountryCode, Header, MessageId, Timestamp};
-use i247_node::trace;
+use i247_node::{message_span, trace};
 use i247_wire::pb;
 use tracing::{Span, field};
 
 /// Taking a draft into the outbox; its header names this span, and [`accepted`] gives it its id.
 pub(crate) fn accept(me: CountryCode, kind: pb::Kind) -> Span {
-    tracing::info_span!(
-        "accept",
-        otel.kind = "producer",
-        messaging.system = "i247",
-        messaging.operation.name = "accept",
-        messaging.operation.type = "send",
-        messaging.message.id = field::Empty,
-        country = %me,
-        kind = kind.as_str_name(),
-    )
+    message_span!(send "accept", field::Empty, country = %me, kind = kind.as_str_name())
 }
 
 /// The id of what was accepted.
@@ -28,16 +19,8 @@ pub(crate) fn accepted(span: &Span, id: &MessageId) {
 
 /// A message that arrived and passed the checks.
 pub(crate) fn arrive(header: &Header, me: CountryCode, accepted: Timestamp, now: Timestamp) -> Span {
-    let span = tracing::info_span!(
-        "arrive",
-        otel.kind = "consumer",
-        messaging.system = "i247",
-        messaging.operation.name = "arrive",
-        messaging.operation.type = "receive",
-        messaging.message.id = %header.id,
-        country = %me,
-        kind = %header.kind,
-    );
+    let id = field::display(&header.id);
+    let span = message_span!(receive "arrive", id, country = %me, kind = %header.kind);
     if let Some(parent) = &header.traceparent {
         trace::follow(&span, parent, now.since(accepted));
     }
@@ -49,15 +32,7 @@ pub(crate) fn answer(question: &pb::Header, me: CountryCode, waited: Duration) -
     if question.traceparent.is_empty() {
         return Span::none();
     }
-    let span = tracing::info_span!(
-        "answer",
-        otel.kind = "consumer",
-        messaging.system = "i247",
-        messaging.operation.name = "answer",
-        messaging.operation.type = "process",
-        messaging.message.id = question.id,
-        country = %me,
-    );
+    let span = message_span!(process "answer", field::display(&question.id), country = %me);
     trace::follow(&span, &question.traceparent, waited);
     span
 }

@@ -2,8 +2,9 @@
 //! none and cost nothing here.
 
 use i247_model::{Header, MessageId, Party, Timestamp};
-use i247_node::trace;
+use i247_node::{message_span, trace};
 use tracing::Span;
+use tracing::field::display;
 
 /// Of which trace a message is.
 #[derive(Clone, Debug)]
@@ -25,16 +26,7 @@ impl Traced {
 /// Deciding about a message. It is entered while that is done.
 pub(crate) fn decide(header: &Header, position: u64, now: Timestamp) -> Span {
     let Some(traced) = Traced::of(header) else { return Span::none() };
-    let span = tracing::info_span!(
-        "decide",
-        otel.kind = "consumer",
-        messaging.system = "i247",
-        messaging.operation.name = "decide",
-        messaging.operation.type = "process",
-        messaging.message.id = %traced.id,
-        kind = %header.kind,
-        position,
-    );
+    let span = message_span!(process "decide", display(&traced.id), kind = %header.kind, position);
     trace::follow(&span, &traced.parent, now.since(traced.signed_at));
     span
 }
@@ -53,16 +45,8 @@ pub(crate) fn deliver(
     accepted: Timestamp,
     now: Timestamp,
 ) -> Span {
-    let span = tracing::info_span!(
-        "deliver",
-        otel.kind = "producer",
-        messaging.system = "i247",
-        messaging.operation.name = "deliver",
-        messaging.operation.type = "send",
-        messaging.message.id = %traced.id,
-        messaging.destination.name = %to,
-        position,
-    );
+    let id = display(&traced.id);
+    let span = message_span!(send "deliver", id, messaging.destination.name = %to, position);
     trace::follow(&span, &traced.parent, now.since(accepted));
     span
 }

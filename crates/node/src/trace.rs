@@ -7,6 +7,26 @@ use opentelemetry::{Context, KeyValue};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+/// A span about a message, with the attributes of OpenTelemetry's conventions for messaging: what is done to it (`send`,
+/// `receive` or `process`), the name of the span, the message's id, and fields as those of `tracing::info_span!`.
+#[macro_export]
+macro_rules! message_span {
+    (send $($span:tt)*) => { $crate::message_span!(@ "producer", "send", $($span)*) };
+    (receive $($span:tt)*) => { $crate::message_span!(@ "consumer", "receive", $($span)*) };
+    (process $($span:tt)*) => { $crate::message_span!(@ "consumer", "process", $($span)*) };
+    (@ $kind:literal, $done:literal, $name:literal, $id:expr, $($fields:tt)+) => {
+        ::tracing::info_span!(
+            $name,
+            otel.kind = $kind,
+            messaging.system = "i247",
+            messaging.operation.name = $name,
+            messaging.operation.type = $done,
+            messaging.message.id = $id,
+            $($fields)+
+        )
+    };
+}
+
 /// A message that lay somewhere for so long has waited.
 const WAITED: Duration = Duration::from_secs(1);
 
