@@ -180,11 +180,7 @@ pub(crate) async fn check(args: &CheckArgs, session: &Session) -> Result<ExitCod
     if let Some(refusal) = &answer.refusal {
         return Err(no_question(refusal));
     }
-    if session.global.json {
-        out::json(&to_json("KeyAnswer", &answer));
-    } else {
-        out::data(&render::checked(&answer));
-    }
+    out::answer(session, || to_json("KeyAnswer", &answer), || render::checked(&answer));
     Ok(code(std::slice::from_ref(&answer)))
 }
 

@@ -51,7 +51,7 @@ pub(crate) fn run(command: ContextCommand, session: &Session) -> Result<(), Fail
     let mut contexts = Session::contexts()?;
     match command {
         ContextCommand::List => {
-            list(&contexts, session.global.json);
+            list(&contexts, session);
             return Ok(());
         }
         ContextCommand::Use { name } => contexts.choose(&name)?,
@@ -74,9 +74,10 @@ pub(crate) fn run(command: ContextCommand, session: &Session) -> Result<(), Fail
     Ok(())
 }
 
-fn list(contexts: &Contexts, as_json: bool) {
-    if as_json {
-        let all = contexts.list().iter().map(|(name, context)| {
+fn list(contexts: &Contexts, session: &Session) {
+    let all: Vec<_> = contexts.list().iter().collect();
+    let json = || {
+        let one = |(name, context): &(&Name, &Context)| {
             json!({
                 "name": name.as_str(),
                 "chosen": contexts.current_name() == Some(name),
@@ -84,14 +85,10 @@ fn list(contexts: &Contexts, as_json: bool) {
                 "server": context.server.to_string(),
                 "credentials": context.credentials,
             })
-        });
-        return out::json(&all.collect());
-    }
-    if contexts.list().is_empty() {
-        out::talk(
-            "There are no contexts. `i247 context add` adds one; `i247 demo --keep` makes one for each country.",
-        );
-        return;
-    }
-    out::data(&render::contexts(contexts));
+        };
+        all.iter().map(one).collect()
+    };
+    let nothing =
+        "There are no contexts. `i247 context add` adds one; `i247 demo --keep` makes one for each country.";
+    out::list(session, &all, json, nothing, || render::contexts(contexts));
 }

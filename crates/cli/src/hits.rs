@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use i247_client::{ClientError, pb};
-use serde_json::json;
 
 use crate::fail::Fail;
 use crate::officer::hand_in;
@@ -76,13 +75,13 @@ pub(crate) async fn hits(args: &HitsArgs, session: &Session) -> Result<(), Fail>
     let checks = session.checks()?;
     let wanted = |hit: &pb::HitStatus| !args.open || hit.state() != pb::HitState::ActionReported;
     let hits: Vec<pb::HitStatus> = all(&checks).await?.into_iter().filter(wanted).collect();
-    if session.global.json {
-        out::json(&hits.iter().map(|hit| to_json("HitStatus", hit)).collect());
-    } else if hits.is_empty() {
-        out::talk("There are no hits.");
-    } else {
-        out::data(&render::hits(&hits));
-    }
+    out::list(
+        session,
+        &hits,
+        || hits.iter().map(|hit| to_json("HitStatus", hit)).collect(),
+        "There are no hits.",
+        || render::hits(&hits),
+    );
     if !args.watch {
         return Ok(());
     }
@@ -94,11 +93,7 @@ pub(crate) async fn hits(args: &HitsArgs, session: &Session) -> Result<(), Fail>
                 Ok(Some(hit)) => {
                     after = after.max(hit.changed_position);
                     let row = || render::hits(std::slice::from_ref(&hit));
-                    if session.global.json {
-                        out::json(&to_json("HitStatus", &hit))
-                    } else {
-                        out::data(&row())
-                    }
+                    out::answer(session, || to_json("HitStatus", &hit), row);
                 }
                 Err(ClientError::Late(_)) => {}
                 Ok(None) => break,
@@ -142,12 +137,7 @@ pub(crate) async fn hit(command: &HitCommand, session: &Session) -> Result<(), F
     };
     draft.idempotency_key = session.key();
     let id = hand_in(&desk, draft).await?;
-    if session.global.json {
-        out::json(&json!({ "id": id.to_string() }));
-    } else {
-        out::data(&id.to_string());
-        out::talk("It is in the bureau's outbox. `i247 hits` shows where the hit stands.");
-    }
+    out::sent(session, &id, "It is in the bureau's outbox. `i247 hits` shows where the hit stands.");
     Ok(())
 }
 

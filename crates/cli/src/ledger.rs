@@ -80,11 +80,7 @@ async fn searches(dir: &Path, session: &Session) -> Result<ExitCode, Fail> {
             "name a hub's data directory; stop the hub first",
         )
     })?;
-    if session.global.json {
-        out::json(&render::searches_json(&found));
-    } else {
-        out::data(&render::searches(&found));
-    }
+    out::answer(session, || render::searches_json(&found), || render::searches(&found));
     let sound = found.broken.is_empty();
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(Exit::Refused as u8) })
 }
@@ -116,11 +112,7 @@ fn check(dir: &Path, session: &Session) -> Result<ExitCode, Fail> {
     let report = i247_ledger::check(&session.seams.disk, &log).map_err(|error| {
         Fail::because("the log cannot be checked", &error, "see that the files can be read by this user")
     })?;
-    if session.global.json {
-        out::json(&render::check_json(&report));
-    } else {
-        out::data(&render::check(&report));
-    }
+    out::answer(session, || render::check_json(&report), || render::check(&report));
     if report.is_sound() {
         return Ok(ExitCode::SUCCESS);
     }

@@ -7,7 +7,6 @@ use std::path::Path;
 use bytes::Bytes;
 use i247_client::{ClientError, Desk, InboxFilter, OutboxFilter, pb};
 use i247_model::{Kind, MessageId};
-use serde_json::json;
 
 use crate::args::{AttachmentArgs, InboxArgs, OutboxArgs};
 use crate::compose::{Read, compose};
@@ -40,12 +39,11 @@ pub(crate) async fn send(message: &Message, session: &Session) -> Result<(), Fai
     }
     draft.idempotency_key = session.key();
     let id = hand_in(&desk, draft).await?;
-    if session.global.json {
-        out::json(&json!({ "id": id.to_string() }));
-    } else {
-        out::data(&id.to_string());
-        out::talk(&format!("It is in the bureau's outbox. `i247 status {id}` says where it stands."));
-    }
+    out::sent(
+        session,
+        &id,
+        &format!("It is in the bureau's outbox. `i247 status {id}` says where it stands."),
+    );
     Ok(())
 }
 
@@ -54,11 +52,7 @@ pub(crate) async fn explain(message: &Message, session: &Session) -> Result<(), 
     let desk = session.desk()?;
     let draft = compose(message, &read(message, &desk, session).await?)?;
     let explained = desk.explain(draft).await?;
-    if session.global.json {
-        out::json(&to_json("ExplainResponse", &explained));
-    } else {
-        out::data(&render::explained(&explained));
-    }
+    out::answer(session, || to_json("ExplainResponse", &explained), || render::explained(&explained));
     Ok(())
 }
 
@@ -142,12 +136,13 @@ pub(crate) async fn inbox(args: &InboxArgs, session: &Session) -> Result<(), Fai
         }
     };
     let page = pb::ListInboxResponse { items, total };
-    if session.global.json {
-        out::json(&to_json("ListInboxResponse", &page));
-    } else if page.items.is_empty() {
-        out::talk("Nothing was received that fits.");
-    } else {
-        out::data(&render::inbox(&page.items));
+    if out::list(
+        session,
+        &page.items,
+        || to_json("ListInboxResponse", &page),
+        "Nothing was received that fits.",
+        || render::inbox(&page.items),
+    ) {
         tell_rest(page.items.len(), page.total);
     }
     Ok(())
@@ -171,12 +166,13 @@ pub(crate) async fn outbox(args: &OutboxArgs, session: &Session) -> Result<(), F
         }
     };
     let page = pb::ListOutboxResponse { items, total };
-    if session.global.json {
-        out::json(&to_json("ListOutboxResponse", &page));
-    } else if page.items.is_empty() {
-        out::talk("Nothing was sent that fits.");
-    } else {
-        out::data(&render::outbox(&page.items));
+    if out::list(
+        session,
+        &page.items,
+        || to_json("ListOutboxResponse", &page),
+        "Nothing was sent that fits.",
+        || render::outbox(&page.items),
+    ) {
         tell_rest(page.items.len(), page.total);
     }
     Ok(())
@@ -195,11 +191,7 @@ fn tell_rest(shown: usize, total: u64) {
 
 pub(crate) async fn show(id: &str, session: &Session) -> Result<(), Fail> {
     let shown = session.desk()?.show(id).await?;
-    if session.global.json {
-        out::json(&to_json("ShowResponse", &shown));
-    } else {
-        out::data(&render::shown(&shown));
-    }
+    out::answer(session, || to_json("ShowResponse", &shown), || render::shown(&shown));
     Ok(())
 }
 
@@ -213,19 +205,11 @@ pub(crate) async fn status(id: Option<&str>, session: &Session) -> Result<(), Fa
     let desk = session.desk()?;
     let Some(id) = id else {
         let report = desk.report().await?;
-        if session.global.json {
-            out::json(&to_json("ReportResponse", &report));
-        } else {
-            out::data(&render::report(&report));
-        }
+        out::answer(session, || to_json("ReportResponse", &report), || render::report(&report));
         return Ok(());
     };
     let status = desk.status(id).await?;
-    if session.global.json {
-        out::json(&to_json("StatusResponse", &status));
-    } else {
-        out::data(&render::status(&status));
-    }
+    out::answer(session, || to_json("StatusResponse", &status), || render::status(&status));
     match status.item.as_ref().and_then(|item| item.refusal.clone()) {
         Some(refusal) => {
             let refusal = i247_model::Refusal::try_from(refusal);
@@ -240,13 +224,13 @@ pub(crate) async fn status(id: Option<&str>, session: &Session) -> Result<(), Fa
 
 pub(crate) async fn cases(operation: &str, session: &Session) -> Result<(), Fail> {
     let cases = session.desk()?.cases(operation).await?;
-    if session.global.json {
-        out::json(&cases.iter().map(|case| to_json("Case", case)).collect());
-    } else if cases.is_empty() {
-        out::talk("The bureau has no case in this operation.");
-    } else {
-        out::data(&render::cases(&cases));
-    }
+    out::list(
+        session,
+        &cases,
+        || cases.iter().map(|case| to_json("Case", case)).collect(),
+        "The bureau has no case in this operation.",
+        || render::cases(&cases),
+    );
     Ok(())
 }
 

@@ -37,12 +37,9 @@ pub(crate) async fn operation(command: OperationCommand, session: &Session) -> R
     let OperationCommand::Report { name, scenario } = command;
     let scenario = played_with(&name, scenario.as_deref())?;
     let table = table(&name, scenario, session).await?;
-    if session.global.json {
-        let next = "run it without --json, and report this as a fault";
-        out::json(&serde_json::to_value(&table).map_err(|error| Fail::because("no JSON", &error, next))?);
-    } else {
-        out::data(&i247_scenario::render(&table).join("\n"));
-    }
+    let next = "run it without --json, and report this as a fault";
+    let json = serde_json::to_value(&table).map_err(|error| Fail::because("no JSON", &error, next))?;
+    out::answer(session, || json, || i247_scenario::render(&table).join("\n"));
     Ok(if table.falls_short() { ExitCode::from(Exit::Refused as u8) } else { ExitCode::SUCCESS })
 }
 
@@ -79,20 +76,12 @@ async fn table(name: &str, scenario: Option<Scenario>, session: &Session) -> Res
 
 pub(crate) async fn trace(id: &str, session: &Session) -> Result<(), Fail> {
     let trace = session.monitor()?.trace(id).await?;
-    if session.global.json {
-        out::json(&to_json("TraceResponse", &trace));
-    } else {
-        out::data(&render::trace(&trace));
-    }
+    out::answer(session, || to_json("TraceResponse", &trace), || render::trace(&trace));
     Ok(())
 }
 
 pub(crate) async fn network(session: &Session) -> Result<(), Fail> {
     let summary: pb::SummaryResponse = session.monitor()?.summary().await?;
-    if session.global.json {
-        out::json(&to_json("SummaryResponse", &summary));
-    } else {
-        out::data(&render::network(&summary));
-    }
+    out::answer(session, || to_json("SummaryResponse", &summary), || render::network(&summary));
     Ok(())
 }

@@ -233,13 +233,13 @@ async fn answer(desk: &Desk, id: &MessageId) -> Result<Option<pb::OutboxItem>, F
 
 async fn list(session: &Session) -> Result<(), Fail> {
     let posts = session.desk()?.posts().await?;
-    if session.global.json {
-        out::json(&to_json("ListPostsResponse", &posts));
-    } else if posts.posts.is_empty() {
-        out::talk("No post is granted anything. `i247 post grant --help` says how.");
-    } else {
-        out::data(&render::posts(&posts));
-    }
+    out::list(
+        session,
+        &posts.posts,
+        || to_json("ListPostsResponse", &posts),
+        "No post is granted anything. `i247 post grant --help` says how.",
+        || render::posts(&posts),
+    );
     Ok(())
 }
 

@@ -75,13 +75,13 @@ pub(crate) async fn run(command: ReviewCommand, session: &Session) -> Result<(),
     match command {
         ReviewCommand::List => {
             let pending = reviewer.pending().await?;
-            if session.global.json {
-                out::json(&pending.iter().map(|one| to_json("PendingNotice", one)).collect());
-            } else if pending.is_empty() {
-                out::talk("Nothing waits for a decision.");
-            } else {
-                out::data(&render::pending(&pending));
-            }
+            out::list(
+                session,
+                &pending,
+                || pending.iter().map(|one| to_json("PendingNotice", one)).collect(),
+                "Nothing waits for a decision.",
+                || render::pending(&pending),
+            );
         }
         ReviewCommand::Show { id } => {
             let examined = reviewer.examine(&id).await?;
@@ -112,13 +112,13 @@ pub(crate) async fn run(command: ReviewCommand, session: &Session) -> Result<(),
         }
         ReviewCommand::Notices => {
             let notices = reviewer.notices().await?;
-            if session.global.json {
-                out::json(&notices.iter().map(|one| to_json("NoticeInForce", one)).collect());
-            } else if notices.is_empty() {
-                out::talk("No notice is in force.");
-            } else {
-                out::data(&render::notices(&notices));
-            }
+            out::list(
+                session,
+                &notices,
+                || notices.iter().map(|one| to_json("NoticeInForce", one)).collect(),
+                "No notice is in force.",
+                || render::notices(&notices),
+            );
         }
         ReviewCommand::Cancel { number, reason } => {
             let notices = reviewer.notices().await?;

@@ -168,15 +168,10 @@ async fn act(
 }
 
 fn finish(table: &BorderTable, played: &BorderPlayed, session: &Session) -> Result<ExitCode, Fail> {
-    if session.global.json {
-        let next = "run it without --json, and report this as a fault";
-        let mut value =
-            serde_json::to_value(table).map_err(|error| Fail::because("no JSON", &error, next))?;
-        value["gave_up"] = json!(played.gave_up);
-        out::json(&value);
-    } else {
-        out::data(&render_border(table).join("\n"));
-    }
+    let next = "run it without --json, and report this as a fault";
+    let mut value = serde_json::to_value(table).map_err(|error| Fail::because("no JSON", &error, next))?;
+    value["gave_up"] = json!(played.gave_up);
+    out::answer(session, || value, || render_border(table).join("\n"));
     for given_up in &played.gave_up {
         out::talk(&format!("Given up: {given_up}"));
     }
@@ -190,7 +185,7 @@ fn finish(table: &BorderTable, played: &BorderPlayed, session: &Session) -> Resu
 fn list(session: &Session) -> Result<(), Fail> {
     let operations = border::operations().map_err(of_scenario)?;
     let network = border::network().map_err(of_scenario)?;
-    if session.global.json {
+    let json = || {
         let mut all: Vec<_> = operations
             .iter()
             .map(|one| {
@@ -203,15 +198,17 @@ fn list(session: &Session) -> Result<(), Fail> {
         all.push(
             json!({ "id": told.id, "name": told.name, "summary": network.summary, "noted": told.noted }),
         );
-        out::json(&all.into());
-        return Ok(());
-    }
-    let mut text = String::new();
-    for one in &operations {
-        text.push_str(&show::described(&one.told(), &format!("{}, {}", one.year, one.summary)));
-    }
-    text.push_str(&show::described(&network.told(), &network.summary));
-    out::data(text.trim_end());
+        all.into()
+    };
+    let words = || {
+        let mut text = String::new();
+        for one in &operations {
+            text.push_str(&show::described(&one.told(), &format!("{}, {}", one.year, one.summary)));
+        }
+        text.push_str(&show::described(&network.told(), &network.summary));
+        text
+    };
+    out::answer(session, json, words);
     Ok(())
 }
 

@@ -259,11 +259,11 @@ async fn recover_hub(config: i247_hub::Config, lost: &[Bytes], session: &Session
     })?;
     let (before, now) = (hexadecimal(&taken_up.previous_log_id), hexadecimal(&taken_up.log_id));
     let end = taken_up.previous_end;
-    if session.global.json {
-        out::json(&json!({ "previous_log_id": before, "previous_end": end, "log_id": now }));
-    } else {
-        out::data(&format!("previous log  {before}\nends at       {end}\nlog           {now}"));
-    }
+    out::answer(
+        session,
+        || json!({ "previous_log_id": before, "previous_end": end, "log_id": now }),
+        || format!("previous log  {before}\nends at       {end}\nlog           {now}"),
+    );
     out::talk(&format!(
         "The log goes on from entry {end} under the new name. Next:\n\
          1. Start the hub. Its bureaus connect by themselves and bring back what stood behind entry {end}; until they \

@@ -162,11 +162,7 @@ pub(super) async fn resend(target: Target, session: &Session) -> Result<(), Fail
 
 pub(super) async fn list(target: Target, session: &Session) -> Result<(), Fail> {
     let list = directory(&target, session)?.1.list().await?;
-    if session.global.json {
-        out::json(&to_json("ListResponse", &list));
-    } else {
-        out::data(&render::directory(&list));
-    }
+    out::answer(session, || to_json("ListResponse", &list), || render::directory(&list));
     Ok(())
 }
 

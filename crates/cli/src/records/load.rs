@@ -74,11 +74,7 @@ pub(crate) struct Loaded {
 pub(crate) async fn load(args: &LoadArgs, session: &Session) -> Result<ExitCode, Fail> {
     let Loaded { status, bad } =
         load_at(&session.desk()?, args, &session.seams.clock, &mut |words| out::talk(words)).await?;
-    if session.global.json {
-        out::json(&summary(&status, bad));
-    } else {
-        out::data(told(&status).trim_end());
-    }
+    out::answer(session, || summary(&status, bad), || told(&status));
     Ok(code(&status, bad))
 }
 

@@ -11,11 +11,7 @@ use crate::session::Session;
 /// Ends with 1 while something is critical.
 pub(crate) async fn alerts(cleared: bool, session: &Session) -> Result<ExitCode, Fail> {
     let answer = session.monitor()?.alerts(cleared).await?;
-    if session.global.json {
-        out::json(&to_json("AlertsResponse", &answer));
-    } else {
-        out::data(&render::alerts(&answer));
-    }
+    out::answer(session, || to_json("AlertsResponse", &answer), || render::alerts(&answer));
     let critical = answer.alerts.iter().any(render::is_critical);
     Ok(if critical { ExitCode::from(Exit::Refused as u8) } else { ExitCode::SUCCESS })
 }

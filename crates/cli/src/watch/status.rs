@@ -17,11 +17,11 @@ pub(crate) async fn status(session: &Session) -> Result<ExitCode, Fail> {
     let statistics = monitor.statistics(WINDOW_S).await?;
     let alerts = monitor.alerts(false).await?;
     let databases = monitor.databases(WINDOW_S).await?;
-    if session.global.json {
-        out::json(&to_json("StatisticsResponse", &statistics));
-    } else {
-        out::data(&render::hub(&statistics, &alerts, &databases));
-    }
+    out::answer(
+        session,
+        || to_json("StatisticsResponse", &statistics),
+        || render::hub(&statistics, &alerts, &databases),
+    );
     let writable = statistics.numbers.is_some_and(|numbers| numbers.writable);
     let well = writable && !alerts.alerts.iter().any(render::is_critical);
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(Exit::Refused as u8) })
