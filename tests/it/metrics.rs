@@ -135,3 +135,21 @@ fn rules_and_dashboards_name_only_metrics_that_there_are() {
         assert!(named(&text).len() > 5, "{file} was not understood");
     }
 }
+
+#[test]
+fn the_dashboard_marks_copies_from_two_days_on_and_from_seven() {
+    let text = std::fs::read_to_string(deploy("grafana/i247.json")).unwrap();
+    let board: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let of_copies = |panel: &&serde_json::Value| {
+        panel["targets"][0]["expr"].as_str().is_some_and(|expr| expr.contains("i247_copy_age_seconds"))
+    };
+    let panel = board["panels"].as_array().unwrap().iter().find(of_copies).unwrap();
+    let defaults = &panel["fieldConfig"]["defaults"];
+    assert_eq!(defaults["unit"], "s");
+    let steps = defaults["thresholds"]["steps"].as_array().unwrap();
+    let from: Vec<Option<u64>> = steps.iter().map(|step| step["value"].as_u64()).collect();
+    assert_eq!(from, [None, Some(172_800), Some(604_800)]);
+    // The same as where a copy warns, and where it does not answer any more.
+    let (old, refused) = (i247_records::offline::OLD_AFTER, i247_records::offline::REFUSED_AFTER);
+    assert_eq!((old.as_secs(), refused.as_secs()), (172_800, 604_800));
+}
