@@ -83,8 +83,12 @@ fn look(facts: &Facts) -> Vec<(Alert, &'static str)> {
     found
 }
 
+/// How often it is tried to read again what could not be read.
+const READ_AGAIN: Duration = Duration::from_secs(30);
+
 /// Looks again and again until `stop`; at once when the clock is set.
 pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
+    let mut read_at = core.clock.monotonic();
     loop {
         // Dropping the wait loses nothing.
         tokio::select! {
@@ -92,6 +96,10 @@ pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         core.overdue.look(&core).await;
+        if core.clock.monotonic().saturating_sub(read_at) >= READ_AGAIN {
+            read_at = core.clock.monotonic();
+            core.recent.look_again(&*core.ledger).await;
+        }
         let facts = Facts::gather(&core).await;
         core.alerts.update(facts.now, look(&facts));
     }

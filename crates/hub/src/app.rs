@@ -34,7 +34,7 @@ use crate::attachments::sweep;
 use crate::audit::{self, AuditError};
 use crate::config::Config;
 use crate::copies::{CopyDesk, HAND_IN_BYTES_MAX};
-use crate::core::Core;
+use crate::core::{Behind, Core};
 use crate::databases::{self, Databases, DatabasesError};
 use crate::directory::Directory;
 use crate::exchange::Exchange;
@@ -373,14 +373,14 @@ const DECIDE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// why the others are not.
 async fn tell_health(
     mut writable: watch::Receiver<bool>,
-    mut behind: watch::Receiver<bool>,
-    mut unreadable: watch::Receiver<BTreeSet<u64>>,
+    mut behind: watch::Receiver<Option<Behind>>,
+    mut unreadable: watch::Receiver<BTreeSet<(u64, u32)>>,
     health: Health,
     stop: CancellationToken,
 ) {
     loop {
         let whole = unreadable.borrow_and_update().is_empty();
-        let ready = *writable.borrow_and_update() && !*behind.borrow_and_update() && whole;
+        let ready = *writable.borrow_and_update() && behind.borrow_and_update().is_none() && whole;
         for service in SERVICES.iter().chain([&""]) {
             health.set_ready(service, ready || *service == READS_ONLY).await;
         }

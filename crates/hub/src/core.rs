@@ -37,6 +37,17 @@ use crate::together::Together;
 use crate::turns::Turns;
 use crate::views::Views;
 
+/// What proved that this hub is an older copy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Behind {
+    /// The bureau that has the proof.
+    pub(crate) party: Party,
+    /// The entry of which it holds this hub's acceptance.
+    pub(crate) proved: u64,
+    /// Where the log ended.
+    pub(crate) end: u64,
+}
+
 /// Shared by every service and stream of a hub.
 pub(crate) struct Core {
     pub(crate) views: Arc<RwLock<Views>>,
@@ -85,8 +96,9 @@ pub(crate) struct Core {
     /// Submissions that come by call.
     pub(crate) calls: Calls,
     pub(crate) together: Together,
-    /// A bureau holds a receipt from beyond the end of the log: an older copy was started. Nothing is entered then.
-    pub(crate) behind: watch::Sender<bool>,
+    /// A bureau holds a receipt from beyond the end of the log: an older copy was started. Nothing is entered then, so
+    /// that the log never comes up to it, and this stays until the hub is stopped.
+    pub(crate) behind: watch::Sender<Option<Behind>>,
     pub(crate) log_id: Bytes,
     /// Whether the log was ever taken up again: only then does anything come back.
     pub(crate) recovered: bool,
@@ -129,23 +141,24 @@ impl Core {
     /// # Errors
     /// `BEHIND` on an older copy.
     pub(crate) fn check_open(&self) -> Result<(), Refusal> {
-        if *self.behind.borrow() {
+        if self.behind.borrow().is_some() {
             return Err(Refusal::of(Reason::Behind, "log_end_seen"));
         }
         Ok(())
     }
 
-    /// Whether a bureau holds an acceptance of this hub from beyond the end of its log.
-    pub(crate) fn proves_later(&self, views: &Views, hello: &pb::Hello) -> bool {
-        let Some(signed) = &hello.newest_acceptance else { return false };
-        let Ok(key) = i247_wire::hash(&signed.key_id, "newest_acceptance.key_id") else { return false };
-        let signer = views.signers.find(&key).map(|known| known.signer.clone());
-        let Some(signer) = signer.filter(|signer| signer.identity == self.me) else { return false };
-        let payload = verify(signed, payload::ACCEPTANCE, &signer.key);
-        let acceptance = payload.ok().and_then(|payload| pb::Acceptance::decode(payload).ok());
-        acceptance.is_some_and(|acceptance| {
-            acceptance.log_id == self.log_id && acceptance.position > views.position
-        })
+    /// The entry from beyond the end of the log of which a bureau holds this hub's acceptance; none when it holds none.
+    pub(crate) fn proves_later(&self, views: &Views, hello: &pb::Hello) -> Option<u64> {
+        let signed = hello.newest_acceptance.as_ref()?;
+        let key = i247_wire::hash(&signed.key_id, "newest_acceptance.key_id").ok()?;
+        let signer = views.signers.find(&key).map(|known| known.signer.clone())?;
+        if signer.identity != self.me {
+            return None;
+        }
+        let payload = verify(signed, payload::ACCEPTANCE, &signer.key).ok()?;
+        let acceptance = pb::Acceptance::decode(payload).ok()?;
+        let later = acceptance.log_id == self.log_id && acceptance.position > views.position;
+        later.then_some(acceptance.position)
     }
 
     /// Looks how much room the disk of the log has.

@@ -66,7 +66,7 @@ fn whole(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<u64>; 12] {
             u64::from(*core.writable.borrow())
         }),
         gauge("i247.hub.behind", "1 when a bureau has proved that this is an older copy", |core| {
-            u64::from(*core.behind.borrow())
+            u64::from(core.behind.borrow().is_some())
         }),
         gauge("i247.replies.overdue", "answers whose time is over", |core| u64::from(core.overdue.total())),
         gauge("i247.watchers", "operators' streams that are open", |core| {

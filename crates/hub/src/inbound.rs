@@ -12,7 +12,7 @@ use prost::Message as _;
 use tokio::sync::mpsc;
 use tonic::{Code, Status, Streaming};
 
-use crate::core::{Checked, Core};
+use crate::core::{Behind, Checked, Core};
 use crate::links::Link;
 use crate::predecessors::{self, Given};
 use crate::sequencer::{Answer, Work};
@@ -68,8 +68,14 @@ pub(crate) fn welcome(
     if other_log || (ahead && !earlier_log) {
         let log = i247_model::hexadecimal(&hello.log_id);
         tracing::error!(%party, seen = hello.log_end_seen, end = views.position, other_log, log, "a bureau has seen more of the log than this hub");
-        if !other_log && core.proves_later(&views, hello) {
-            core.behind.send_replace(true);
+        if !other_log && let Some(proved) = core.proves_later(&views, hello) {
+            let behind = Behind { party, proved, end: views.position };
+            // The first proof stays: more of them say no more.
+            core.behind.send_if_modified(|known| {
+                let first = known.is_none();
+                known.get_or_insert(behind);
+                first
+            });
         }
         return Err(Refusal::of(Reason::Behind, if other_log { "log_id" } else { "log_end_seen" }));
     }

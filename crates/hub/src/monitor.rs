@@ -222,7 +222,7 @@ impl Monitor {
             open_messages: views.state.open_count() as u64,
             pending_reviews: views.state.reviews().count() as u64,
             links: views.state.directory().bureaus().map(link).collect(),
-            writable: *core.writable.borrow() && !*core.behind.borrow(),
+            writable: *core.writable.borrow() && core.behind.borrow().is_none(),
         }
     }
 }

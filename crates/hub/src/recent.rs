@@ -45,8 +45,8 @@ impl Stored {
 pub(crate) struct Recent {
     kept: Mutex<Kept>,
     counters: Counters,
-    /// Entries that somebody asked for and that cannot be read.
-    unreadable: watch::Sender<BTreeSet<u64>>,
+    /// Messages that somebody asked for and that cannot be read: the position of the entry, and which of it.
+    unreadable: watch::Sender<BTreeSet<(u64, u32)>>,
     /// Entries whose body is damaged.
     bodies: Mutex<BTreeSet<u64>>,
 }
@@ -67,10 +67,21 @@ impl Recent {
         }
     }
 
-    /// The positions of entries that somebody asked for and that cannot be read. While there are any, an operator must
-    /// act.
-    pub(crate) fn unreadable(&self) -> watch::Receiver<BTreeSet<u64>> {
+    /// The messages that somebody asked for and that cannot be read. While there are any, an operator must act.
+    pub(crate) fn unreadable(&self) -> watch::Receiver<BTreeSet<(u64, u32)>> {
         self.unreadable.subscribe()
+    }
+
+    /// Tries to read those again that could not be read: whoever waited for one may be gone, and nobody else would ask.
+    ///
+    /// # Cancel safety
+    /// Dropped, some were tried and others were not.
+    pub(crate) async fn look_again(&self, ledger: &dyn Ledger) {
+        let named = self.unreadable.borrow().clone();
+        for (position, n) in named {
+            // What came of it is in the list.
+            drop(self.find(ledger, MessageRef { position, n }).await);
+        }
     }
 
     /// Keeps a message; the oldest make room.
@@ -104,14 +115,14 @@ impl Recent {
         };
         match found {
             Ok((stored, body_damaged)) => {
-                self.readable(at.position);
+                self.readable(at);
                 if body_damaged {
                     self.name_body(at.position);
                 }
                 Ok(stored)
             }
             Err((refusal, why)) => {
-                self.name(at.position, &why);
+                self.name(at, &why);
                 Err(refusal)
             }
         }
@@ -122,18 +133,20 @@ impl Recent {
         kept.messages.get(&(at.position, at.n)).cloned()
     }
 
-    fn name(&self, position: u64, why: &str) {
-        let named =
-            self.unreadable.send_if_modified(|named| named.len() < NAMED_MAX && named.insert(position));
+    fn name(&self, at: MessageRef, why: &str) {
+        let named = self
+            .unreadable
+            .send_if_modified(|named| named.len() < NAMED_MAX && named.insert((at.position, at.n)));
         if named {
             self.counters.unreadable("entry");
+            let position = at.position;
             tracing::error!(position, why, "an entry cannot be read: who should get it waits for it");
         }
     }
 
-    fn readable(&self, position: u64) {
-        if self.unreadable.send_if_modified(|named| named.remove(&position)) {
-            tracing::info!(position, "the entry can be read again");
+    fn readable(&self, at: MessageRef) {
+        if self.unreadable.send_if_modified(|named| named.remove(&(at.position, at.n))) {
+            tracing::info!(position = at.position, "the entry can be read again");
         }
     }
 
@@ -231,7 +244,7 @@ mod tests {
             assert_eq!(recent.find(&log, AT).await.unwrap_err().reason, Reason::ReadOnly);
         }
         assert!(unreadable.has_changed().unwrap());
-        assert_eq!(*unreadable.borrow_and_update(), BTreeSet::from([1]));
+        assert_eq!(*unreadable.borrow_and_update(), BTreeSet::from([(1, 0)]));
         assert!(recent.find(&log, AT).await.is_err());
         assert!(!unreadable.has_changed().unwrap(), "it was named before");
         *log.broken.lock().unwrap() = false;
@@ -239,6 +252,18 @@ mod tests {
         assert!(unreadable.borrow_and_update().is_empty());
         assert!(recent.find(&log, MessageRef { position: 1, n: 2 }).await.is_err());
         assert_eq!(unreadable.borrow_and_update().len(), 1, "what holds no message is named too");
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_read_is_tried_again_although_nobody_asks_for_it_any_more() {
+        let (recent, log) = (recent(), trouble(true, None).await);
+        let unreadable = recent.unreadable();
+        assert!(recent.find(&log, AT).await.is_err());
+        recent.look_again(&log).await;
+        assert_eq!(*unreadable.borrow(), BTreeSet::from([(1, 0)]));
+        *log.broken.lock().unwrap() = false;
+        recent.look_again(&log).await;
+        assert!(unreadable.borrow().is_empty());
     }
 
     #[tokio::test]

@@ -31,7 +31,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Answers, Outcome};
-use crate::core::Checked;
+use crate::core::{Behind, Checked};
 use crate::effects::Actor;
 use crate::entry::encode_decision;
 use crate::flow::{Flow, Moves};
@@ -92,7 +92,7 @@ pub(crate) struct Sequencer {
     /// Receipts for which there was no room.
     pub(crate) held: Held,
     /// True once a bureau has proved that this is an older copy: then nothing is entered.
-    pub(crate) behind: watch::Receiver<bool>,
+    pub(crate) behind: watch::Receiver<Option<Behind>>,
     pub(crate) receipts_wait: Duration,
     pub(crate) counters: Counters,
     /// The entry with which the register of hits changed last.
@@ -187,7 +187,7 @@ impl Sequencer {
         stop: &CancellationToken,
     ) -> Option<Result<Position, AppendError>> {
         let now = self.stamp_now();
-        let idle = if *self.behind.borrow() || !*self.writable.borrow() {
+        let idle = if self.behind.borrow().is_some() || !*self.writable.borrow() {
             Some(LOOK_AGAIN)
         } else {
             // A clock that is set meanwhile is noticed within the second.

@@ -1,5 +1,6 @@
 //! Alerts about disks, clocks, certificates and key agreement, each by its real cause.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use i247_ledger::disk::Disk as _;
 use i247_ledger::faults::BreakableDisk;
 use i247_model::Identity;
 use i247_node::TlsClock;
-use i247_testkit::{World, WorldError, country, free_text, pb};
+use i247_testkit::{Sent, World, WorldError, country, free_text, pb};
 use i247_trust::{Credentials, Presented, Validity};
 use i247_wire::pb::exchange_service_client::ExchangeServiceClient;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -103,6 +104,10 @@ async fn a_hub_that_is_an_older_copy_is_an_alert_and_the_newest_copy_is_none() -
     let alert = said(&world, "hub_behind", "").await?;
     assert_eq!(alert.severity(), pb::AlertSeverity::Critical);
     assert!(alert.next_step.contains("start the newest copy"), "{}", alert.next_step);
+    // It is over when the hub is stopped, and not before: nothing that goes on brings the log up to it.
+    assert!(alert.text.contains("holds this hub's receipt of entry"), "{}", alert.text);
+    world.advance(DAY);
+    assert_eq!(said(&world, "hub_behind", "").await?.first_seen_ms, alert.first_seen_ms);
     // What it says to do.
     world.stop_hub().await?;
     std::fs::remove_dir_all(&data).unwrap();
@@ -119,6 +124,37 @@ async fn a_hub_that_is_an_older_copy_is_an_alert_and_the_newest_copy_is_none() -
 async fn an_entry_that_rots_is_an_alert_until_it_can_be_read_again() -> Result<(), WorldError> {
     let disk = BreakableDisk::new(23);
     let world = World::of(["FR", "BR"]).hub_disk(Arc::new(disk.clone())).start().await?;
+    let (sent, segment, offset) = waits_for_brazil(&world, &disk).await?;
+    assert!(disk.flip(&segment, offset, 0));
+    world.heal("BR");
+    let alert = said(&world, "log_unreadable", "").await?;
+    let status = world.bureau("FR").stands(&sent, "accepted", |_| true).await?;
+    assert_eq!(alert.text, format!("entry {} of the log cannot be read", status.position));
+    assert!(disk.flip(&segment, offset, 0));
+    world.bureau("BR").receives(&sent.id).await?;
+    over(&world, "log_unreadable", "").await?;
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_nobody_waits_for_any_more_is_an_alert_no_longer_than_it_cannot_be_read()
+-> Result<(), WorldError> {
+    let disk = BreakableDisk::new(24);
+    let world = World::of(["FR", "BR"]).hub_disk(Arc::new(disk.clone())).start().await?;
+    let (_, segment, offset) = waits_for_brazil(&world, &disk).await?;
+    assert!(disk.flip(&segment, offset, 0));
+    world.heal("BR");
+    said(&world, "log_unreadable", "").await?;
+    // Brazil is shut out for good: nobody asks for its entry again.
+    world.revoke(&Identity::Bureau(country("BR"))).await?;
+    world.unlinked("BR").await?;
+    assert!(disk.flip(&segment, offset, 0));
+    over(&world, "log_unreadable", "").await?;
+    world.stop_all().await
+}
+
+/// A message that waits for a bureau which is away, and which the hub has to read from its disk; and where it lies.
+async fn waits_for_brazil(world: &World, disk: &BreakableDisk) -> Result<(Sent, PathBuf, u64), WorldError> {
     world.cut("BR");
     world.unlinked("BR").await?;
     let mut draft = free_text(&["BR"], "about an operation");
@@ -129,21 +165,13 @@ async fn an_entry_that_rots_is_an_alert_until_it_can_be_read_again() -> Result<(
     world.crash_hub().await?;
     world.start_hub().await?;
     let log = world.dir().join("hub/data/log");
-    let holds = |path: &std::path::PathBuf| {
+    let holds = |path: &PathBuf| {
         let bytes = disk.contents(path).unwrap_or_default();
         bytes.windows(14).position(|window| window == b"three-harbours").map(|at| at as u64)
     };
     let files = disk.list(&log).unwrap().into_iter().map(|name| log.join(name));
     let (segment, offset) = files.filter_map(|path| Some((path.clone(), holds(&path)?))).next().unwrap();
-    assert!(disk.flip(&segment, offset, 0));
-    world.heal("BR");
-    let alert = said(&world, "log_unreadable", "").await?;
-    let status = world.bureau("FR").stands(&sent, "accepted", |_| true).await?;
-    assert_eq!(alert.text, format!("entries [{}] cannot be read", status.position));
-    assert!(disk.flip(&segment, offset, 0));
-    world.bureau("BR").receives(&sent.id).await?;
-    over(&world, "log_unreadable", "").await?;
-    world.finish().await
+    Ok((sent, segment, offset))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

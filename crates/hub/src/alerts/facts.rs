@@ -8,7 +8,7 @@ use i247_ledger::disk::Room;
 use i247_model::{Identity, Lane, Party, Timestamp};
 use i247_router::{Record, Standing};
 
-use crate::core::Core;
+use crate::core::{Behind, Core};
 use crate::monitor::country::drain_ms;
 use crate::overdue::Found;
 use crate::views::Views;
@@ -71,10 +71,11 @@ pub(crate) struct Hub {
     /// When it started.
     pub(crate) began: Timestamp,
     pub(crate) full: bool,
-    pub(crate) behind: bool,
+    /// What proved that it is an older copy.
+    pub(crate) behind: Option<Behind>,
     /// The wall clock is not believed.
     pub(crate) astray: bool,
-    /// Entries that cannot be read.
+    /// Entries that cannot be read, in order.
     pub(crate) unreadable: Vec<u64>,
     /// How long writes of the log took lately: 99 of 100 at most so long.
     pub(crate) append_p99: Option<Duration>,
@@ -178,11 +179,19 @@ async fn hub(core: &Core) -> Hub {
         full: !*core.writable.borrow(),
         behind: *core.behind.borrow(),
         astray: core.pulse.is_astray(),
-        unreadable: core.recent.unreadable().borrow().iter().copied().collect(),
+        unreadable: unreadable(core),
         append_p99: core.pulse.append_p99(core.clock.monotonic()),
         room: core.room(),
         certificates: own_certificates(core),
     }
+}
+
+/// The entries that cannot be read, each once.
+fn unreadable(core: &Core) -> Vec<u64> {
+    let unreadable = core.recent.unreadable();
+    let mut positions: Vec<u64> = unreadable.borrow().iter().map(|(position, _)| *position).collect();
+    positions.dedup();
+    positions
 }
 
 /// The hub's own, as they were renewed last.

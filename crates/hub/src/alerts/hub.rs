@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use super::{Facts, Rule, Severity, Wrong};
+use crate::core::Behind;
 
 /// So fast must 99 of 100 writes of the log be.
 const APPEND: Duration = Duration::from_millis(50);
 
 /// Of a hundred parts of the disk so many must be free.
 const FREE_PERCENT: u64 = 20;
+
+/// Of entries that cannot be read so many are named.
+const ENTRIES_NAMED: usize = 8;
 
 pub(super) const RULES: [Rule; 6] = [
     Rule {
@@ -21,22 +25,23 @@ pub(super) const RULES: [Rule; 6] = [
     Rule {
         name: "hub_behind",
         severity: Severity::Critical,
-        about: "a bureau has proved that this hub is an older copy: nothing is accepted",
+        about: "a bureau has proved that this hub is an older copy: nothing is accepted. Since the first proof, until the \
+                hub is stopped: its log never comes up to what was proved",
         next_step: "stop it, and start the newest copy; where there is none: i247 hub recover",
         look: |facts| {
-            one(facts.hub.behind, || "a bureau holds a receipt from beyond the end of the log".into())
+            let text = |Behind { party, proved, end }: Behind| {
+                format!("{party} holds this hub's receipt of entry {proved}, and the log ended at {end}")
+            };
+            facts.hub.behind.map_or_else(Vec::new, |behind| one(true, || text(behind)))
         },
     },
     Rule {
         name: "log_unreadable",
         severity: Severity::Critical,
-        about: "entries of the log cannot be read: who should get them waits for them",
+        about: "entries of the log cannot be read: who should get them waits for them. Since somebody first asked for one \
+                in vain, until each of them was read again: the hub tries twice a minute",
         next_step: "restore the log from a copy: i247 ledger check DATA says what is wrong where",
-        look: |facts| {
-            one(!facts.hub.unreadable.is_empty(), || {
-                format!("entries {:?} cannot be read", facts.hub.unreadable)
-            })
-        },
+        look: |facts| one(!facts.hub.unreadable.is_empty(), || unreadable(&facts.hub.unreadable)),
     },
     Rule {
         name: "log_append_slow",
@@ -77,6 +82,17 @@ fn disk_low(facts: &Facts) -> Vec<Wrong> {
     })
 }
 
+fn unreadable(positions: &[u64]) -> String {
+    let (named, others) = positions.split_at(positions.len().min(ENTRIES_NAMED));
+    let named: Vec<String> = named.iter().map(u64::to_string).collect();
+    let named = named.join(", ");
+    match (positions.len(), others.len()) {
+        (1, _) => format!("entry {named} of the log cannot be read"),
+        (_, 0) => format!("entries {named} of the log cannot be read"),
+        (_, others) => format!("entries {named} of the log and {others} more cannot be read"),
+    }
+}
+
 fn one(is_wrong: bool, text: impl FnOnce() -> String) -> Vec<Wrong> {
     if is_wrong { vec![Wrong { party: None, message_id: None, text: text(), part: "" }] } else { Vec::new() }
 }
@@ -101,7 +117,29 @@ mod tests {
         assert_eq!(named(Hub { append_p99: Some(ms(51)), ..well.clone() }), ["log_append_slow"]);
         assert_eq!(named(Hub { room: room(19), ..well.clone() }), ["disk_low"]);
         assert_eq!(named(Hub { astray: true, ..well.clone() }), ["hub_clock_astray"]);
-        assert_eq!(named(Hub { behind: true, ..well.clone() }), ["hub_behind"]);
+        let behind = Some(Behind { party: "BR".parse().unwrap(), proved: 912, end: 871 });
+        assert_eq!(named(Hub { behind, ..well.clone() }), ["hub_behind"]);
         assert_eq!(named(Hub { unreadable: vec![7], ..well }), ["log_unreadable"]);
+    }
+
+    #[test]
+    fn who_proved_what_and_which_entries_are_said_in_a_line() {
+        let said = |name: &str, hub: Hub| {
+            let facts = Facts { hub, ..Facts::default() };
+            let rule = RULES.iter().find(|rule| rule.name == name).unwrap();
+            (rule.look)(&facts).pop().unwrap().text
+        };
+        let behind = Some(Behind { party: "BR".parse().unwrap(), proved: 912, end: 871 });
+        assert_eq!(
+            said("hub_behind", Hub { behind, ..Hub::default() }),
+            "BR holds this hub's receipt of entry 912, and the log ended at 871"
+        );
+        for (unreadable, text) in [
+            (vec![7], "entry 7 of the log cannot be read"),
+            (vec![7, 9], "entries 7, 9 of the log cannot be read"),
+            ((1..=1024).collect(), "entries 1, 2, 3, 4, 5, 6, 7, 8 of the log and 1016 more cannot be read"),
+        ] {
+            assert_eq!(said("log_unreadable", Hub { unreadable, ..Hub::default() }), text);
+        }
     }
 }

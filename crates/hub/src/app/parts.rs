@@ -125,7 +125,7 @@ impl Parts<'_> {
             together: Together::begin(&streams, seams.blocking.clone()),
             calls: Calls::default(),
             turns: Turns::new(std::thread::available_parallelism().map_or(2, usize::from)),
-            behind: watch::Sender::new(false),
+            behind: watch::Sender::new(None),
             log_id,
             recovered,
             me: credentials.identity.clone(),

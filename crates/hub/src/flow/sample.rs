@@ -80,7 +80,7 @@ pub(crate) fn sample(core: &Core, now: Timestamp) -> Sample {
     numbers.pending_reviews = u32::try_from(views.state.reviews().count()).unwrap_or(u32::MAX);
     numbers.log_end = views.position;
     drop(views);
-    numbers.writable = *core.writable.borrow() && !*core.behind.borrow();
+    numbers.writable = *core.writable.borrow() && core.behind.borrow().is_none();
     numbers.replies_overdue = core.overdue.total();
     numbers.alerts = alerts.count;
     sample

@@ -30,7 +30,7 @@ impl Sequencer {
     /// Why nothing can be entered now, if so. A disk that was full is tried with an entry that says nothing, so that
     /// it is found writable again although nobody asks for anything.
     pub(super) async fn shut(&mut self, now: Timestamp) -> Result<Option<Refusal>, SequencerError> {
-        if *self.behind.borrow() {
+        if self.behind.borrow().is_some() {
             return Ok(Some(Refusal::of(Reason::Behind, "log_end_seen")));
         }
         if *self.writable.borrow() {
