@@ -20,7 +20,7 @@ async fn stands(hits: &mut Hits, id: &MessageId, state: pb::HitState) -> Result<
     }
 }
 
-fn decision(hit: &MessageId, verdict: pb::HitVerdict) -> pb::Draft {
+pub(crate) fn decision(hit: &MessageId, verdict: pb::HitVerdict) -> pb::Draft {
     let form = pb::HitDecision { verdict: verdict.into(), remark: "reported on Monday".into() };
     draft(pb::Kind::HitDecision, hit.to_string(), Form::HitDecision(form))
 }

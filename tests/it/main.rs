@@ -7,6 +7,7 @@ mod attachments;
 mod audience;
 mod biometrics;
 mod copies;
+mod counted;
 mod crashes;
 mod deadlines;
 mod demo;

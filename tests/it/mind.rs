@@ -18,14 +18,14 @@ const HOUR: Duration = Duration::from_secs(3600);
 const PUBLISHED_EVERY: Duration = Duration::from_secs(15 * 60);
 
 /// Whoever holds copies, in a directory of its own.
-struct Holder {
+pub(crate) struct Holder {
     credentials: Credentials,
     dir: PathBuf,
-    mind: Mind,
+    pub(crate) mind: Mind,
 }
 
 impl Holder {
-    fn new(world: &World, credentials: Credentials, name: &str) -> Self {
+    pub(crate) fn new(world: &World, credentials: Credentials, name: &str) -> Self {
         let (dir, marks) = (world.dir().join(name), world.dir().join(format!("{name}-home")));
         let country = match &credentials.identity {
             Identity::Post(country, _) | Identity::Bureau(country) => *country,
@@ -42,11 +42,11 @@ impl Holder {
         Self { credentials, dir, mind }
     }
 
-    async fn hub(&self, world: &World) -> Result<Copies, WorldError> {
+    pub(crate) async fn hub(&self, world: &World) -> Result<Copies, WorldError> {
         Ok(Copies::new(world.hub_channel(&self.credentials).await?))
     }
 
-    async fn sync(&self, world: &World) -> Result<Synced, MindError> {
+    pub(crate) async fn sync(&self, world: &World) -> Result<Synced, MindError> {
         let hub = self.hub(world).await.unwrap();
         self.mind.sync(&hub, Database::Sltd, &mut |_| {}).await
     }

@@ -103,6 +103,7 @@ pub(crate) fn frame(keys: Vec<pb::SearchKey>) -> pb::SearchRequest {
         keys,
         databases: Vec::new(),
         session: None,
+        operation: String::new(),
     }
 }
 
@@ -200,6 +201,8 @@ const FRAMES: &[Case] = &[
     (|frame| frame.purpose = 99, Reason::Malformed, &["purpose"]),
     (|frame| frame.officer = "Duty Officer".into(), Reason::Malformed, &["officer"]),
     (|frame| frame.databases = vec![0], Reason::Malformed, &["databases"]),
+    (|frame| frame.operation = "Hammer 2011".into(), Reason::Malformed, &["operation"]),
+    (|frame| frame.operation = "h".repeat(65), Reason::Malformed, &["operation"]),
     (|frame| frame.keys = vec![frame.keys[0].clone(); 257], Reason::TooLarge, &["keys"]),
     (
         |frame| frame.keys = vec![passport("X4719T06M", ""); 5],

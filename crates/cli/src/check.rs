@@ -111,6 +111,9 @@ pub(crate) struct CheckArgs {
     /// Where it is asked, such as cdg; a post's is its own name
     #[arg(long, default_value = "desk")]
     station: Name,
+    /// The operation that the search belongs to, such as hammer; `i247 operation report` counts by it
+    #[arg(long, value_name = "NAME")]
+    operation: Option<String>,
     /// Only in these databases: sltd, tdawn, vehicles …; with --probe one of fingerprints, faces, dna, dna-missing
     #[arg(long, visible_alias = "database", value_name = "DATABASES", value_delimiter = ',', value_parser = database)]
     databases: Vec<Database>,
@@ -370,6 +373,7 @@ fn request(args: &CheckArgs, keys: Vec<pb::SearchKey>) -> pb::SearchRequest {
         databases: args.databases.iter().map(|database| i32::from(database.number())).collect(),
         // A post says which of its searches it is where it asks.
         session: None,
+        operation: args.operation.clone().unwrap_or_default(),
     }
 }
 

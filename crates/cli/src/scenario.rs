@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use i247_client::pb;
 use i247_model::CountryCode;
 use i247_node::config::Period;
 use i247_node::stop_signal;
@@ -141,30 +142,31 @@ async fn perform(args: &RunArgs, job: &Job<'_>, session: &Session) -> Result<Exi
         played = Box::pin(act(&stage, job, &mut show)) => played,
     };
     stage.stop().await?;
-    let (played, hits) = played?;
+    let (played, hits, operation) = played?;
     show.counting();
-    let counts = border::BorderCounts { asked: stage.asked(session).await?, hits };
+    let asked = stage.asked(session).await?;
+    let counts = border::BorderCounts { asked, hits, operation: Some(operation) };
     let mut table = tabulate_border(job.told, &counts, &job.plan.expected);
     table.rows.extend(played.rows());
     finish(&table, &played, session)
 }
 
-/// Everything that goes through the network, and the register at the end of it.
+/// Everything that goes through the network, and at the end of it the register, and what the hub says of the operation.
 async fn act(
     stage: &Stage,
     job: &Job<'_>,
     show: &mut Show,
-) -> Result<(BorderPlayed, Vec<i247_client::pb::HitStatus>), Fail> {
+) -> Result<(BorderPlayed, Vec<pb::HitStatus>, pb::OperationSearches), Fail> {
     show.done(job.countries.len() + 1, "nodes run");
     let posts = stage.grant(&job.plan.stations()).await?;
     show.done(posts.len(), "posts are granted, and let in");
     let loaded = stage.load(&job.plan).await?;
     show.done(loaded, "records loaded by their owners, and accepted");
-    let actors = stage.actors(posts, PATIENCE).await?;
+    let actors = stage.actors(job.told.id, posts, PATIENCE).await?;
     let plan = &job.plan;
     let played = play(&plan.travellers, job.due.as_deref(), &plan.own_files, &actors, show).await;
     let hits = border::register(&actors.desks).await?;
-    Ok((played, hits))
+    Ok((played, hits, stage.operation(job.told.id).await?))
 }
 
 fn finish(table: &BorderTable, played: &BorderPlayed, session: &Session) -> Result<ExitCode, Fail> {

@@ -250,6 +250,7 @@ impl Hub {
             }
         });
         pipeline.spawn(core.audit.clone().keep(audit, core.work.clone(), pipeline.stop()));
+        pipeline.spawn(core.audit.clone().count_past(pipeline.stop()));
         follow(&core, &archive, config.attachment_unnamed.0, &pipeline);
         let (writable, behind) = (core.writable.clone(), core.behind.subscribe());
         let unreadable = core.recent.unreadable();

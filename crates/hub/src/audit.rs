@@ -10,6 +10,7 @@
 mod asked;
 mod check;
 mod handed_in;
+mod operations;
 mod rolled;
 mod signed_for;
 mod tally;
@@ -37,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use crate::sequencer::Work;
 use crate::views::Views;
 use handed_in::HandedIn;
+use operations::{Book, Operations};
 use rolled::Sessions;
 
 pub use check::{Asked, Searches, check_searches};
@@ -108,6 +110,8 @@ pub(crate) struct Audit {
     handed_in: tokio::sync::Mutex<HandedIn>,
     /// What posts asked and have not signed for yet.
     sessions: Mutex<Sessions>,
+    /// What was asked in operations.
+    book: Book,
     /// Whoever takes a roll-up holds it.
     rolling: tokio::sync::Mutex<()>,
 }
@@ -121,6 +125,8 @@ struct Waiting {
     bytes: usize,
     /// How many records were noted since the start.
     noted: u64,
+    /// What these entries have of operations.
+    asked: Operations,
     shut: Option<Shut>,
 }
 
@@ -193,9 +199,10 @@ impl Audit {
             written: watch::Sender::new(Some(0)),
             handed_in: tokio::sync::Mutex::default(),
             sessions: Mutex::default(),
+            book: Book::default(),
             rolling: tokio::sync::Mutex::default(),
         };
-        Ok((audit, Writer { roots }))
+        Ok((audit, Writer { roots, kept_at: 0 }))
     }
 
     /// Whether searches are noted, so that they may be answered.
@@ -218,11 +225,16 @@ impl Audit {
     /// As [`check_open`](Self::check_open): then it must not be answered.
     pub(crate) fn note(&self, record: &pb::AuditRecord) -> Result<u64, Refusal> {
         const RECORDS: u32 = 2;
-        self.note_as(RECORDS, record)
+        self.note_as(RECORDS, record, |asked| asked.count(record))
     }
 
-    /// Notes a message as this field of the next entry.
-    fn note_as(&self, field: u32, record: &impl prost::Message) -> Result<u64, Refusal> {
+    /// Notes a message as this field of the next entry, and counts it.
+    fn note_as(
+        &self,
+        field: u32,
+        record: &impl prost::Message,
+        count: impl FnOnce(&mut Operations),
+    ) -> Result<u64, Refusal> {
         let bytes = prost::encoding::message::encoded_len(field, record);
         let mut waiting = self.waiting();
         waiting.check()?;
@@ -242,6 +254,7 @@ impl Audit {
         };
         prost::encoding::message::encode(field, record, entry);
         waiting.noted += 1;
+        count(&mut waiting.asked);
         let noted = waiting.noted;
         drop(waiting);
         if first {
@@ -290,6 +303,8 @@ impl Audit {
                 told_at = now;
                 self.tell(&mut writer, &log).await;
             }
+            let written = writer.roots.now.position;
+            self.keep_operations(&mut writer.kept_at, written, stopping).await;
             if stopping {
                 return;
             }
@@ -306,9 +321,10 @@ impl Audit {
 
     /// Writes all that is noted. While there is no room it waits here, and nothing more is noted.
     async fn write(&self, writer: &mut Writer, stop: &CancellationToken) {
-        let (entries, noted) = {
+        let (entries, noted, asked) = {
             let mut waiting = self.waiting();
-            (std::mem::take(&mut waiting.entries), waiting.noted)
+            let asked = std::mem::take(&mut waiting.asked);
+            (std::mem::take(&mut waiting.entries), waiting.noted, asked)
         };
         if entries.is_empty() {
             return;
@@ -346,6 +362,7 @@ impl Audit {
             }
         }
         writer.roots.now = root;
+        self.book.written(asked);
         self.written.send_replace(Some(noted));
         let mut waiting = self.waiting();
         waiting.bytes -= bytes;
@@ -357,7 +374,7 @@ impl Audit {
 
     /// Tells the log how far the journal has come.
     async fn tell(&self, writer: &mut Writer, log: &mpsc::Sender<Work>) {
-        let Writer { roots: Roots { now, entered } } = writer;
+        let Roots { now, entered } = &mut writer.roots;
         if now.position <= *entered {
             return;
         }
@@ -395,6 +412,8 @@ pub(crate) async fn open_beside(
 /// What only the one task has that writes the journal.
 pub(crate) struct Writer {
     roots: Roots,
+    /// Up to where in the journal it is kept what was asked in operations.
+    kept_at: u64,
 }
 
 impl Waiting {

@@ -55,8 +55,10 @@ impl MonitorService for Monitor {
     ) -> Result<Response<pb::OperationTallyResponse>, Status> {
         self.looks_up(&request, "OperationTally", &request.get_ref().operation).await?;
         let name = request.into_inner().operation;
+        // What is known of the messages is told all the same.
+        let searches = tally::searches::searches(&self.0, &name).await.ok();
         let tallied = past::ask(&self.0, move |views| tally::tally(views, &name)).await;
-        answer(tallied)
+        answer(tallied.map(|tally| pb::OperationTallyResponse { searches, ..tally }))
     }
 
     async fn trace(&self, request: Request<pb::TraceRequest>) -> Result<Response<pb::TraceResponse>, Status> {

@@ -46,7 +46,7 @@ pub(crate) struct Views {
 }
 
 /// The version of [`Kept`] and of the rows in history's runs; snapshots of other versions are passed over.
-pub(crate) const SNAPSHOT_VERSION: u32 = 15;
+pub(crate) const SNAPSHOT_VERSION: u32 = 16;
 
 /// The views as a snapshot keeps them: what is open. What is closed is in runs.
 #[derive(Debug, Deserialize)]
@@ -160,7 +160,7 @@ impl Views {
         }
         if let Decision::Fired(fired) = decision {
             for made in &fired.made {
-                self.enter_made(*stamp, made)?;
+                self.enter_made(*stamp, made, input)?;
             }
         }
         self.observe(*stamp, &mut effects, by)?;
@@ -353,12 +353,18 @@ impl Views {
         });
     }
 
-    /// A message that the hub made belongs to the operation of the request that it is about, which is open.
-    fn enter_made(&mut self, stamp: Stamp, made: &Made) -> Result<(), HistoryError> {
+    /// A message that the hub made belongs to the operation of the search that it tells of, or of the request that it is
+    /// about, which is open.
+    fn enter_made(&mut self, stamp: Stamp, made: &Made, input: &Input) -> Result<(), HistoryError> {
         let n = u32::try_from(made.id.number).unwrap_or(u32::MAX);
         let mut item = item(stamp, n, made.kind, Some(made.refers_to.clone()));
-        let request = self.history.near(&made.refers_to.to_string());
-        item.operation = request.and_then(|request| request.operation.clone());
+        item.operation = match input {
+            Input::Hit(found) => found.operation.clone(),
+            _ => {
+                let request = self.history.near(&made.refers_to.to_string());
+                request.and_then(|request| request.operation.clone())
+            }
+        };
         let place = item.place;
         if let Some(moves) = &mut self.moves {
             moves.accepted(stamp, &made.id, made.kind, &made.places);

@@ -29,6 +29,8 @@ pub struct HitFound {
     pub asked_at: Timestamp,
     /// A post asked, and the station is its name.
     pub by_post: bool,
+    /// The operation that the search belongs to.
+    pub operation: Option<String>,
 }
 
 impl HitFound {

@@ -5,13 +5,16 @@
 //!  NEW ──told──► SOURCE_NOTIFIED ──► CONFIRMED │ DENIED │ STALE ──► ACTION_REPORTED
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use i247_model::{HitFound, HitVerdict, MessageId, Name, Party, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Hits that are done with are kept for whoever asks, the newest so many of them.
 pub const DONE_KEPT: usize = 10_000;
+
+/// Operations of which it keeps what became of hits that it has let go of.
+const OPERATIONS_KEPT: usize = 1024;
 
 /// Where a hit stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -57,6 +60,16 @@ impl Hit {
         self.verdict.is_none() && now > self.due
     }
 
+    /// Whether it was found by a search of this operation.
+    pub fn is_of(&self, operation: &str) -> bool {
+        self.found.operation.as_deref() == Some(operation)
+    }
+
+    /// Whether the owner says that the record holds.
+    pub fn is_confirmed(&self) -> bool {
+        self.verdict == Some(HitVerdict::Confirmed)
+    }
+
     /// Whether nobody has anything left to do.
     pub fn is_done(&self) -> bool {
         self.state == State::ActionReported
@@ -76,6 +89,40 @@ pub struct Register {
     undecided: BTreeMap<Same, u64>,
     done: usize,
     changed: u64,
+    /// What became of those in an operation that it has let go of, and where the last of them had changed.
+    past: BTreeMap<String, (u64, Tally)>,
+}
+
+/// Hits, by what their owners said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// All of them.
+    pub hits: u64,
+    /// The record holds.
+    pub confirmed: u64,
+    /// It is not the same, or was found again.
+    pub denied: u64,
+    /// The record is out of date.
+    pub stale: u64,
+    /// The owner has not decided.
+    pub undecided: u64,
+    /// It was said what was done.
+    pub acted: u64,
+    /// Records that a confirmed hit led to, each once.
+    pub located: u64,
+}
+
+impl Tally {
+    fn count(&mut self, hit: &Hit) {
+        self.hits += 1;
+        match hit.verdict {
+            Some(HitVerdict::Confirmed) => self.confirmed += 1,
+            Some(HitVerdict::Denied) => self.denied += 1,
+            Some(HitVerdict::Stale) => self.stale += 1,
+            None => self.undecided += 1,
+        }
+        self.acted += u64::from(hit.is_done());
+    }
 }
 
 impl Register {
@@ -176,6 +223,21 @@ impl Register {
         self.hits.values().filter(move |hit| hit.changed > after && by_it(&hit.found))
     }
 
+    /// What became of the hits of an operation. A record that was let go of and is found again later counts as located
+    /// again.
+    pub fn tally(&self, operation: &str) -> Tally {
+        let (_, mut tally) = self.past.get(operation).copied().unwrap_or_default();
+        let mut located = BTreeSet::new();
+        for hit in self.hits.values().filter(|hit| hit.is_of(operation)) {
+            tally.count(hit);
+            if hit.is_confirmed() {
+                located.insert((&hit.found.records, hit.found.item));
+            }
+        }
+        tally.located += located.len() as u64;
+        tally
+    }
+
     /// The same record found by the same asker, on which the owner has not yet decided: nobody is told twice.
     pub fn pending(&self, found: &HitFound) -> Option<&Hit> {
         self.hits.get(self.undecided.get(&same(found))?)
@@ -208,9 +270,34 @@ impl Register {
         while self.done > DONE_KEPT {
             let oldest = self.hits.iter().find(|(_, hit)| hit.is_done()).map(|(place, _)| *place);
             let Some(place) = oldest else { return };
-            self.hits.remove(&place);
+            if let Some(hit) = self.hits.remove(&place) {
+                self.count_past(&hit);
+            }
             self.places.retain(|_, at| *at != place);
             self.done -= 1;
+        }
+    }
+}
+
+impl Register {
+    /// Counts a hit that it lets go of, so that its operation keeps it.
+    fn count_past(&mut self, hit: &Hit) {
+        let Some(operation) = &hit.found.operation else { return };
+        // While another hit on the same record is here, that one says that it was located.
+        let again = |other: &Hit| {
+            let same = (&other.found.records, other.found.item) == (&hit.found.records, hit.found.item);
+            same && other.is_of(operation) && other.is_confirmed()
+        };
+        let located = hit.is_confirmed() && !self.hits.values().any(again);
+        let (changed, past) = self.past.entry(operation.clone()).or_default();
+        *changed = hit.changed.max(*changed);
+        past.count(hit);
+        past.located += u64::from(located);
+        if self.past.len() > OPERATIONS_KEPT {
+            let oldest = self.past.iter().min_by_key(|(_, (changed, _))| *changed);
+            if let Some(oldest) = oldest.map(|(operation, _)| operation.clone()) {
+                self.past.remove(&oldest);
+            }
         }
     }
 }
@@ -249,6 +336,7 @@ mod tests {
             station: "cdg".parse().unwrap(),
             asked_at: START,
             by_post: false,
+            operation: None,
         }
     }
 
@@ -357,5 +445,48 @@ mod tests {
         assert!(register.get(&id("IPSG-100-U-1")).is_none() && register.get(&id("DE-1-U-1")).is_none());
         assert!(register.get(&id("IPSG-101-U-1")).is_some());
         assert_eq!(register.get(&id("IPSG-40-U-1")).unwrap().state, State::New);
+    }
+
+    #[test]
+    fn the_hits_of_an_operation_are_counted_by_what_their_owners_said_also_those_that_were_let_go() {
+        let mut register = Register::default();
+        let mut place = 100;
+        // Each: its item, the operation, what the owner said, and whether it was said what was done.
+        let mut hit = |register: &mut Register, item, operation: Option<&str>, verdict, acted: bool| {
+            place += 1;
+            let (hit, decision) = (id(&format!("IPSG-{place}-U-1")), id(&format!("DE-1-U-{place}")));
+            let found = HitFound { operation: operation.map(str::to_owned), ..found(item) };
+            register.enter(place, START, &hit, &found);
+            if let Some(verdict) = verdict {
+                register.decide(place, START, (&hit, &decision), party("DE"), verdict);
+            }
+            if acted {
+                register.act(place, START, &decision, party("FR"));
+            }
+        };
+        let (confirmed, denied, stale) =
+            (Some(HitVerdict::Confirmed), Some(HitVerdict::Denied), Some(HitVerdict::Stale));
+        hit(&mut register, 1, Some("hammer"), confirmed, true);
+        hit(&mut register, 1, Some("hammer"), confirmed, false);
+        hit(&mut register, 2, Some("hammer"), confirmed, true);
+        hit(&mut register, 3, Some("hammer"), denied, false);
+        hit(&mut register, 4, Some("hammer"), stale, false);
+        hit(&mut register, 5, Some("hammer"), None, false);
+        hit(&mut register, 6, Some("anaconda"), confirmed, false);
+        hit(&mut register, 7, None, confirmed, false);
+        let expected =
+            Tally { hits: 6, confirmed: 3, denied: 1, stale: 1, undecided: 1, acted: 2, located: 2 };
+        assert_eq!(register.tally("hammer"), expected);
+        assert_eq!(
+            register.tally("anaconda"),
+            Tally { hits: 1, confirmed: 1, located: 1, ..Tally::default() }
+        );
+        assert_eq!(register.tally("thunder"), Tally::default());
+        // The oldest two that are done with are let go, and their operation keeps them.
+        for _ in 0..DONE_KEPT {
+            hit(&mut register, 9, None, confirmed, true);
+        }
+        assert!(register.get(&id("IPSG-101-U-1")).is_none() && register.get(&id("IPSG-103-U-1")).is_none());
+        assert_eq!(register.tally("hammer"), expected);
     }
 }

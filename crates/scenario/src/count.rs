@@ -37,6 +37,39 @@ pub struct Counted {
     pub delivery_p99_ms: u64,
     /// From the first accepted message to the last, in milliseconds.
     pub lasted_ms: u64,
+    /// What was asked of the databases, by the hub's journal of searches and its register of hits.
+    pub searches: CountedSearches,
+}
+
+/// What an operation asked of the databases, and what became of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct CountedSearches {
+    /// Stations that asked.
+    pub stations: u64,
+    /// Keys.
+    pub keys: u64,
+    /// Keys that had a match.
+    pub matches: u64,
+    /// Hits that their owners were told of.
+    pub hits: u64,
+    /// Hits of which the owner says that the record holds.
+    pub confirmed: u64,
+    /// Records that a confirmed hit led to.
+    pub located: u64,
+}
+
+impl From<pb::OperationSearches> for CountedSearches {
+    fn from(told: pb::OperationSearches) -> Self {
+        let (count, hits) = (told.count.unwrap_or_default(), told.hits.unwrap_or_default());
+        Self {
+            stations: told.stations.into(),
+            keys: count.keys,
+            matches: count.matches,
+            hits: hits.hits,
+            confirmed: hits.confirmed,
+            located: hits.located,
+        }
+    }
 }
 
 /// What one bureau holds of an operation.
@@ -148,6 +181,7 @@ fn of(
         delivery_p50_ms: tally.delivery_p50_ms,
         delivery_p99_ms: tally.delivery_p99_ms,
         lasted_ms: tally.last_accepted_at_ms.saturating_sub(tally.first_accepted_at_ms),
+        searches: tally.searches.map(Into::into).unwrap_or_default(),
     }
 }
 

@@ -26,7 +26,7 @@ mod render;
 mod run;
 mod table;
 
-pub use count::{Counted, CountedCase, CountedCountry, Finding, count, digest};
+pub use count::{Counted, CountedCase, CountedCountry, CountedSearches, Finding, count, digest};
 pub use file::{
     CountrySetting, Figure, Findable, Policy, Qualifier, Recorded, RehearsalSetting, Scenario, ScenarioError,
     Workload,

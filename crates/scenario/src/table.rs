@@ -4,7 +4,7 @@ use i247_client::pb::CaseState;
 use i247_model::Kind;
 use serde::Serialize;
 
-use crate::count::{Counted, digest};
+use crate::count::{Counted, CountedSearches, digest};
 use crate::file::{Figure, Qualifier, Recorded};
 
 /// The table that a run ends with.
@@ -126,6 +126,7 @@ fn own_rows(counted: &Counted, rehearsal: Option<&Counted>) -> Vec<Row> {
     ];
     let mut rows: Vec<Row> =
         kinds.into_iter().map(|(kind, label)| row(label, counted.accepted_of(kind).to_string())).collect();
+    rows.extend(search_rows(counted.searches));
     rows.push(row("Frames of receipts", counted.receipts.to_string()));
     rows.push(row("Reminders", counted.reminders.to_string()));
     rows.push(row("Escalations", counted.escalations.to_string()));
@@ -140,6 +141,22 @@ fn own_rows(counted: &Counted, rehearsal: Option<&Counted>) -> Vec<Row> {
     let per_second = (accepted * 1000).checked_div(counted.lasted_ms);
     rows.push(row("Messages a second", per_second.map_or_else(|| "-".to_owned(), |rate| rate.to_string())));
     rows
+}
+
+/// What was asked of the databases; nothing where nothing was.
+fn search_rows(
+    CountedSearches { stations, keys, matches, hits, confirmed, located }: CountedSearches,
+) -> Vec<Row> {
+    let rows = [
+        ("Searches: stations that asked", stations),
+        ("Searches: keys asked", keys),
+        ("Searches: matches", matches),
+        ("Hits that owners were told of", hits),
+        ("Hits confirmed by their owners", confirmed),
+        ("Records located", located),
+    ];
+    let rows = rows.into_iter().filter(|_| keys > 0);
+    rows.map(|(label, run)| Row { label: label.into(), run: run.to_string(), recorded: None }).collect()
 }
 
 fn milliseconds(ms: u64) -> String {
@@ -259,5 +276,18 @@ mod tests {
         assert_eq!(run_of(&table, "Reminders"), "0");
         assert_eq!(run_of(&table, "Reminders, played on purpose"), "3");
         assert_eq!(run_of(&table, "Escalations, played on purpose"), "1");
+    }
+
+    #[test]
+    fn searches_have_rows_where_something_was_asked() {
+        let searches =
+            CountedSearches { stations: 2, keys: 8000, matches: 5, hits: 4, confirmed: 3, located: 1 };
+        let table = tabulate(&Counted { searches, ..small() }, &[], None);
+        let runs = ["stations that asked", "keys asked", "matches"]
+            .map(|what| run_of(&table, &format!("Searches: {what}")).to_owned());
+        assert_eq!(runs, ["2", "8000", "5"]);
+        assert_eq!(run_of(&table, "Records located"), "1");
+        let without = tabulate(&small(), &[], None);
+        assert!(without.rows.iter().all(|row| !row.label.starts_with("Searches")));
     }
 }

@@ -216,6 +216,23 @@ fn check_kind(header: &Header) -> Result<(), Refusal> {
     Err(Refusal { next_step, ..Refusal::of_fields(Reason::WrongField, wrong) })
 }
 
+/// The operation that a text field names; none when it is empty.
+///
+/// # Errors
+/// `MALFORMED` with the field, when it is none.
+pub fn operation(text: &str, field: &str) -> Result<Option<String>, Refusal> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if !is_operation(text) {
+        let next_step = format!(
+            "name the operation in lower-case letters, digits and dashes, at most {MAX_OPERATION_BYTES} of them"
+        );
+        return Err(Refusal { next_step, ..Refusal::of(Reason::Malformed, field) });
+    }
+    Ok(Some(text.to_owned()))
+}
+
 fn is_operation(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=MAX_OPERATION_BYTES).contains(&text.len()) && text.bytes().all(allowed)

@@ -29,7 +29,7 @@ pub use body::lift;
 pub use envelope::MAX_AUDIENCE_LIST;
 pub use header::{
     MAX_ATTACHMENTS, MAX_HEADER_BYTES, MAX_OPERATION_BYTES, check_header, decode_canonical_header,
-    decode_header, encode_header,
+    decode_header, encode_header, operation,
 };
 pub use limits::{
     MAX_BODY_BYTES, MAX_HANDLING, MAX_LINE_BYTES, MAX_LIST, MAX_REFERENCE_BYTES, MAX_SUBJECT_BYTES,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use i247_model::{HitFound, HitVerdict, Lane, Leave, Lifted, Refusal, Timestamp};
 
 use crate::envelope::{sorted, texts};
-use crate::{hash_option, known, malformed, parsed, parsed_option, pb};
+use crate::{hash_option, known, malformed, operation, parsed, parsed_option, pb};
 
 impl TryFrom<pb::Lifted> for Lifted {
     type Error = Refusal;
@@ -70,6 +70,7 @@ impl TryFrom<pb::HitFound> for HitFound {
             station: parsed(&wire.station, "hit.station")?,
             asked_at: Timestamp::from_millis(wire.asked_at_ms),
             by_post: wire.by_post,
+            operation: operation(&wire.operation, "hit.operation")?,
         })
     }
 }
@@ -87,6 +88,7 @@ impl From<&HitFound> for pb::HitFound {
             station: found.station.to_string(),
             asked_at_ms: found.asked_at.as_millis(),
             by_post: found.by_post,
+            operation: found.operation.clone().unwrap_or_default(),
         }
     }
 }
@@ -131,7 +133,10 @@ mod tests {
             station: "cdg".parse().unwrap(),
             asked_at: Timestamp::from_millis(5000),
             by_post: true,
+            operation: Some("hammer-2011".into()),
         };
+        let before = HitFound { operation: None, ..found.clone() };
+        assert_eq!(HitFound::try_from(pb::HitFound::from(&before)).unwrap(), before);
         assert_eq!(HitFound::try_from(pb::HitFound::from(&found)).unwrap(), found);
         assert!(HitFound::try_from(pb::HitFound::default()).is_err());
     }

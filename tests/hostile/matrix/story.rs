@@ -325,6 +325,7 @@ fn asked() -> pb::SearchRequest {
         keys: vec![pb::SearchKey { key: Some(pb::search_key::Key::TravelDocument(passport)) }],
         databases: Vec::new(),
         session: None,
+        operation: String::new(),
     }
 }
 

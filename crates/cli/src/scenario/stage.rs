@@ -105,11 +105,19 @@ impl Stage {
 
     pub(super) async fn actors(
         &self,
+        operation: &str,
         posts: BTreeMap<Station, Searches>,
         patience: Duration,
     ) -> Result<BorderActors, Fail> {
         let desks = operation::desks(&self.world).await.map_err(of_world)?;
-        Ok(BorderActors { posts, desks, clock: Arc::clone(&self.world.seams().clock), patience })
+        let clock = Arc::clone(&self.world.seams().clock);
+        Ok(BorderActors { operation: operation.to_owned(), posts, desks, clock, patience })
+    }
+
+    /// What the hub says of the operation.
+    pub(super) async fn operation(&self, id: &str) -> Result<pb::OperationSearches, Fail> {
+        let monitor = self.world.monitor().await.map_err(of_world)?;
+        Ok(monitor.operation_tally(id).await?.searches.unwrap_or_default())
     }
 
     pub(super) async fn stop(&self) -> Result<(), Fail> {

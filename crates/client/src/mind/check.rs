@@ -58,6 +58,7 @@ impl Mind {
             officer: request.officer.clone(),
             station: request.station.clone(),
             purpose: request.purpose,
+            operation: request.operation.clone(),
             ..pb::OfflineSearch::default()
         };
         let mut asked: Vec<Database> = Vec::new();
@@ -112,6 +113,8 @@ fn named(request: &pb::SearchRequest) -> Result<Vec<Database>, Refusal> {
     if request.keys.len() > KEYS_MAX {
         return Err(Refusal::of(Reason::TooLarge, "keys"));
     }
+    // What is noted with a wrong one, the hub would never take.
+    i247_wire::operation(&request.operation, "operation")?;
     let known = |number: &i32| u8::try_from(*number).ok().and_then(Database::from_number);
     let databases: Option<Vec<Database>> = request.databases.iter().map(known).collect();
     databases.ok_or_else(|| Refusal::of(Reason::Malformed, "databases"))

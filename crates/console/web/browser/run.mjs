@@ -158,6 +158,24 @@ try {
       const { participants } = await asked(page, "OperationTally", { operation: "infra-red-2010" });
       return number(await page.locator('#recorded-infra-red-2010 tr[data-figure="countries"] .counted').textContent()) === participants;
     });
+    // Two passports of France that were stolen, one of them checked twice at two desks, and one that nobody misses.
+    for (const [number, station] of [["12AB34567", "gate"], ["12AB34567", "harbour"], ["12AB34568", "gate"], ["12AB99999", "gate"]])
+      await network.command("check", number, "--country", "FRA", "--purpose", "border", "--operation", "hammer", "--station", station, "--as", "BR").catch(() => undefined);
+    await open("operations/hammer");
+    await until("searches as the hub says", async () => {
+      const { searches } = await asked(page, "OperationTally", { operation: "hammer" });
+      const counts = Object.fromEntries(await page.locator("#searches [data-count]").evaluateAll((all) => all.map((one) => [one.dataset.count, one.textContent])));
+      const stations = await page.locator("#searches tr[data-station]").evaluateAll((all) => all.map((row) => [row.dataset.station, row.querySelector(".asked").textContent]));
+      assert(searches.count.keys === 4 && searches.count.matches === 3 && searches.hits.hits === 3, JSON.stringify(searches));
+      assert(String(searches.most.map((one) => [one.station, one.count.keys])) === "gate,3,harbour,1", JSON.stringify(searches.most));
+      return number(counts.keys) === 4 && number(counts.matches) === 3 && number(counts.hits) === 3 && String(stations) === "gate,3,harbour,1";
+    });
+    await open("operations");
+    await until("the figures of searches as the hub says", async () => {
+      const cells = page.locator("#recorded-hammer tr[data-figure]");
+      const counted = await cells.evaluateAll((all) => all.map((row) => [row.dataset.figure, row.querySelector(".counted").textContent]));
+      return String(counted.map(([name, text]) => [name, number(text)])) === "checks,4,matches,3,stations,2";
+    });
     await open("country/FR");
     await until("queues as the hub says", async () => {
       const { lanes, replies } = await asked(page, "Country", { country: "FR" });
@@ -189,7 +207,7 @@ try {
       const shown = Object.fromEntries(cells.map(([name, ...values]) => [name, values.map(number)]));
       const same = databases.every((one) => String(shown[one.database]) === String([one.records, one.asked, one.found]));
       const sltd = databases.find((one) => one.database === "SLTD");
-      return same && sltd.records === 3 && sltd.found === 1 && sltd.asked === 2 && hits.reduce((sum, one) => sum + one.count, 0) === 1;
+      return same && sltd.records === 3 && sltd.found === 4 && sltd.asked === 6 && hits.reduce((sum, one) => sum + one.count, 0) === 4;
     });
     await until("copies as the hub says", async () => {
       const { copies } = await asked(page, "Databases", { window_s: 3600 });

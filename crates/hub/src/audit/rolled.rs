@@ -160,7 +160,7 @@ impl Audit {
 
     async fn note_roll_up(&self, entry: &pb::AuditRollUp) -> Result<(), Refusal> {
         const ROLL_UPS: u32 = 3;
-        let noted = self.note_as(ROLL_UPS, entry)?;
+        let noted = self.note_as(ROLL_UPS, entry, |_| {})?;
         self.written(noted).await
     }
 

@@ -80,6 +80,7 @@ fn check(search: &pb::OfflineSearch, asker: &Asker) -> Result<(), Refusal> {
     if matches!(pb::Purpose::try_from(search.purpose), Err(_) | Ok(pb::Purpose::Unspecified)) {
         return Err(malformed("searches.purpose"));
     }
+    i247_wire::operation(&search.operation, "searches.operation")?;
     let known = |number: &i32| u8::try_from(*number).ok().and_then(Database::from_number).is_some();
     if !search.databases.iter().all(known) {
         return Err(malformed("searches.databases"));
@@ -112,5 +113,6 @@ fn record(core: &Core, asker: &Asker, search: pb::OfflineSearch, from: pb::Asked
         possible: search.possible,
         offline: Some(from),
         placed: None,
+        operation: search.operation,
     }
 }

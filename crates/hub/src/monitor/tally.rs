@@ -1,5 +1,7 @@
 //! What one operation put on the network, counted from what the log holds of it.
 
+pub(super) mod searches;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock};
 
@@ -34,6 +36,9 @@ pub(super) fn tally(views: &RwLock<Views>, name: &str) -> Result<pb::OperationTa
         last_accepted_at_ms: tally.last.map_or(0, Timestamp::as_millis),
         reminders: tally.kinds.get(&Kind::Reminder).map_or(0, |kind| kind.accepted),
         escalations: tally.kinds.get(&Kind::Escalation).map_or(0, |kind| kind.accepted),
+        cases: tally.cases,
+        cases_located: tally.located.len() as u64,
+        searches: None,
         receipts: views.read().unwrap_or_else(PoisonError::into_inner).receipts,
         kinds: tally.kinds.into_values().collect(),
         countries: tally.countries.into_values().collect(),
@@ -46,6 +51,9 @@ struct Tally {
     countries: BTreeMap<CountryCode, pb::CountryTally>,
     participants: BTreeSet<CountryCode>,
     latencies: Vec<u64>,
+    cases: u64,
+    /// The notices on which somebody reported an arrest, or where the person is.
+    located: BTreeSet<MessageId>,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
 }
@@ -63,6 +71,14 @@ impl Tally {
             return;
         }
         kind.accepted += 1;
+        match (item.kind, &item.refers_to) {
+            // With a reference it is an addendum to a case that is there.
+            (Kind::NoticeRequest, None) => self.cases += 1,
+            (Kind::PersonLocated | Kind::ArrestReport, Some(notice)) => {
+                self.located.insert(notice.clone());
+            }
+            _ => {}
+        }
         self.first = Some(self.first.map_or(item.at, |first| first.min(item.at)));
         self.last = self.last.max(Some(item.at));
         let delivered = item.events.iter().filter(|event| event.state == RecipientState::Delivered);

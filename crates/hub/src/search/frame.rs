@@ -49,6 +49,8 @@ pub(super) struct Frame {
     pub(super) purpose: pb::Purpose,
     officer: Name,
     pub(super) station: Name,
+    /// The operation that it belongs to.
+    pub(super) operation: Option<String>,
     /// For each key what is asked, or why nothing is.
     questions: Vec<Result<Question, Refusal>>,
     /// Where each database is asked for which of them.
@@ -89,6 +91,7 @@ impl Frame {
             Some(_) => return Err(Refusal::of(Reason::WrongField, "station")),
             None => i247_wire::parsed(&request.station, "station")?,
         };
+        let operation = i247_wire::operation(&request.operation, "operation")?;
         let questions: Vec<Result<Question, Refusal>> =
             request.keys.iter().map(|key| Question::read(key, today)).collect();
         if questions.iter().flatten().filter(|question| question.is_open()).count() > OPEN_KEYS_MAX {
@@ -100,7 +103,7 @@ impl Frame {
         if questions.iter().flatten().filter(|question| question.probe().is_some()).count() > PROBES_MAX {
             return Err(too_many("probes"));
         }
-        let mut frame = Self { purpose, officer, station, questions, databases: BTreeMap::new() };
+        let mut frame = Self { purpose, officer, station, operation, questions, databases: BTreeMap::new() };
         frame.place(databases);
         Ok(frame)
     }
@@ -237,6 +240,7 @@ impl Frame {
             possible: surest(Likeness::Similar),
             offline: None,
             placed: None,
+            operation: self.operation.clone().unwrap_or_default(),
         }
     }
 }

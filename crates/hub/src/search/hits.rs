@@ -43,6 +43,7 @@ impl Frame {
             station: self.station.clone(),
             asked_at: at,
             by_post: matches!(asker.identity, Identity::Post(..)),
+            operation: self.operation.clone(),
         })
     }
 }

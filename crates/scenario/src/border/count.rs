@@ -32,6 +32,8 @@ pub struct BorderCounts {
     pub asked: BTreeMap<Station, Asked>,
     /// By the register of hits, each once.
     pub hits: Vec<pb::HitStatus>,
+    /// What the hub says of the operation; none where it was not asked.
+    pub operation: Option<pb::OperationSearches>,
 }
 
 /// The register of hits, as these desks see it together: each hit once, ordered by its id.

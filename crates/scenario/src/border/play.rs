@@ -43,6 +43,8 @@ const TOLD: usize = 20;
 pub struct BorderActors {
     /// Each post, under its own certificate.
     pub posts: BTreeMap<Station, Searches>,
+    /// The operation that they search for.
+    pub operation: String,
     /// An officer's desk in each country.
     pub desks: BTreeMap<CountryCode, Desk>,
     /// What time it is.
@@ -216,6 +218,7 @@ async fn check(traveller: &Traveller, due: Option<Duration>, actors: &BorderActo
         keys: vec![key],
         databases: Vec::new(),
         session: None,
+        operation: actors.operation.clone(),
     };
     let mut put_off = 0;
     let answered = loop {

@@ -81,11 +81,15 @@ pub fn tabulate_border(told: Told<'_>, counts: &BorderCounts, expected: &Expecte
         row("Not decided", open, None),
         row("Action reported", sum(|row| row.acted), None),
     ];
+    let mut differences = differences(expected, &countries);
+    if let Some(operation) = &counts.operation {
+        differences.extend(operation_differences(operation, counts.asked.len(), &countries));
+    }
     BorderTable {
         operation: told.id.to_owned(),
         name: told.name.to_owned(),
         rows,
-        differences: differences(expected, &countries),
+        differences,
         countries,
         noted: told.noted.to_vec(),
     }
@@ -134,6 +138,32 @@ pub fn differences(expected: &Expected, counted: &BTreeMap<CountryCode, CountryR
         }
     }
     differences
+}
+
+/// How what the hub says of the operation differs from what was counted station by station and hit by hit.
+fn operation_differences(
+    operation: &pb::OperationSearches,
+    stations: usize,
+    countries: &BTreeMap<CountryCode, CountryRow>,
+) -> Vec<String> {
+    let sum = |part: fn(&CountryRow) -> u64| countries.values().map(part).sum::<u64>();
+    let (count, hits) = (operation.count.unwrap_or_default(), operation.hits.unwrap_or_default());
+    [
+        ("stations", operation.stations.into(), stations as u64),
+        ("checks", count.keys, sum(|row| row.checks)),
+        ("refused", count.refused, sum(|row| row.refused)),
+        ("matches", count.matches, sum(|row| row.matches)),
+        ("possible", count.possible, sum(|row| row.possible)),
+        ("hits", hits.hits, sum(|row| row.hits)),
+        ("confirmed", hits.confirmed, sum(|row| row.confirmed)),
+        ("denied", hits.denied, sum(|row| row.denied)),
+        ("out of date", hits.stale, sum(|row| row.stale)),
+        ("action reported", hits.acted, sum(|row| row.acted)),
+    ]
+    .into_iter()
+    .filter(|(_, told, counted)| told != counted)
+    .map(|(what, told, counted)| format!("the operation: {what}: {counted} counted, the hub says {told}"))
+    .collect()
 }
 
 impl CountryRow {
@@ -221,7 +251,15 @@ mod tests {
             hit("FR", pb::HitVerdict::Denied, pb::HitState::ActionReported),
             hit("BR", pb::HitVerdict::Confirmed, pb::HitState::ActionReported),
         ];
-        BorderCounts { asked, hits }
+        let count = pb::SearchCount { keys: 8000, matches: 3, possible: 2, ..pb::SearchCount::default() };
+        let told = pb::HitTally { hits: 3, confirmed: 2, denied: 1, acted: 3, ..pb::HitTally::default() };
+        let operation = pb::OperationSearches {
+            stations: 2,
+            count: Some(count),
+            hits: Some(told),
+            ..pb::OperationSearches::default()
+        };
+        BorderCounts { asked, hits, operation: Some(operation) }
     }
 
     fn planted() -> Expected {
@@ -254,6 +292,7 @@ mod tests {
         counts.hits.pop();
         counts.hits[1].verdict = 0;
         counts.asked.values_mut().for_each(|asked| asked.keys += 1);
+        counts.operation = None;
         let table = tabulate_border(operation("hammer").unwrap().told(), &counts, &planted());
         assert_eq!(
             table.differences,
@@ -269,6 +308,23 @@ mod tests {
         assert!(lines.contains(&"The counts differ from what was planted:".to_owned()));
         assert!(lines.contains(&"  BR: hits: 1 planted, 0 counted".to_owned()));
         assert_eq!(table.rows[9].run, "1", "one is not decided");
+    }
+
+    #[test]
+    fn what_the_hub_says_of_the_operation_is_held_against_the_counts() {
+        let mut counts = counts();
+        let mut told = counts.operation.unwrap();
+        (told.stations, told.count) =
+            (3, Some(pb::SearchCount { keys: 7999, matches: 3, possible: 2, ..Default::default() }));
+        counts.operation = Some(told);
+        let table = tabulate_border(operation("hammer").unwrap().told(), &counts, &planted());
+        assert_eq!(
+            table.differences,
+            [
+                "the operation: stations: 2 counted, the hub says 3",
+                "the operation: checks: 8000 counted, the hub says 7999",
+            ]
+        );
     }
 
     #[test]

@@ -153,6 +153,7 @@ pub(crate) fn frame<'a>(documents: impl Iterator<Item = &'a Document>) -> pb::Se
         keys,
         databases: vec![pb::Database::Sltd.into()],
         session: None,
+        operation: String::new(),
     }
 }
 

@@ -1,4 +1,5 @@
-// What one operation put on the network, counted by the hub from its log.
+// What one operation put on the network and asked the databases, counted by the hub from its log, its journal of searches
+// and its register of hits.
 import { go, to } from "../route";
 import { Parts } from "../plots";
 import { RecordedOperations } from "./recorded";
@@ -16,6 +17,30 @@ interface Tally {
   last_accepted_at_ms: number;
   reminders: number;
   escalations: number;
+  cases: number;
+  cases_located: number;
+  /** None while the journal of searches is being read. */
+  searches?: Searches | null;
+}
+
+interface Count {
+  frames: number;
+  keys: number;
+  refused: number;
+  matches: number;
+  possible: number;
+  offline: number;
+}
+
+interface Searches {
+  count: Count;
+  first_asked_at_ms: number;
+  last_asked_at_ms: number;
+  since_ms: number;
+  stations: number;
+  more_stations: boolean;
+  most: { party: string; station: string; post: boolean; count: Count }[];
+  hits: { hits: number; confirmed: number; denied: number; stale: number; undecided: number; acted: number; located: number };
 }
 
 /** The operation that the program brings along. */
@@ -41,12 +66,24 @@ export function OperationsPage({ name }: { name: string }) {
         </form>
       </Head>
       {!name && <RecordedOperations />}
-      <Shown looked={looked}>{(tally) => (tally.kinds.length === 0 ? <Nothing>{t("no_operation", { name: shown })}</Nothing> : <Operation name={shown} tally={tally} />)}</Shown>
+      <Shown looked={looked}>{(tally) => <Operation name={shown} tally={tally} />}</Shown>
     </>
   );
 }
 
 function Operation({ name, tally }: { name: string; tally: Tally }) {
+  const asked = (tally.searches?.count.frames ?? 0) > 0;
+  if (tally.kinds.length === 0 && !asked) return <Nothing>{t("no_operation", { name })}</Nothing>;
+  return (
+    <>
+      {tally.kinds.length > 0 && <OnTheNetwork name={name} tally={tally} />}
+      {tally.searches ? asked && <Asked name={name} searches={tally.searches} /> : <Nothing>{t("searches_being_read")}</Nothing>}
+    </>
+  );
+}
+
+function OnTheNetwork({ name, tally }: { name: string; tally: Tally }) {
+  const cases: [string, preact.ComponentChildren][] = tally.cases > 0 ? [[t("cases"), count(tally.cases)], [t("cases_located"), count(tally.cases_located)]] : [];
   return (
     <>
       <Panel title={name} aside={<a href={to("messages", "", { operation: name })}>{t("messages")}</a>}>
@@ -54,6 +91,7 @@ function Operation({ name, tally }: { name: string; tally: Tally }) {
           facts={[
             [t("participants"), count(tally.participants)],
             [t("seats"), count(tally.seats)],
+            ...cases,
             [t("began"), <At ms={tally.first_accepted_at_ms} whole />],
             [t("last_message"), <At ms={tally.last_accepted_at_ms} whole />],
             [t("delivery_p50"), duration(tally.delivery_p50_ms)],
@@ -93,5 +131,49 @@ function Operation({ name, tally }: { name: string; tally: Tally }) {
         </Panel>
       </div>
     </>
+  );
+}
+
+/** What was asked of the databases, and what became of it. */
+function Asked({ name, searches }: { name: string; searches: Searches }) {
+  const { count: asked, hits } = searches;
+  return (
+    <div class="columns" id="searches">
+      <Panel title={t("searches_of", { name })}>
+        <Facts
+          facts={[
+            [t("searched"), <span data-count="keys">{count(asked.keys)}</span>],
+            [t("matches"), <span data-count="matches">{count(asked.matches)}</span>],
+            [t("possible_only"), count(asked.possible)],
+            [t("keys_refused"), count(asked.refused)],
+            [t("asked_offline"), count(asked.offline)],
+            [t("hits"), <span data-count="hits">{count(hits.hits)}</span>],
+            [t("hit_confirmed"), <span data-count="confirmed">{count(hits.confirmed)}</span>],
+            [t("hit_denied"), count(hits.denied)],
+            [t("hit_stale"), count(hits.stale)],
+            [t("undecided"), count(hits.undecided)],
+            [t("acted"), count(hits.acted)],
+            [t("located"), <span data-count="located">{count(hits.located)}</span>],
+            [t("first_search"), <At ms={searches.first_asked_at_ms} whole />],
+            [t("last_search"), <At ms={searches.last_asked_at_ms} whole />],
+            ...(searches.since_ms > 0 ? [[t("counted_since"), <At ms={searches.since_ms} whole />] as [string, preact.ComponentChildren]] : []),
+          ]}
+        />
+      </Panel>
+      <Panel title={t("by_station")} aside={<span class="quiet">{t(searches.more_stations ? "more_than_n" : "n_stations", { n: count(searches.stations) })}</span>}>
+        <Table label={t("by_station")} head={[t("country"), t("station"), t("searched"), t("matches")]}>
+          {searches.most.map((one) => (
+            <tr key={`${one.party} ${one.post} ${one.station}`} data-station={one.station}>
+              <th scope="row">
+                <Party code={one.party} />
+              </th>
+              <td dir="ltr">{one.station}</td>
+              <td class="number asked">{count(one.count.keys)}</td>
+              <td class="number">{one.count.matches > 0 ? count(one.count.matches) : <span class="quiet">0</span>}</td>
+            </tr>
+          ))}
+        </Table>
+      </Panel>
+    </div>
   );
 }

@@ -1,10 +1,10 @@
 // The operations that the program brings along: what was recorded of the real ones beside what the hub counts now.
 import { to } from "../route";
-import { Panel, Party, Shown, Table, useLookup } from "../ui";
+import { Panel, Shown, Table, useLookup } from "../ui";
 import { count, said, t } from "../words";
 
 interface Recorded {
-  operations: { id: string; name: string; country: string; recorded: Figure[] }[];
+  operations: { id: string; name: string; recorded: Figure[] }[];
 }
 
 interface Figure {
@@ -18,16 +18,10 @@ interface Tally {
   kinds: { kind: string; accepted: number; delivered: number }[];
   participants: number;
   seats: number;
+  cases: number;
+  /** None while the journal of searches is being read. */
+  searches?: { count: { keys: number; matches: number }; stations: number } | null;
 }
-
-interface Asked {
-  askers: { party: string; asked: number; found: number }[];
-}
-
-/** Of messages the log holds all; of searches the hub knows those of the last hour, by country. */
-const HOUR_S = 3600;
-/** So many askers the hub names. */
-const ASKERS = 20;
 
 export function RecordedOperations() {
   const looked = useLookup<Recorded>("Operations", {});
@@ -35,43 +29,36 @@ export function RecordedOperations() {
 }
 
 function Operation({ one }: { one: Recorded["operations"][number] }) {
-  return one.country ? <OfSearches one={one} /> : <OfMessages one={one} />;
-}
-
-function OfMessages({ one }: { one: Recorded["operations"][number] }) {
   const { data } = useLookup<Tally>("OperationTally", { operation: one.id }, 5000);
-  const kind = (name: string) => data?.kinds.find((of) => of.kind === name);
-  const counted = (figure: string): number | undefined => {
-    if (!data) return undefined;
-    switch (figure) {
-      case "countries":
-        return data.participants;
-      case "officers":
-        return data.seats;
-      case "sent":
-        return kind("request")?.accepted ?? 0;
-      case "received":
-        return kind("reply")?.delivered ?? 0;
-      case "arrests":
-        return kind("arrest report")?.accepted ?? 0;
-      default:
-        return undefined;
-    }
-  };
-  return <Progress one={one} counted={counted} says={<a href={to("operations", one.id)}>{t("counted_in_log")}</a>} />;
+  const counted = (figure: string): number | undefined => data && count_of(data, figure);
+  return <Progress one={one} counted={counted} says={<a href={to("operations", one.id)}>{t("counted_at_hub")}</a>} />;
 }
 
-function OfSearches({ one }: { one: Recorded["operations"][number] }) {
-  const { data } = useLookup<Asked>("Databases", { window_s: HOUR_S }, 5000);
-  const own = data?.askers.find((asker) => asker.party === one.country);
-  const counted = (figure: string): number | undefined => {
-    // Who asks least of many is not among those whom the hub names.
-    if (!data || (!own && data.askers.length >= ASKERS)) return undefined;
-    if (figure === "checks") return own?.asked ?? 0;
-    if (figure === "matches") return own?.found ?? 0;
-    return undefined;
-  };
-  return <Progress one={one} counted={counted} says={<>{t("searches_last_hour")} <Party code={one.country} /></>} />;
+/** What the hub counts of a figure; nothing where it does not know: it reads no body. */
+function count_of(tally: Tally, figure: string): number | undefined {
+  const kind = (name: string) => tally.kinds.find((of) => of.kind === name);
+  switch (figure) {
+    case "countries":
+      return tally.participants;
+    case "officers":
+      return tally.seats;
+    case "cases":
+      return tally.cases;
+    case "sent":
+      return kind("request")?.accepted ?? 0;
+    case "received":
+      return kind("reply")?.delivered ?? 0;
+    case "arrests":
+      return kind("arrest report")?.accepted ?? 0;
+    case "checks":
+      return tally.searches?.count.keys;
+    case "matches":
+      return tally.searches?.count.matches;
+    case "stations":
+      return tally.searches?.stations;
+    default:
+      return undefined;
+  }
 }
 
 function Progress({ one, counted, says }: { one: Recorded["operations"][number]; counted: (figure: string) => number | undefined; says: preact.ComponentChildren }) {
