@@ -113,11 +113,7 @@ pub(crate) async fn run(command: RecordsCommand, session: &Session) -> Result<Ex
         RecordsCommand::Withdraw(args) => return change::withdraw(&args, session).await,
         RecordsCommand::Status { name } => {
             let status = session.desk()?.load_status(name).await?;
-            out::answer(
-                session,
-                || to_json("LoadStatusResponse", &status),
-                || load::told(&status),
-            );
+            out::answer(session, || to_json("LoadStatusResponse", &status), || load::told(&status));
             return Ok(load::code(&status, 0));
         }
         RecordsCommand::Generate(args) => generate::generate(&args)?,

@@ -194,10 +194,8 @@ impl Audit {
     /// `BUSY` while what the journal had at the start is still being read.
     pub(crate) async fn asked_in(&self, operation: &str) -> Result<Option<Operation>, Refusal> {
         let mut whole = self.book.whole.subscribe();
-        let read = matches!(
-            tokio::time::timeout(READ_WITHIN, whole.wait_for(|whole| *whole)).await,
-            Ok(Ok(_))
-        );
+        let read =
+            matches!(tokio::time::timeout(READ_WITHIN, whole.wait_for(|whole| *whole)).await, Ok(Ok(_)));
         if !read {
             let next_step = "the journal of searches is being read: ask again after the time given".into();
             let refusal = Refusal { next_step, ..Refusal::of(Reason::Busy, "audit") };

@@ -56,13 +56,18 @@ pub(super) async fn notify(
     answers: &mut [Vec<Told>],
     at: Timestamp,
 ) {
-    let mut entering = Vec::new();
+    let mut entering: Vec<Entering<'_>> = Vec::new();
     for told in answers.iter_mut().flatten() {
         let Some(found) = frame.hit(asker, told, at) else { continue };
         let pending = core.views().hits.pending(&found).map(|hit| hit.id.clone());
-        match pending {
-            Some(id) => told.hit = Some(id),
-            None => {
+        // Two keys may lead to one record, which is one hit.
+        let same =
+            |one: &&mut Entering<'_>| (&one.found.records, one.found.item) == (&found.records, found.item);
+        let begun = entering.iter_mut().find(same);
+        match (pending, begun) {
+            (Some(id), _) => told.hit = Some(id),
+            (None, Some(begun)) => begun.told.push(told),
+            (None, None) => {
                 let entered = enter(core.clone(), found.clone(), told.found.reference.clone());
                 // A task of its own: the owner is told although the asker may be gone.
                 let (answer, entered_in_time) = oneshot::channel();
@@ -70,17 +75,25 @@ pub(super) async fn notify(
                     // Nobody may wait for it any more.
                     let _ = answer.send(entered.await);
                 });
-                entering.push((told, found, entered_in_time));
+                entering.push(Entering { told: vec![told], found, entered: entered_in_time });
             }
         }
     }
     let ended = core.clock.monotonic().saturating_add(ENTERED_WITHIN);
-    for (told, found, entered) in entering {
+    for Entering { told, found, entered } in entering {
         let left = ended.saturating_sub(core.clock.monotonic());
         if let Ok(Ok(true)) = tokio::time::timeout(left, entered).await {
-            told.hit = core.views().hits.pending(&found).map(|hit| hit.id.clone());
+            let id = core.views().hits.pending(&found).map(|hit| hit.id.clone());
+            told.into_iter().for_each(|told| told.hit.clone_from(&id));
         }
     }
+}
+
+/// A hit that is being entered, and what led to it.
+struct Entering<'a> {
+    told: Vec<&'a mut Told>,
+    found: HitFound,
+    entered: oneshot::Receiver<bool>,
 }
 
 /// Enters a hit, however long that takes. Whether it was entered; not when the hub stops.
