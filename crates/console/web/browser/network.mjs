@@ -68,6 +68,14 @@ export async function start(countries = COUNTRIES) {
       writeFileSync(file, ["number,issuing_country,document_type,fraud_type", ...rows].join("\n"));
       return network.command("records", "load", "sltd", file, "--as", "FR");
     },
+    /** Brazil checks documents at two desks, for an operation: three of four are among those that were stolen. */
+    async hammer() {
+      for (const [number, station] of [["12AB34567", "gate"], ["12AB34567", "harbour"], ["12AB34568", "gate"], ["12AB99999", "gate"]]) {
+        const words = ["check", number, "--country", "FRA", "--purpose", "border", "--operation", "hammer", "--station", station];
+        // What is found is told by the exit code too.
+        await network.command(...words, "--as", "BR").catch(() => undefined);
+      }
+    },
     /** A bureau's own program fetches an offline copy from the hub. */
     async fetchCopy(country, database) {
       const contexts = JSON.parse(await network.command("context", "list", "--json"));

@@ -11,8 +11,11 @@ const browser = await browse();
 try {
   const opened = await network.console();
   const id = (await network.command("text", "BR,JP,DE", "a picture", "--as", "FR", "--json")).match(/[A-Z]{2}-\d+-[A-Z]-\d+/)?.[0];
+  await network.loadStolen(["12AB34567", "12AB34568", "12AB34569"]);
+  await network.hammer();
+  await network.fetchCopy("DE", "sltd");
   const pages = {
-    live: "live", messages: "messages", message: `message/${id}`, country: "country/FR", matrix: "matrix", databases: "databases", notices: "notices", identities: "identities", alerts: "alerts", operations: "operations",
+    live: "live", messages: "messages", message: `message/${id}`, country: "country/FR", matrix: "matrix", databases: "databases", notices: "notices", identities: "identities", alerts: "alerts", operations: "operations", operation: "operations/hammer",
   };
   for (const [width, height] of [[1280, 800], [390, 844]]) {
     for (const [theme, language] of [["light", "en"], ["dark", "en"], ["light", "ar"]]) {
