@@ -138,7 +138,7 @@ function OnTheNetwork({ name, tally }: { name: string; tally: Tally }) {
 function Asked({ name, searches }: { name: string; searches: Searches }) {
   const { count: asked, hits } = searches;
   return (
-    <div class="columns" id="searches">
+    <div class="stack" id="searches">
       <Panel title={t("searches_of", { name })}>
         <Facts
           facts={[
