@@ -60,24 +60,25 @@ pub(super) async fn notify(
     for told in answers.iter_mut().flatten() {
         let Some(found) = frame.hit(asker, told, at) else { continue };
         let pending = core.views().hits.pending(&found).map(|hit| hit.id.clone());
+        if pending.is_some() {
+            told.hit = pending;
+            continue;
+        }
         // Two keys may lead to one record, which is one hit.
         let same =
             |one: &&mut Entering<'_>| (&one.found.records, one.found.item) == (&found.records, found.item);
-        let begun = entering.iter_mut().find(same);
-        match (pending, begun) {
-            (Some(id), _) => told.hit = Some(id),
-            (None, Some(begun)) => begun.told.push(told),
-            (None, None) => {
-                let entered = enter(core.clone(), found.clone(), told.found.reference.clone());
-                // A task of its own: the owner is told although the asker may be gone.
-                let (answer, entered_in_time) = oneshot::channel();
-                core.streams.spawn(async move {
-                    // Nobody may wait for it any more.
-                    let _ = answer.send(entered.await);
-                });
-                entering.push(Entering { told: vec![told], found, entered: entered_in_time });
-            }
+        if let Some(begun) = entering.iter_mut().find(same) {
+            begun.told.push(told);
+            continue;
         }
+        let entered = enter(core.clone(), found.clone(), told.found.reference.clone());
+        // A task of its own: the owner is told although the asker may be gone.
+        let (answer, entered_in_time) = oneshot::channel();
+        core.streams.spawn(async move {
+            // Nobody may wait for it any more.
+            let _ = answer.send(entered.await);
+        });
+        entering.push(Entering { told: vec![told], found, entered: entered_in_time });
     }
     let ended = core.clock.monotonic().saturating_add(ENTERED_WITHIN);
     for Entering { told, found, entered } in entering {
