@@ -101,9 +101,7 @@ pub(crate) fn frame(keys: Vec<pb::SearchKey>) -> pb::SearchRequest {
         officer: "duty".into(),
         station: "airport".into(),
         keys,
-        databases: Vec::new(),
-        session: None,
-        operation: String::new(),
+        ..pb::SearchRequest::default()
     }
 }
 
@@ -182,6 +180,54 @@ async fn who_must_not_see_a_record_gets_the_bytes_of_no_record() -> Result<(), W
     world.finish().await
 }
 
+/// A frame of documents of Germany in one field.
+fn documents(numbers: &[&str]) -> pb::SearchRequest {
+    let asked = numbers.iter().map(|number| pb::TravelDocumentKey {
+        number: (*number).into(),
+        issuing_country: "D".into(),
+        document_type: pb::TravelDocumentType::Passport.into(),
+    });
+    let documents = i247_wire::pack_documents(&asked.collect::<Vec<_>>()).unwrap();
+    pb::SearchRequest { documents, ..frame(Vec::new()) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_documents_in_one_field_only_what_is_found_or_wrong_is_answered() -> Result<(), WorldError> {
+    let world = World::of(["DE", "FR", "JP"]).start().await?;
+    germany_reports(&world).await?;
+    let (mut france, mut japan) = (searches(&world, "FR").await?, searches(&world, "JP").await?);
+    let numbers = ["X9999999X", "X4719TO6M", "X/1", "L0000001K", "X9999998X"];
+    let found = france.search(documents(&numbers)).await.map_err(connect)?.into_inner();
+    let told: Vec<_> = found.places.iter().zip(&found.answers).map(|(at, one)| (*at, one.result())).collect();
+    use pb::SearchResult::{Match, Possible, Unspecified};
+    assert_eq!(told, [(1, Possible), (2, Unspecified), (3, Match)]);
+    assert_eq!(found.answers.len(), 3);
+    let refusal = Refusal::try_from(found.answers[1].refusal.clone().unwrap()).unwrap();
+    assert_eq!(refusal.reason, Reason::WrongField);
+    assert!(refusal.fields[0].starts_with("travel_document.number"), "{refusal}");
+    // The same as one by one.
+    let keys = numbers.map(|number| passport(number, "D"));
+    let one_by_one = ask(&mut france, keys.to_vec()).await?.answers;
+    let again = france.search(documents(&numbers)).await.map_err(connect)?.into_inner();
+    for (at, answer) in again.places.iter().zip(&again.answers) {
+        assert_eq!(one_by_one[*at as usize], *answer);
+    }
+    // Who must not see one gets the bytes of none.
+    let hidden = japan.search(documents(&["L0000001K"])).await.map_err(connect)?.into_inner();
+    let nothing = japan.search(documents(&["L9999999K"])).await.map_err(connect)?.into_inner();
+    assert_eq!((hidden.answers.len(), hidden.places.len()), (0, 0));
+    assert_eq!(bytes(hidden), bytes(nothing));
+    world.stop_all().await?;
+    let records = journal(&world.dir().join("hub/data/audit")).await;
+    let told = |record: &pb::AuditRecord| {
+        (record.keys, record.refused, record.matches, record.possible, record.digests.len())
+    };
+    assert_eq!(told(&records[0]), (5, 1, 1, 1, 4 * 8));
+    assert_eq!(told(&records[1]), told(&records[0]));
+    assert_eq!(records[0].digests, records[1].digests);
+    Ok(())
+}
+
 /// An answer but for how far the databases had come: the log goes on from one search to the next.
 pub(crate) fn bytes(mut answer: pb::SearchResponse) -> Vec<u8> {
     answer.as_of_position = 0;
@@ -204,6 +250,17 @@ const FRAMES: &[Case] = &[
     (|frame| frame.operation = "Hammer 2011".into(), Reason::Malformed, &["operation"]),
     (|frame| frame.operation = "h".repeat(65), Reason::Malformed, &["operation"]),
     (|frame| frame.keys = vec![frame.keys[0].clone(); 257], Reason::TooLarge, &["keys"]),
+    (|frame| frame.documents = Bytes::from_static(b"\x05\x01D<<1"), Reason::Malformed, &["documents"]),
+    (
+        |frame| (frame.keys, frame.documents) = (Vec::new(), Bytes::from_static(b"\x06\x01D<<1")),
+        Reason::Malformed,
+        &["documents"],
+    ),
+    (
+        |frame| (frame.keys, frame.documents) = (Vec::new(), b"\x05\x01D<<1".repeat(257).into()),
+        Reason::TooLarge,
+        &["documents"],
+    ),
     (
         |frame| frame.keys = vec![passport("X4719T06M", ""); 5],
         Reason::TooLarge,

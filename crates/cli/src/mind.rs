@@ -232,7 +232,7 @@ impl<'a> Offline<'a> {
         }
         let told = patient(self.session, async || self.mind.check(&self.copies, &request).await).await?;
         let answers = told.answers.iter().map(answer).collect();
-        Ok((pb::SearchResponse { answers, as_of_position: 0 }, told))
+        Ok((pb::SearchResponse { answers, ..pb::SearchResponse::default() }, told))
     }
 }
 

@@ -183,8 +183,8 @@ impl Core {
         if allowance.partner {
             frame.check_partner(&request.keys)?;
         }
-        self.grants.charge(&asker.identity, &allowance, request.keys.len())?;
-        let waited = self.searches.take(&asker.identity, request.keys.len(), self.clock.monotonic());
+        self.grants.charge(&asker.identity, &allowance, frame.len())?;
+        let waited = self.searches.take(&asker.identity, frame.len(), self.clock.monotonic());
         waited.map_err(|wait| Refusal::of(Reason::Busy, "quota").retry_after(wait))?;
         let as_of_position = self.databases_as_of();
         let found = frame.look_up(&self.databases, asker, today).await?;
@@ -205,14 +205,14 @@ impl Core {
         }
         let tally = frame.tally(&told);
         if only_checks {
-            let answers = only_checked(&frame, &told);
+            let response = frame.response(only_checked(&frame, &told), 0);
             // Not waited for: how long an answer takes says no more than what it says.
             let (core, asker) = (self.clone(), asker.clone());
             self.streams.spawn(async move { hits::notify(&core, &frame, &asker, &mut told, now).await });
-            return Ok((pb::SearchResponse { answers, as_of_position: 0 }, tally));
+            return Ok((response, tally));
         }
         hits::notify(self, &frame, asker, &mut told, now).await;
         let answers = answers(&frame, told);
-        Ok((pb::SearchResponse { answers, as_of_position }, tally))
+        Ok((frame.response(answers, as_of_position), tally))
     }
 }

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use i247_model::{Hash, Reason, Refusal};
-use i247_wire::pb;
+use i247_wire::{WrittenDocument, pb};
 
 use crate::Date;
 use crate::database::{Database, KeyKind};
@@ -86,7 +86,11 @@ impl Question {
         use pb::search_key::Key as Wire;
         match &key.key {
             None => Err(Refusal::of(Reason::Malformed, "key")),
-            Some(Wire::TravelDocument(asked)) => travel_document(asked),
+            Some(Wire::TravelDocument(asked)) => Self::of_document(WrittenDocument {
+                document_type: asked.document_type,
+                issuing_country: &asked.issuing_country,
+                number: &asked.number,
+            }),
             Some(Wire::Mrz(text)) if text.len() > MAX_ZONE_BYTES => Err(Refusal::of(Reason::TooLarge, "mrz")),
             Some(Wire::Mrz(text)) => {
                 let zone = Zone::read(text, today).map_err(|error| unreadable(&error))?;
@@ -100,6 +104,19 @@ impl Question {
             Some(Wire::Person(asked)) => person(asked, today),
             Some(Wire::Probe(asked)) => probe(asked),
         }
+    }
+
+    /// Reads a travel document that is asked for.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn of_document(asked: WrittenDocument<'_>) -> Result<Self, Refusal> {
+        let number = number(asked.number, "travel_document.number")?;
+        let issuer = country(asked.issuing_country, "travel_document.issuing_country")?;
+        let document_type: Option<DocumentType> = Field::from_wire(asked.document_type)
+            .map_err(|_| Refusal::of(Reason::WrongField, "travel_document.document_type"))?;
+        let bearing = document_type.map_or(Bearing::Unknown, Bearing::Type);
+        Ok(Self(Asked::TravelDocument { number, issuer, bearing }))
     }
 
     /// By what kind of key it is looked up.
@@ -303,15 +320,6 @@ fn each(issuer: Option<Issuer>, mut push: impl FnMut(Issuer)) {
         Some(issuer) => push(issuer),
         None => Issuer::all().for_each(push),
     }
-}
-
-fn travel_document(asked: &pb::TravelDocumentKey) -> Result<Question, Refusal> {
-    let number = number(&asked.number, "travel_document.number")?;
-    let issuer = country(&asked.issuing_country, "travel_document.issuing_country")?;
-    let document_type: Option<DocumentType> = Field::from_wire(asked.document_type)
-        .map_err(|_| Refusal::of(Reason::WrongField, "travel_document.document_type"))?;
-    let bearing = document_type.map_or(Bearing::Unknown, Bearing::Type);
-    Ok(Question(Asked::TravelDocument { number, issuer, bearing }))
 }
 
 fn thing(asked: &pb::ThingKey) -> Result<Question, Refusal> {

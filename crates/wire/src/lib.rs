@@ -15,6 +15,7 @@ use std::str::FromStr;
 use i247_model::{Hash, Reason, Refusal};
 
 mod body;
+mod documents;
 mod envelope;
 mod header;
 mod limits;
@@ -26,6 +27,7 @@ mod receipt;
 mod status;
 
 pub use body::lift;
+pub use documents::{MAX_WRITTEN_NUMBER_BYTES, WrittenDocument, pack_documents, unpack_documents};
 pub use envelope::MAX_AUDIENCE_LIST;
 pub use header::{
     MAX_ATTACHMENTS, MAX_HEADER_BYTES, MAX_OPERATION_BYTES, check_header, decode_canonical_header,

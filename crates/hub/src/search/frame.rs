@@ -53,6 +53,8 @@ pub(super) struct Frame {
     pub(super) operation: Option<String>,
     /// For each key what is asked, or why nothing is.
     questions: Vec<Result<Question, Refusal>>,
+    /// Only what is found, or wrong, is answered.
+    only_told: bool,
     /// Where each database is asked for which of them.
     databases: BTreeMap<Database, Vec<usize>>,
 }
@@ -72,7 +74,7 @@ impl Frame {
             ("purpose", request.purpose == 0),
             ("officer", request.officer.is_empty()),
             ("station", request.station.is_empty() && post(asker).is_none()),
-            ("keys", request.keys.is_empty()),
+            ("keys", request.keys.is_empty() && request.documents.is_empty()),
         ];
         let missing: Vec<String> =
             missing.into_iter().filter(|(_, missing)| *missing).map(|(field, _)| field.to_owned()).collect();
@@ -92,8 +94,7 @@ impl Frame {
             None => i247_wire::parsed(&request.station, "station")?,
         };
         let operation = i247_wire::operation(&request.operation, "operation")?;
-        let questions: Vec<Result<Question, Refusal>> =
-            request.keys.iter().map(|key| Question::read(key, today)).collect();
+        let questions = questions(request, today)?;
         if questions.iter().flatten().filter(|question| question.is_open()).count() > OPEN_KEYS_MAX {
             return Err(too_many("keys without the country that issued"));
         }
@@ -103,9 +104,32 @@ impl Frame {
         if questions.iter().flatten().filter(|question| question.probe().is_some()).count() > PROBES_MAX {
             return Err(too_many("probes"));
         }
-        let mut frame = Self { purpose, officer, station, operation, questions, databases: BTreeMap::new() };
+        let only_told = !request.documents.is_empty();
+        let databases_of = BTreeMap::new();
+        let mut frame =
+            Self { purpose, officer, station, operation, questions, only_told, databases: databases_of };
         frame.place(databases);
         Ok(frame)
+    }
+
+    /// How many keys it has.
+    pub(super) fn len(&self) -> usize {
+        self.questions.len()
+    }
+
+    /// The answer with these to the keys in their order.
+    pub(super) fn response(&self, answers: Vec<pb::KeyAnswer>, as_of_position: u64) -> pb::SearchResponse {
+        if !self.only_told {
+            return pb::SearchResponse { answers, as_of_position, places: Vec::new() };
+        }
+        let (mut told, mut places) = (Vec::new(), Vec::new());
+        for (place, answer) in (0..).zip(answers) {
+            if answer.result != i32::from(pb::SearchResult::NoRecord) {
+                told.push(answer);
+                places.push(place);
+            }
+        }
+        pb::SearchResponse { answers: told, as_of_position, places }
     }
 
     /// Holds a partner to what it may ask: it screens, and sends number, type and country of travel documents, nothing
@@ -243,6 +267,23 @@ impl Frame {
             operation: self.operation.clone().unwrap_or_default(),
         }
     }
+}
+
+/// What is asked, for each key or document.
+fn questions(
+    request: &pb::SearchRequest,
+    today: Date,
+) -> Result<Vec<Result<Question, Refusal>>, Refusal> {
+    if request.documents.is_empty() {
+        return Ok(request.keys.iter().map(|key| Question::read(key, today)).collect());
+    }
+    if !request.keys.is_empty() {
+        return Err(Refusal::of(Reason::Malformed, "documents"));
+    }
+    let documents = i247_wire::unpack_documents(&request.documents, KEYS_MAX).map_err(|refusal| {
+        if refusal.reason == Reason::TooLarge { too_many("documents") } else { refusal }
+    })?;
+    Ok(documents.into_iter().map(Question::of_document).collect())
 }
 
 /// The databases that a frame names.

@@ -41,14 +41,17 @@ impl Document {
 
     /// How it is asked for.
     fn key(&self) -> pb::SearchKey {
+        pb::SearchKey { key: Some(pb::search_key::Key::TravelDocument(self.asked())) }
+    }
+
+    fn asked(&self) -> pb::TravelDocumentKey {
         let country = self.name.split('/').next().unwrap_or_default();
         let number = self.name.rsplit('/').next().unwrap_or_default();
-        let asked = pb::TravelDocumentKey {
+        pb::TravelDocumentKey {
             number: number.into(),
             issuing_country: country.into(),
             document_type: self.kind.into(),
-        };
-        pb::SearchKey { key: Some(pb::search_key::Key::TravelDocument(asked)) }
+        }
     }
 }
 
@@ -119,21 +122,41 @@ impl Planted {
     /// # Errors
     /// When any key got another answer than it must.
     pub(crate) fn judge(&self, question: &Question, found: &pb::SearchResponse) -> Result<()> {
+        if question.0.len() > 1 {
+            return self.judge_documents(question, found);
+        }
         ensure!(found.answers.len() == question.0.len(), "not one answer for each key");
         for (pick, answer) in question.0.iter().zip(&found.answers) {
             let right = match pick {
                 Pick::Absent(_) => is_nothing(answer),
-                Pick::There(place) => {
-                    answer.result() == pb::SearchResult::Match
-                        && answer.found.len() == 1
-                        && answer.found[0].name == *self.there[*place].name
-                }
+                Pick::There(place) => self.is_found(*place, answer),
             };
             if !right {
                 bail!("{pick:?}, {}: {answer:?}", self.document(*pick).name);
             }
         }
         Ok(())
+    }
+
+    /// Of documents those alone are answered that are there.
+    fn judge_documents(&self, question: &Question, found: &pb::SearchResponse) -> Result<()> {
+        ensure!(found.answers.len() == found.places.len(), "not one place for each answer");
+        let mut answers = found.places.iter().zip(&found.answers);
+        for (at, pick) in (0..).zip(&question.0) {
+            let Pick::There(place) = pick else { continue };
+            let answer = answers.next().filter(|(place_of, _)| **place_of == at);
+            if !answer.is_some_and(|(_, answer)| self.is_found(*place, answer)) {
+                bail!("{pick:?}, {}: {answer:?}", self.document(*pick).name);
+            }
+        }
+        ensure!(answers.next().is_none(), "a record of a document that is not there");
+        Ok(())
+    }
+
+    fn is_found(&self, place: usize, answer: &pb::KeyAnswer) -> bool {
+        answer.result() == pb::SearchResult::Match
+            && answer.found.len() == 1
+            && answer.found[0].name == *self.there[place].name
     }
 }
 
@@ -142,19 +165,26 @@ pub(crate) fn is_nothing(answer: &pb::KeyAnswer) -> bool {
     answer.result() == pb::SearchResult::NoRecord && answer.found.is_empty() && answer.refusal.is_none()
 }
 
-/// A frame that asks for these documents: one at a border, many of a list of passengers.
+/// A frame that asks for these documents: one at a border as a key, many of a list of passengers in one field.
 pub(crate) fn frame<'a>(documents: impl Iterator<Item = &'a Document>) -> pb::SearchRequest {
-    let keys: Vec<pb::SearchKey> = documents.map(Document::key).collect();
-    let purpose = if keys.len() == 1 { pb::Purpose::BorderControl } else { pb::Purpose::Screening };
-    pb::SearchRequest {
-        purpose: purpose.into(),
+    let documents: Vec<&Document> = documents.collect();
+    let common = pb::SearchRequest {
         officer: "duty".into(),
         station: "airport".into(),
-        keys,
         databases: vec![pb::Database::Sltd.into()],
-        session: None,
-        operation: String::new(),
+        ..pb::SearchRequest::default()
+    };
+    if let [one] = documents[..] {
+        return pb::SearchRequest {
+            purpose: pb::Purpose::BorderControl.into(),
+            keys: vec![one.key()],
+            ..common
+        };
     }
+    let asked: Vec<pb::TravelDocumentKey> = documents.into_iter().map(Document::asked).collect();
+    // What `i247 records generate` writes has a place.
+    let documents = i247_wire::pack_documents(&asked).unwrap_or_default();
+    pb::SearchRequest { purpose: pb::Purpose::Screening.into(), documents, ..common }
 }
 
 /// What one asker asks, question by question.
@@ -229,18 +259,33 @@ mod tests {
         use pb::SearchResult::{Match, NoRecord, Possible};
         let planted =
             Planted { there: vec![document("FRA/PASSPORT/A")], absent: vec![document("FRA/PASSPORT/B")] };
-        let question = Question(vec![Pick::There(0), Pick::Absent(0)]);
-        let judge = |answers: Vec<pb::KeyAnswer>| {
-            planted.judge(&question, &pb::SearchResponse { answers, as_of_position: 1 }).is_ok()
+        let judge = |question: &[Pick], answers: &[&pb::KeyAnswer], places: &[u32]| {
+            let answers = answers.iter().map(|answer| (*answer).clone()).collect();
+            let places = places.to_vec();
+            let found = pb::SearchResponse { answers, places, as_of_position: 1 };
+            planted.judge(&Question(question.to_vec()), &found).is_ok()
         };
+        let (there, absent) = (Pick::There(0), Pick::Absent(0));
         let (hit, miss) = (answer(Match, "FRA/PASSPORT/A"), answer(NoRecord, ""));
-        assert!(judge(vec![hit.clone(), miss.clone()]));
-        assert!(!judge(vec![hit.clone()]));
-        assert!(!judge(vec![miss.clone(), miss.clone()]));
-        assert!(!judge(vec![hit.clone(), hit.clone()]));
-        assert!(!judge(vec![answer(Possible, "FRA/PASSPORT/A"), miss.clone()]));
-        assert!(!judge(vec![answer(Match, "FRA/PASSPORT/C"), miss]));
-        assert!(!judge(vec![hit, pb::KeyAnswer::default()]));
+        let possible = answer(Possible, "FRA/PASSPORT/A");
+        let other = answer(Match, "FRA/PASSPORT/C");
+
+        assert!(judge(&[there], &[&hit], &[]));
+        assert!(judge(&[absent], &[&miss], &[]));
+        for wrong in [&miss, &possible, &other] {
+            assert!(!judge(&[there], &[wrong], &[]));
+        }
+        assert!(!judge(&[there], &[], &[]));
+        assert!(!judge(&[absent], &[&hit], &[]));
+        assert!(!judge(&[absent], &[&pb::KeyAnswer::default()], &[]));
+
+        assert!(judge(&[absent, there], &[&hit], &[1]));
+        assert!(!judge(&[absent, there], &[], &[]));
+        assert!(!judge(&[absent, there], &[&hit], &[0]));
+        assert!(!judge(&[absent, there], &[&hit], &[]));
+        assert!(!judge(&[absent, there], &[&possible], &[1]));
+        assert!(!judge(&[absent, there], &[&hit, &hit], &[1, 2]));
+        assert!(!judge(&[absent, absent], &[&hit], &[0]));
     }
 
     #[test]
