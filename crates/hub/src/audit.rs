@@ -44,6 +44,7 @@ pub(crate) use handed_in::Given;
 pub(crate) use rolled::Placed;
 pub use tally::{SearchTally, tally_searches};
 
+pub(crate) use tally::Counted;
 /// What is noted waits at most so long before it is written.
 const WRITE_WAIT: Duration = Duration::from_millis(50);
 

@@ -108,6 +108,8 @@ pub(super) const HUB: &[Row] = &[
     row("/i247.v1.MonitorService/Databases", Own, story::nothing,                     "role         role role role door role ok   role role role door"),
     row("/i247.v1.MonitorService/Identities", Own, story::nothing,                    "role         role role role door role ok   role role role door"),
     row("/i247.v1.MonitorService/Alerts", Own, story::nothing,                        "role         role role role door role ok   role role role door"),
+    // Nobody has asked yet.
+    row("/i247.v1.MonitorService/SearchTally", Own, story::nothing,                   "role         role role role door role none role role role door"),
 
     row("/i247.v1.SearchService/Search", Own, story::search,                          "ok           role role ok   door role role role role role door"),
     row("/i247.v1.SearchService/SearchStream", Own, story::frame_of_keys,             "ok           role role ok   door role role role role role door"),

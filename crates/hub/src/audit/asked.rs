@@ -59,7 +59,12 @@ impl Audit {
     /// So many entries, not behind the end.
     pub(super) async fn read(&self, at: u64, entries: usize) -> Result<Vec<pb::AuditGroup>, ReadError> {
         let left = usize::try_from(self.opened_at.0.saturating_sub(at) + 1).unwrap_or(usize::MAX);
-        let read = self.journal.read(Position(at), entries.min(left), BYTES).await?;
+        self.groups(at, entries.min(left)).await
+    }
+
+    /// So many entries, wherever they are.
+    pub(super) async fn groups(&self, at: u64, entries: usize) -> Result<Vec<pb::AuditGroup>, ReadError> {
+        let read = self.journal.read(Position(at), entries, BYTES).await?;
         // What is no group was written by something else, and says nothing.
         Ok(read.into_iter().map(|record| pb::AuditGroup::decode(record.entry).unwrap_or_default()).collect())
     }
