@@ -116,7 +116,7 @@ impl Audit {
             signed: given.signed.clone(),
             ..pb::AuditRollUp::default()
         };
-        let read = match read_roll_up(given, post, root, at) {
+        let read = match read_roll_up(given, post, root.anchor(), at) {
             Ok(read) => read,
             Err(refusal) if matches!(refusal.reason, Reason::BadSignature | Reason::UnknownKey) => {
                 // What was forged is of any size; that it came is what counts.
