@@ -15,6 +15,7 @@ mod signed_for;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod wrong;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -38,13 +39,15 @@ use crate::sequencer::Work;
 use crate::views::Views;
 use handed_in::HandedIn;
 use rolled::Sessions;
+use wrong::Wrong;
 
 pub use check::{Asked, Searches, check_searches};
 pub(crate) use handed_in::Given;
 pub(crate) use rolled::Placed;
-pub use tally::{SearchTally, tally_searches};
-
 pub(crate) use tally::Counted;
+pub use tally::{SearchTally, tally_searches};
+pub(crate) use wrong::WrongRollUp;
+
 /// What is noted waits at most so long before it is written.
 const WRITE_WAIT: Duration = Duration::from_millis(50);
 
@@ -109,6 +112,8 @@ pub(crate) struct Audit {
     handed_in: tokio::sync::Mutex<HandedIn>,
     /// What posts asked and have not signed for yet.
     sessions: Mutex<Sessions>,
+    /// What they have signed and is wrong, lately.
+    wrong: Mutex<Wrong>,
     /// Whoever takes a roll-up holds it.
     rolling: tokio::sync::Mutex<()>,
 }
@@ -194,6 +199,7 @@ impl Audit {
             written: watch::Sender::new(Some(0)),
             handed_in: tokio::sync::Mutex::default(),
             sessions: Mutex::default(),
+            wrong: Mutex::default(),
             rolling: tokio::sync::Mutex::default(),
         };
         Ok((audit, Writer { roots }))

@@ -159,7 +159,7 @@ impl Grants {
     /// The journal of searches is what a day's budget is counted from: it is durable, and knows who asked and how much.
     async fn recall(&self, audit: &Audit) {
         let now = self.clock.now();
-        match audit.asked_since(budgets::midnight_before(now)).await {
+        match audit.recall_since(budgets::midnight_before(now), now).await {
             Ok(asked) => {
                 tracing::info!(askers = asked.len(), "what was asked today is counted");
                 for (asker, keys) in asked {

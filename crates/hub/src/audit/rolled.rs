@@ -160,6 +160,7 @@ impl Audit {
 
     async fn note_roll_up(&self, entry: &pb::AuditRollUp) -> Result<(), Refusal> {
         const ROLL_UPS: u32 = 3;
+        self.remember(entry);
         let noted = self.note_as(ROLL_UPS, entry)?;
         self.written(noted).await
     }
