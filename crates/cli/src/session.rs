@@ -186,9 +186,21 @@ impl Session {
         Ok(Monitor::new(channel))
     }
 
-    /// The hub, under the first identity that fits: that of the context that was named, else of the chosen one, else of
-    /// any.
+    /// The hub, under the first identity that fits.
     fn hub(&self, role: &str, fits: impl Fn(&Identity) -> bool) -> Result<(Credentials, Channel), Fail> {
+        let (context, own) = self.at_hub(role, fits)?;
+        let server = context.server;
+        let channel = self.channel(&context.address, &own, move |found| *found == server)?;
+        Ok((own, channel))
+    }
+
+    /// The context that leads to the hub under an identity that fits: the one that was named, else the chosen one, else
+    /// any.
+    pub(crate) fn at_hub(
+        &self,
+        role: &str,
+        fits: impl Fn(&Identity) -> bool,
+    ) -> Result<(Context, Credentials), Fail> {
         if self.global.country.is_some() {
             let what = format!("--as names a country's desk, but this is for {role}s at the hub");
             return Err(Fail::usage(what, "leave --as out, or name a context with --context"));
@@ -209,9 +221,7 @@ impl Session {
                 Err(fail) => return Err(fail),
             };
             if fits(&own.identity) {
-                let server = context.server.clone();
-                let channel = self.channel(&context.address, &own, move |found| *found == server)?;
-                return Ok((own, channel));
+                return Ok((context.clone(), own));
             }
         }
         Err(nobody(role))
