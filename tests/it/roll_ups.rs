@@ -187,6 +187,9 @@ async fn a_roll_up_that_is_forged_repeated_wrong_or_missing_is_found() -> Result
     Ok(())
 }
 
+/// What somebody does to a roll-up of the journal.
+type Change<'a> = &'a dyn Fn(&mut pb::AuditRollUp);
+
 /// The same bytes with one bit of the one at this place turned over.
 fn flipped(bytes: &Bytes, at: usize) -> Bytes {
     let mut bytes = bytes.to_vec();
@@ -216,7 +219,7 @@ async fn a_roll_up_of_which_a_byte_was_changed_later_does_not_verify() -> Result
         entry.chain[0] = flipped(&entry.chain[0], at);
     };
     let cdg = "spiffe://i247.test/ncb/fr/post/cdg";
-    let changes: [(&dyn Fn(&mut pb::AuditRollUp), &str); 4] = [
+    let changes: [(Change<'_>, &str); 4] = [
         (&signature, "BAD_SIGNATURE: signature"),
         (&payload, "BAD_SIGNATURE: signature"),
         (&key, "UNKNOWN_KEY: key_id"),

@@ -79,16 +79,20 @@ impl Session {
         self.desk().map(Checks::Desk)
     }
 
-    /// The hub's offline copies, under the identity of the context: a post's or a bureau's own.
+    /// Offline copies, under the identity of the context: a post's or a bureau's own at the hub, a post's at its bureau.
     pub(crate) fn copies(&self) -> Result<Copies, Fail> {
         let contexts = Self::contexts()?;
         let context = self.chosen(&contexts)?;
         let own = credentials(&context.credentials)?;
-        let holder = matches!(own.identity, Identity::Post(..) | Identity::Bureau(_));
-        if !holder || !matches!(context.server, Identity::Hub(_)) {
+        let fits = match (&own.identity, &context.server) {
+            (Identity::Post(..) | Identity::Bureau(_), Identity::Hub(_)) => true,
+            (Identity::Post(country, _), Identity::Bureau(bureau)) => country == bureau,
+            _ => false,
+        };
+        if !fits {
             return Err(Fail::usage(
-                "copies are fetched at the hub, by a post or a bureau",
-                "choose a context with --context that leads to the hub under the certificate of a post or a bureau",
+                "copies are fetched at the hub by a post or a bureau, or at its own bureau by a post",
+                "choose a context with --context that leads there under the certificate of a post or a bureau",
             ));
         }
         let server = context.server.clone();

@@ -206,12 +206,12 @@ impl Anchor {
     ///
     /// # Errors
     /// When it is none. Whether it is in force is asked at each use.
-    pub fn new(authority: &CertificateDer<'_>) -> Result<Self, CertificateError> {
+    pub fn new(authority: &[u8]) -> Result<Self, CertificateError> {
         let certificate = Certificate::parse(authority)?;
         if certificate.identity != Identity::Authority || certificate.authority.is_none() {
             return Err(CertificateError::WrongUse);
         }
-        let anchor = webpki::anchor_from_trusted_cert(authority)
+        let anchor = webpki::anchor_from_trusted_cert(&CertificateDer::from(authority))
             .map_err(|error| CertificateError::Untrusted(Some(error)))?
             .to_owned();
         Ok(Self { anchor, certificate })

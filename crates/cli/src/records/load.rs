@@ -24,8 +24,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::deed::{Deed, FileOf};
 use super::{Format, file, number, thousands};
 use crate::fail::{Exit, Fail};
-use crate::out;
-use crate::session::Session;
 
 /// Changes in one frame to the desk.
 const FRAME_LINES: usize = 512;

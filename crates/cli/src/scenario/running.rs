@@ -48,7 +48,7 @@ pub(super) async fn perform(args: &RunArgs, job: &Job<'_>, session: &Session) ->
     let acted = tokio::select! {
         biased;
         _ = &mut stop => Err(stopped()),
-        acted = Box::pin(act(&network, job, (&dir, session), &mut show)) => acted,
+        acted = Box::pin(act(&network, job, (dir.as_path(), session), &mut show)) => acted,
     };
     if !kept {
         // What is left there is among the temporary files.

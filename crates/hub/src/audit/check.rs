@@ -87,7 +87,7 @@ pub async fn check_searches(
         // A log that was taken up again may lie beside a journal that was restored as well.
         Some(pb::entry::Input::Genesis(genesis)) => {
             roots.clear();
-            anchors.extend(Anchor::new(&genesis.authority.as_ref().into()));
+            anchors.extend(Anchor::new(&genesis.authority));
         }
         Some(pb::entry::Input::SearchRoot(root)) => {
             roots.extend(Hash::from_slice(&root.root).map(|hash| (root.position, hash)));

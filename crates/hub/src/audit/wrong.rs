@@ -18,7 +18,7 @@ pub(super) const TOLD_FOR: Duration = Duration::from_secs(86_400);
 const POSTS_MAX: usize = 1000;
 
 /// What is wrong with the last such roll-up of a post.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) struct WrongRollUp {
     pub(crate) at: Timestamp,
     pub(crate) country: CountryCode,

@@ -185,7 +185,7 @@ pub async fn play(
         }
     };
     drop((officers, signers));
-    played.gave_up.extend(gave_up.into_inner().unwrap_or_else(PoisonError::into_inner));
+    played.gave_up.extend(std::mem::take(&mut *gave_up.lock().unwrap_or_else(PoisonError::into_inner)));
     played
 }
 

@@ -299,7 +299,7 @@ async fn whom_an_owner_bars_from_all_is_led_to_no_record_and_loses_none_of_other
     // The owner and others are; who is barred has no record read for it, as for what there is not.
     assert_eq!((led("BR"), led("FR"), led("JP")), (vec![0, 1, 2], vec![0, 1, 2], vec![]));
     let sees = |asker: &str, at| world.databases.shelves().sees(asker.parse().unwrap(), at);
-    let place = i247_records::index::Locator::new(Position(1), 0).unwrap();
+    let place = Locator::new(Position(1), 0).unwrap();
     assert_eq!((sees("BR", place), sees("JP", place)), (true, false), "persons and probes go by this alone");
 }
 
