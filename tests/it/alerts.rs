@@ -151,7 +151,7 @@ async fn a_clock_that_is_wrong_is_an_alert() -> Result<(), WorldError> {
 async fn every_rule_says_what_it_watches_and_what_to_do() -> Result<(), WorldError> {
     let world = World::of(["FR"]).start().await?;
     let rules = world.monitor().await?.alerts(false).await?.rules;
-    assert_eq!(rules.len(), 15);
+    assert_eq!(rules.len(), 16);
     let called_by = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus/i247.rules.test.yml");
     let called_by = std::fs::read_to_string(called_by).unwrap();
     for rule in rules {

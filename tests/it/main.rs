@@ -27,6 +27,7 @@ mod operation;
 mod own_records;
 mod partner;
 mod points;
+mod post_copies;
 mod posts;
 mod processes;
 mod question;

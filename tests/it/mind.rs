@@ -9,18 +9,18 @@ use i247_client::mind::{Found, MarksFile, Mind, MindError, OfflineAnswers, Synce
 use i247_model::{Identity, Reason, Timestamp};
 use i247_records::Database;
 use i247_records::offline::{HolderError, OfflineError};
-use i247_testkit::{World, WorldError, airport, country, name, pb};
+use i247_testkit::{World, WorldError, airport, country, name, pb, with_copies};
 use i247_trust::{AtRestKey, Credentials};
 
 use crate::search::{frame, germany_records, germany_reports, passport};
 
 const HOUR: Duration = Duration::from_secs(3600);
-const PUBLISHED_EVERY: Duration = Duration::from_secs(15 * 60);
+pub(crate) const PUBLISHED_EVERY: Duration = Duration::from_secs(15 * 60);
 
 /// Whoever holds copies, in a directory of its own.
 pub(crate) struct Holder {
-    credentials: Credentials,
-    dir: PathBuf,
+    pub(crate) credentials: Credentials,
+    pub(crate) dir: PathBuf,
     pub(crate) mind: Mind,
 }
 
@@ -63,28 +63,28 @@ impl Holder {
     }
 
     /// Whether there may be something, number by number.
-    async fn finds(&self, numbers: &[&str]) -> Vec<bool> {
+    pub(crate) async fn finds(&self, numbers: &[&str]) -> Vec<bool> {
         let possible = |answers: &OfflineAnswers| !answers.answers[0].as_ref().unwrap().possible.is_empty();
         self.asks(numbers).await.unwrap().iter().map(possible).collect()
     }
 }
 
 /// Germany records a range of stolen blanks and one passport more.
-async fn germany_goes_on(world: &World) -> Result<(), WorldError> {
+pub(crate) async fn germany_goes_on(world: &World) -> Result<(), WorldError> {
     let blanks = ["", "", "", "", "C01X00095", "D", "PASSPORT", "STOLEN_BLANK", "C01X00213"];
     let lost = ["", "", "", "", "Y1234567K", "D", "PASSPORT", "LOST_BEARER", ""];
     germany_records(world, 8, &[blanks, lost]).await
 }
 
-/// A post of France that may search SLTD and TDAWN.
+/// A post of France that may search SLTD and TDAWN and hold copies of them.
 async fn cdg(world: &World) -> Result<Holder, WorldError> {
     let credentials = world.post("FR", "cdg").await?;
-    world.bureau("FR").grants(airport(&name("cdg"))).await?;
+    world.bureau("FR").grants(with_copies(airport(&name("cdg")))).await?;
     Ok(Holder::new(world, credentials, "cdg"))
 }
 
 /// What operators see of copies: who has which version, as of when. Whoever fetches one has it a moment before.
-async fn fetched(world: &World) -> Result<Vec<(String, u64, Timestamp)>, WorldError> {
+pub(crate) async fn fetched(world: &World) -> Result<Vec<(String, u64, Timestamp)>, WorldError> {
     let one = |copy: pb::CopyHolder| (copy.holder, copy.base_version, Timestamp::from_millis(copy.as_of_ms));
     world
         .until("a copy that was fetched", async || {
@@ -165,7 +165,7 @@ async fn a_post_goes_on_checking_without_a_network_and_each_search_is_in_the_jou
     Ok(())
 }
 
-async fn checked(world: &World) -> i247_hub::Searches {
+pub(crate) async fn checked(world: &World) -> i247_hub::Searches {
     let (disk, threads) = (Arc::new(i247_ledger::disk::OsDisk), Arc::new(i247_ledger::OnThreads));
     i247_hub::check_searches(disk, threads, &world.dir().join("hub/data")).await.unwrap()
 }
@@ -290,7 +290,7 @@ async fn nobody_gets_a_copy_of_what_it_may_not_ask_on_line() -> Result<(), World
     world.finish().await
 }
 
-fn refusal<T: std::fmt::Debug>(result: Result<T, MindError>) -> (Reason, String) {
+pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, MindError>) -> (Reason, String) {
     let error = match result {
         Err(MindError::Client(error)) => error,
         other => panic!("{other:?}"),

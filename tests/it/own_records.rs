@@ -167,6 +167,70 @@ async fn a_hostile_file_loses_nothing_and_what_was_wrong_is_mended_and_loaded() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_records_of_a_file_are_kept_back_shown_changed_and_withdrawn() -> Result<(), WorldError> {
+    let world = World::of(["BR", "FR"]).start().await?;
+    let Some(keyboard) = Keyboard::of(&world).await? else { return world.stop_all().await };
+    let numbers = ["P0000001", "P0000002", "P0000003"];
+    let rows = |fraud: &str| {
+        let row = |number| format!("{number},FRA,PASSPORT,{fraud},,\n");
+        format!("{COLUMNS}{}", numbers.map(row).concat())
+    };
+    let file = keyboard.file("stolen.csv", rows("LOST_BEARER").as_bytes());
+    let does = async |words: &[&str], from: &str| {
+        let words = [&["records"], words, &["--from", from]].concat();
+        keyboard.types("FR", &words).await
+    };
+    let seen = async || -> Result<usize, WorldError> {
+        let mut seen = 0;
+        for number in numbers {
+            seen += usize::from(found(&world, "BR", number, "FRA").await?);
+        }
+        Ok(seen)
+    };
+    keyboard.types("FR", &["records", "load", "sltd", &file]).await.well("accepted   3");
+    assert_eq!(seen().await?, 3);
+
+    does(&["restrict", "sltd", "--except", "BR"], &file).await.well("accepted   3");
+    assert_eq!(seen().await?, 0);
+    let once_more = does(&["restrict", "sltd", "--except", "BR"], &file).await;
+    assert!(once_more.err.contains("done with the file before"), "{once_more:?}");
+    once_more.well("accepted   3");
+    does(&["restrict", "sltd"], &file).await.well("accepted   3");
+    assert_eq!(seen().await?, 3);
+    // Kept back once more, which the bureau has been told of before.
+    does(&["restrict", "sltd", "--again", "--except", "BR"], &file).await.well("accepted   3");
+    assert_eq!(seen().await?, 0);
+
+    // The column of the file counts: nobody is kept from it. One line is wrong, one is of no record.
+    let changed =
+        rows("REVOKED").replace("P0000002,FRA", "P0000002,XXX") + "P0000009,FRA,PASSPORT,REVOKED,,\n";
+    let changed = keyboard.file("changed.csv", changed.as_bytes());
+    let said = does(&["change", "sltd"], &changed).await;
+    assert!(said.err.contains("1 bad lines are set aside"), "{said:?}");
+    said.refused(&["accepted   2", "UNKNOWN_RECORD", "line 5"]);
+    assert_eq!(seen().await?, 2);
+    let shown = keyboard.types("BR", &["records", "show", "sltd", "FRA/PASSPORT/P0000001"]).await;
+    assert!(shown.out.contains("REVOKED"), "{shown:?}");
+    // They stand otherwise than in the first file by now.
+    let more = does(&["restrict", "sltd", "--again", "--except", "JP"], &file).await;
+    assert!(more.code == Some(1) && more.out.contains("accepted   1"), "{more:?}");
+
+    does(&["withdraw", "sltd"], &file).await.well("accepted   3");
+    assert_eq!(seen().await?, 0);
+    does(&["withdraw", "sltd", "--again"], &file).await.refused(&["3 UNKNOWN_RECORD"]);
+    for (wrong, words) in [
+        (&["withdraw", "sltd", "FRA/PASSPORT/P0000001"][..], "cannot be used with"),
+        (&["change", "sltd", "fraud_type=REVOKED"], "cannot be used with"),
+    ] {
+        let said = does(wrong, &file).await;
+        assert!(said.code == Some(2) && said.err.contains(words), "{said:?}");
+    }
+    let nothing = keyboard.types("FR", &["records", "withdraw", "sltd"]).await;
+    assert_eq!(nothing.code, Some(2), "{nothing:?}");
+    world.stop_all().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_specimen_is_whose_who_recorded_it_for_an_exercise() -> Result<(), WorldError> {
     let world = World::of(["BR", "FR"]).start().await?;
     let Some(keyboard) = Keyboard::of(&world).await? else { return world.stop_all().await };

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use i247_client::{ClientError, ROLL_UP_EVERY, RolledSearches, Searches};
+use i247_ledger::{Draft, Ledger as _, Options, Position, Segments};
 use i247_model::{Hash, Reason};
 use i247_testkit::{World, WorldError, airport, name, pb};
-use i247_trust::{Credentials, search_digest, search_root, search_session, sign};
+use i247_trust::{Credentials, search_digest, search_root, search_session, sha256, sign};
 use i247_wire::payload;
 use prost::Message as _;
 
@@ -20,7 +22,7 @@ fn asked(number: &str) -> pb::SearchRequest {
 }
 
 /// A post of France that may search, and a client of the hub for it.
-async fn post(world: &World, post: &str) -> Result<(Credentials, Searches), WorldError> {
+pub(crate) async fn post(world: &World, post: &str) -> Result<(Credentials, Searches), WorldError> {
     let credentials = world.post("FR", post).await?;
     world.bureau("FR").grants(airport(&name(post))).await?;
     let searches = Searches::new(world.channel_over_line("FR", &credentials)?);
@@ -30,6 +32,36 @@ async fn post(world: &World, post: &str) -> Result<(Credentials, Searches), Worl
 async fn checked(world: &World) -> i247_hub::Searches {
     let (disk, threads) = (Arc::new(i247_ledger::disk::OsDisk), Arc::new(i247_ledger::OnThreads));
     i247_hub::check_searches(disk, threads, &world.dir().join("hub/data")).await.unwrap()
+}
+
+/// Writes the journal of searches anew, as somebody might who has the disk: with this change of each roll-up, and with
+/// entries that name each other again. The place of the first roll-up.
+async fn rewritten(world: &World, change: impl Fn(&mut pb::AuditRollUp)) -> u64 {
+    let dir = world.dir().join("hub/data/audit");
+    let disk = Arc::new(i247_ledger::disk::OsDisk);
+    let (journal, _) = Segments::open(disk.clone(), &dir, Options::default()).unwrap();
+    let records = journal.read(Position(1), usize::MAX, usize::MAX).await.unwrap();
+    journal.close().await.unwrap();
+    drop(journal);
+    let (mut group, mut previous, mut place) = (Vec::new(), Bytes::new(), 0);
+    for record in records {
+        let mut entry = pb::AuditGroup::decode(record.entry).unwrap();
+        if place == 0 && !entry.roll_ups.is_empty() {
+            place = record.position.0;
+        }
+        entry.roll_ups.iter_mut().for_each(&change);
+        entry.previous = previous;
+        let bytes = Bytes::from(entry.encode_to_vec());
+        let root = sha256(&[b"i247.v1.AuditGroup\0", &bytes]);
+        previous = Bytes::copy_from_slice(root.as_bytes());
+        group.push(Draft { entry: bytes, body: None });
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+    std::fs::create_dir(&dir).unwrap();
+    let (journal, _) = Segments::open(disk, &dir, Options::default()).unwrap();
+    journal.append(Position::START, group).await.unwrap();
+    journal.close().await.unwrap();
+    place
 }
 
 /// What is wrong, without where it stands.
@@ -81,7 +113,7 @@ async fn a_post_signs_for_what_it_asked_each_minute_and_at_the_end_also_across_a
 }
 
 /// A roll-up of the session, signed with a key, of what was answered with these digests.
-fn roll_up(own: &Credentials, first: u64, last: u64, digests: &[Hash]) -> pb::HandInRollUpRequest {
+pub(crate) fn roll_up(own: &Credentials, first: u64, last: u64, digests: &[Hash]) -> pb::HandInRollUpRequest {
     let roll_up = pb::SearchRollUp {
         session: search_session(&SALT).to_vec().into(),
         began_ms: 1,
@@ -95,7 +127,7 @@ fn roll_up(own: &Credentials, first: u64, last: u64, digests: &[Hash]) -> pb::Ha
     pb::HandInRollUpRequest { chain: own.signing_chain.clone(), signed: Some(signed) }
 }
 
-async fn ask(searches: &Searches, number: u64) -> Result<Hash, ClientError> {
+pub(crate) async fn ask(searches: &Searches, number: u64) -> Result<Hash, ClientError> {
     let session = pb::SearchSession { salt: SALT.to_vec().into(), number };
     let search = pb::SearchRequest { session: Some(session), ..asked("X4719T06M") };
     searches.check(search.clone()).await?;
@@ -153,4 +185,66 @@ async fn a_roll_up_that_is_forged_repeated_wrong_or_missing_is_found() -> Result
     );
     assert_eq!(checked.signed_for, 2);
     Ok(())
+}
+
+/// What somebody does to a roll-up of the journal.
+type Change<'a> = &'a dyn Fn(&mut pb::AuditRollUp);
+
+/// The same bytes with one bit of the one at this place turned over.
+fn flipped(bytes: &Bytes, at: usize) -> Bytes {
+    let mut bytes = bytes.to_vec();
+    bytes[at] ^= 1;
+    bytes.into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_roll_up_of_which_a_byte_was_changed_later_does_not_verify() -> Result<(), WorldError> {
+    let world = World::of(["FR"]).start().await?;
+    let (credentials, searches) = post(&world, "cdg").await?;
+    let digests = [ask(&searches, 1).await?, ask(&searches, 2).await?];
+    assert!(searches.hand_in_roll_up(roll_up(&credentials, 1, 2, &digests)).await?.agrees);
+    world.stop_all().await?;
+    let journal = world.dir().join("hub/data/audit");
+    let sound = checked(&world).await;
+    assert_eq!((sound.signed_for, sound.broken.as_slice()), (2, [].as_slice()));
+    let signed = |entry: &mut pb::AuditRollUp, change: &dyn Fn(&mut pb::Signed)| {
+        change(entry.signed.as_mut().unwrap());
+    };
+    let signature =
+        |entry: &mut pb::AuditRollUp| signed(entry, &|one| one.signature = flipped(&one.signature, 9));
+    let payload = |entry: &mut pb::AuditRollUp| signed(entry, &|one| one.payload = flipped(&one.payload, 30));
+    let key = |entry: &mut pb::AuditRollUp| signed(entry, &|one| one.key_id = flipped(&one.key_id, 0));
+    let certificate = |entry: &mut pb::AuditRollUp| {
+        let at = entry.chain[0].len() - 5;
+        entry.chain[0] = flipped(&entry.chain[0], at);
+    };
+    let cdg = "spiffe://i247.test/ncb/fr/post/cdg";
+    let changes: [(Change<'_>, &str); 4] = [
+        (&signature, "BAD_SIGNATURE: signature"),
+        (&payload, "BAD_SIGNATURE: signature"),
+        (&key, "UNKNOWN_KEY: key_id"),
+        (&certificate, "BAD_SIGNATURE: chain"),
+    ];
+    let kept = journal.with_extension("kept");
+    for (change, reason) in changes {
+        std::fs::rename(&journal, &kept).unwrap();
+        copy(&kept, &journal);
+        let place = rewritten(&world, change).await;
+        let found = checked(&world).await;
+        let expected = format!("entry {place}: a roll-up of {cdg} does not verify: {reason}");
+        assert!(found.broken.contains(&expected), "{expected}: {:?}", found.broken);
+        assert!(found.broken.contains(&format!("entry {place} is not the one that the log was told of")));
+        assert_eq!(found.signed_for, 0);
+        std::fs::remove_dir_all(&journal).unwrap();
+        std::fs::rename(&kept, &journal).unwrap();
+    }
+    Ok(())
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
 }

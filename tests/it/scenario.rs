@@ -1,15 +1,25 @@
 //! Operations at borders as a command: what is counted from journal and register is what was recorded, and what was
 //! planted; falling short is an error.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use i247_client::{Context, Contexts, Searches};
+use i247_model::Identity;
+use i247_node::{Clock as _, SystemClock};
+use i247_testkit::{World, WorldError, airport, country, name, pb};
 use serde_json::Value as Json;
 use tokio::process::Command;
 
+use crate::search::{frame, passport};
+use crate::tracing::contexts;
+
 /// How long a run may take.
 const WITHIN: Duration = Duration::from_secs(300);
+
+/// How long 8,000 checks may take from the first word to the table, on any machine that the tests are run on.
+const HAMMER_WITHIN: Duration = Duration::from_secs(60);
 
 async fn scenario(program: &Path, place: &Path, args: &[&str]) -> Output {
     let output = Command::new(program)
@@ -31,13 +41,18 @@ fn row<'a>(table: &'a Json, label: &str) -> &'a Json {
 async fn operation_hammer_comes_to_its_recorded_figures() {
     let Some(program) = i247_testkit::program() else { return };
     let place = tempfile::tempdir().unwrap();
+    let clock = SystemClock::new();
     let output = scenario(&program, place.path(), &["run", "hammer", "--json"]).await;
+    let took = clock.monotonic();
+    println!("Operation Hammer: 8,000 checks and all around them in {:.1} s", took.as_secs_f64());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}");
+    assert!(took < HAMMER_WITHIN, "{took:?}");
     let table: Json = serde_json::from_slice(&output.stdout).unwrap();
     for (label, run) in [
         ("Posts that checked", "2"),
         ("Documents checked", "8000"),
+        ("Signed for by their posts", "8000"),
         ("Matches", "3"),
         ("Possible only", "2"),
         ("Refused, such as a wrong check digit", "0"),
@@ -63,9 +78,15 @@ async fn operation_hammer_comes_to_its_recorded_figures() {
 async fn the_whole_network_asks_at_its_rate_with_its_peak() {
     let Some(program) = i247_testkit::program() else { return };
     let place = tempfile::tempdir().unwrap();
-    let args = ["run", "network", "--for", "3s", "--one-process", "--json"];
+    let kept = place.path().join("kept").display().to_string();
+    let args = ["run", "network", "--for", "3s", "--one-process", "--json", "--dir", &kept];
     let output = scenario(&program, place.path(), &args).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // The journal says so too, to whoever looks at it afterwards.
+    let journal = ["ledger", "searches", &format!("{kept}/hub/data"), "--json"].map(str::to_owned);
+    let journal = Command::new(&program).args(journal).kill_on_drop(true).output().await.unwrap();
+    let journal: Json = serde_json::from_slice(&journal.stdout).unwrap();
+    assert_eq!((&journal["sound"], &journal["signed_for"]), (&true.into(), &636.into()), "{journal}");
     let table: Json = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(row(&table, "Documents checked")["run"], "636");
     assert_eq!(row(&table, "Matches")["run"], "1");
@@ -92,4 +113,104 @@ async fn what_is_no_scenario_is_refused_with_those_that_there_are() {
     let list = scenario(&program, place.path(), &["list"]).await;
     let list = String::from_utf8(list.stdout).unwrap();
     assert!(list.contains("recorded: checks exact 8000") && list.contains("more than 5 billion"), "{list}");
+}
+
+/// People and posts with contexts in a directory.
+struct Desks<'a> {
+    world: &'a World,
+    home: tempfile::TempDir,
+    program: PathBuf,
+}
+
+impl Desks<'_> {
+    async fn add(&self, named: &str, identity: &Identity) -> Result<(), WorldError> {
+        let path = self.home.path().join("contexts.toml");
+        let mut all = Contexts::load(&path).unwrap();
+        let credentials = self.home.path().join(named);
+        std::fs::create_dir_all(&credentials).unwrap();
+        let own = match identity {
+            Identity::Post(country, post) => self.world.post(country.as_str(), post.as_str()).await?,
+            other => self.world.credentials(other).await?,
+        };
+        own.save(&credentials).unwrap();
+        let address = self.world.hub_address().await?.to_string();
+        all.add(name(named), Context { address, server: Identity::Hub(name("lyon")), credentials });
+        all.save(&path).unwrap();
+        Ok(())
+    }
+
+    async fn runs(&self, words: &[&str]) -> (Option<i32>, Json, String) {
+        let mut command = Command::new(&self.program);
+        command.args(["scenario", "run", "hammer", "--running", "--among", "FR,BR,JP", "--checks", "200"]);
+        command.args(["--context", "operator", "--json"]).args(words);
+        command.env("I247_HOME", self.home.path()).env("TMPDIR", self.home.path()).kill_on_drop(true);
+        let output = tokio::time::timeout(WITHIN, command.output()).await.unwrap().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default(), said)
+    }
+}
+
+/// A post of the operation that may ask so much.
+fn granted(post: &str, keys_per_day: u32) -> pb::Grant {
+    pb::Grant { keys_per_minute: keys_per_day, keys_per_day, ..airport(&name(post)) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operation_on_a_network_that_runs_is_counted_from_its_beginning() -> Result<(), WorldError> {
+    let Some(program) = i247_testkit::program() else { return Ok(()) };
+    let world = World::of(["BR", "FR", "JP"]).start().await?;
+    let desks = Desks { world: &world, home: tempfile::tempdir().unwrap(), program };
+    contexts(&world, desks.home.path()).await?;
+    desks.add("operator", &Identity::Operator(name("ops"))).await?;
+
+    let (code, _, said) = desks.runs(&[]).await;
+    assert_eq!(code, Some(2), "{said}");
+    for words in [
+        "2 things are missing",
+        "post fiumicino of FR: i247 post issue fiumicino --authority AUTHORITY-OF-FR",
+        "i247 post grant malpensa --unit airport --databases sltd,tdawn",
+        "--server gs/hub/lyon --credentials fr-malpensa",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+
+    // Certified, and granted too little.
+    for post in ["fiumicino", "malpensa"] {
+        desks.add(post, &Identity::Post(country("FR"), name(post))).await?;
+        world.bureau("FR").grants(granted(post, 99)).await?;
+    }
+    let (code, _, said) = desks.runs(&[]).await;
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("post malpensa of FR: is granted fewer keys than it has left to ask"), "{said}");
+
+    // What others ask there, and what was asked before, is not of the run.
+    for post in ["fiumicino", "malpensa", "nice"] {
+        world.bureau("FR").grants(granted(post, 100_000)).await?;
+        let credentials = world.post("FR", post).await?;
+        let searches = Searches::new(world.hub_channel(&credentials).await?);
+        searches
+            .check(pb::SearchRequest { station: String::new(), ..frame(vec![passport("X1", "D")]) })
+            .await?;
+    }
+    for (time, loaded) in [("first", "800 records loaded"), ("second", "800 records loaded")] {
+        let (code, table, said) = desks.runs(&[]).await;
+        assert_eq!(code, Some(0), "{time}: {said}");
+        for (label, run) in [
+            ("Posts that checked", "2"),
+            ("Documents checked", "200"),
+            ("Signed for by their posts", "200"),
+            ("Matches", "3"),
+            ("Possible only", "2"),
+            ("Hits in the register", "3"),
+            ("Confirmed by their owners", "2"),
+            ("Denied by their owners", "1"),
+            ("Action reported", "3"),
+        ] {
+            assert_eq!(row(&table, label)["run"], run, "{time}: {label}");
+        }
+        assert_eq!(table["countries"]["FR"]["checks"], 200);
+        assert!(row(&table, "Matches")["recorded"].is_null(), "it is not that operation any more");
+        assert!(said.contains(loaded) && said.contains("stay in the databases"), "{said}");
+    }
+    world.stop_all().await
 }

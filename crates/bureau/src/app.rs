@@ -23,6 +23,7 @@ use i247_node::{
     Server, Shutdown, Telemetry, TelemetryError, TlsClock,
 };
 use i247_trust::{Credentials, Presented, TlsError};
+use i247_wire::pb::copy_service_server::CopyServiceServer;
 use i247_wire::pb::desk_service_server::DeskServiceServer;
 use i247_wire::pb::directory_service_server::DirectoryServiceServer;
 use opentelemetry::metrics::{Meter, ObservableGauge};
@@ -31,10 +32,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attachments::Attachments;
 use crate::config::Config;
+use crate::copies::{COPY_SERVICE, PostCopies};
 use crate::desk::{DESK_SERVICE, Desk, Parts, rules};
 use crate::directory::{Changed, DIRECTORY_SERVICE, Directory, OwnPeople, cut_changed};
 use crate::journal::{self, Journal, OpenError, Writer};
-use crate::link::{Exchange, Link, MAX_FRAME_BYTES, Records, Search, State};
+use crate::link::{Copies, Exchange, Link, MAX_FRAME_BYTES, Records, Search, State};
 use crate::national::National;
 use crate::register::{MAX_REGISTER_BYTES, Register, RegisterError};
 use crate::snapshots::Keeper;
@@ -130,6 +132,7 @@ pub struct Bureau {
     exchange: Exchange,
     search: Search,
     records: Records,
+    copies: Copies,
     renewal: Renewal,
     rules: Rules,
     tls: Arc<rustls::ServerConfig>,
@@ -174,6 +177,7 @@ impl Bureau {
         let channel = i247_node::connect(network, &config.hub, to_hub, &ChannelLimits::default())?;
         let search = Search::new(channel.clone());
         let records = Records::new(channel.clone()).max_decoding_message_size(MAX_FRAME_BYTES);
+        let copies = Copies::new(channel.clone());
         let exchange = Exchange::new(channel)
             .max_decoding_message_size(MAX_FRAME_BYTES)
             .max_encoding_message_size(MAX_FRAME_BYTES);
@@ -199,6 +203,7 @@ impl Bureau {
             exchange,
             search,
             records,
+            copies,
             renewal,
             rules,
             tls,
@@ -249,7 +254,7 @@ impl Bureau {
         let (state, states) = watch::channel(State::default());
         let _gauges = gauges(&self.telemetry.meter(), &self.journal, states.clone());
         let desk = self.desk(&states, listening.stop());
-        let (health, routes) = routes(&desk, self.directory()).await;
+        let (health, routes) = routes(&desk, self.directory(), &listening.stop()).await;
         writing.spawn_vital("journal", self.writer.run(writing.stop()));
         let (ledger, applied) = (Arc::new(self.segments.clone()), self.journal.applied());
         let stored = applied.borrow().saturating_sub(self.replayed);
@@ -322,6 +327,7 @@ impl Bureau {
                 exchange: self.exchange.clone(),
                 search: self.search.clone(),
                 records: self.records.clone(),
+                copies: self.copies.clone(),
             },
             attachments: self.attachments.clone(),
             clock: Arc::clone(&self.seams.clock),
@@ -347,17 +353,23 @@ async fn close(journal: &Journal, keeper: &Keeper, segments: &Segments) -> Resul
 }
 
 /// What the listener serves besides health and reflection.
-const SERVICES: [&str; 2] = [DESK_SERVICE, DIRECTORY_SERVICE];
+const SERVICES: [&str; 3] = [DESK_SERVICE, DIRECTORY_SERVICE, COPY_SERVICE];
 
-/// The desk, the directory of its people, health and reflection.
-async fn routes(desk: &Desk, directory: Directory) -> (Health, tonic::service::Routes) {
+/// The desk, the directory of its people, offline copies for posts, health and reflection.
+async fn routes(
+    desk: &Desk,
+    directory: Directory,
+    stop: &CancellationToken,
+) -> (Health, tonic::service::Routes) {
     let (health, health_service) = Health::new(&SERVICES).await;
+    let copies = PostCopies { journal: desk.journal.clone(), link: desk.link.clone(), stop: stop.clone() };
     let desk = DeskServiceServer::new(desk.clone())
         .max_decoding_message_size(MAX_FRAME_BYTES)
         .max_encoding_message_size(MAX_FRAME_BYTES);
     let mut routes = tonic::service::Routes::new(health_service).add_service(desk);
     routes =
         routes.add_service(DirectoryServiceServer::new(directory).max_decoding_message_size(MAX_FRAME_BYTES));
+    routes = routes.add_service(CopyServiceServer::new(copies).max_decoding_message_size(MAX_FRAME_BYTES));
     match i247_node::reflection(&SERVICES) {
         Ok(reflection) => routes = routes.add_service(reflection),
         Err(error) => tracing::error!(%error, "reflection is not served"),

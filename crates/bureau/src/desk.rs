@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::attachments::Attachments;
+use crate::copies;
 use crate::directory;
 use crate::journal::{Journal, JournalError};
 use crate::link::{Link, away};
@@ -26,7 +27,7 @@ use crate::takeover;
 pub const DESK_SERVICE: &str = "i247.v1.DeskService";
 
 /// Who may call at a bureau: the desk its officers and the bureau itself, the directory of its people the country's
-/// authority.
+/// authority, offline copies its posts.
 pub fn rules(country: CountryCode) -> Vec<(&'static str, Rule)> {
     const CALLS: [&str; 19] = [
         "/i247.v1.DeskService/Send",
@@ -50,7 +51,7 @@ pub fn rules(country: CountryCode) -> Vec<(&'static str, Rule)> {
         "/i247.v1.DeskService/WatchHits",
     ];
     let desk = CALLS.map(|call| (call, Rule::OfCountry(country, &[Role::Officer, Role::Bureau])));
-    desk.into_iter().chain(directory::rules(country)).collect()
+    desk.into_iter().chain(directory::rules(country)).chain(copies::rules(country)).collect()
 }
 
 /// The desk of one bureau. Clones are the same desk.
@@ -346,7 +347,7 @@ mod tests {
     #[test]
     fn every_call_has_a_rule_and_only_this_countrys_officers_and_bureau_may() {
         let france: CountryCode = "FR".parse().unwrap();
-        let services = [DESK_SERVICE, directory::DIRECTORY_SERVICE];
+        let services = [DESK_SERVICE, directory::DIRECTORY_SERVICE, copies::COPY_SERVICE];
         let rules = i247_node::Rules::new(i247_wire::DESCRIPTOR, &services, rules(france)).unwrap();
         assert_eq!(rules.uncovered(), Vec::<String>::new());
         let may = |path: &str| {
@@ -363,5 +364,11 @@ mod tests {
         assert!(changes("ncb/fr/authority"));
         assert!(!changes("ncb/br/authority") && !changes("ncb/fr") && !changes("ncb/fr/officer/duty"));
         assert!(!changes("gs/authority"));
+        let fetches = |path: &str| {
+            let identity: Identity = format!("spiffe://i247.test/{path}").parse().unwrap();
+            rules.check("/i247.v1.CopyService/FetchCopy", &identity).is_ok()
+        };
+        assert!(fetches("ncb/fr/post/cdg"));
+        assert!(!fetches("ncb/br/post/galeao") && !fetches("ncb/fr/officer/duty") && !fetches("ncb/fr"));
     }
 }

@@ -12,6 +12,7 @@ use i247_wire::pb::journal_entry::Event;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use crate::copies::not_granted;
 use crate::desk::{DeskError, malformed, status};
 use crate::journal::Journal;
 use crate::people::Change;
@@ -74,7 +75,8 @@ impl Directory {
     }
 }
 
-/// Who comes to the desk: the country's own people, as long as its authority lets them, and that authority itself.
+/// Who comes to the desk: the country's own people, as long as its authority lets them, that authority itself, and posts
+/// that the bureau has granted offline copies.
 #[derive(Clone)]
 pub(crate) struct OwnPeople {
     pub(crate) me: CountryCode,
@@ -97,23 +99,34 @@ impl Admission for OwnPeople {
             {
                 self.journal.views().people.admit(identity, tls_key)
             }
+            Identity::Post(country, post) if *country == self.me => {
+                let views = self.journal.views();
+                views.people.admit(identity, tls_key)?;
+                if views.posts.may_come(post) { Ok(()) } else { Err(not_granted(post)) }
+            }
             _ => Err(Refusal::of(Reason::NotAuthorised, "certificate")),
         }
     }
 }
 
-/// Whose connections are to be ended: everybody whom a change was about that came after the first look.
+/// Whose connections are to be ended: everybody whom a change was about that came after the first look, and posts that
+/// may not come any more.
 pub(crate) struct Changed {
     journal: Journal,
     seen: u64,
+    /// Where the newest word on posts stood.
+    posts: u64,
 }
 
 impl Changed {
     /// Looks for the first time. It must be before anybody can connect: whoever connects behind it, and is changed
     /// behind it, is cut.
     pub(crate) fn from_now(journal: Journal) -> Self {
-        let seen = journal.views().people.position();
-        Self { journal, seen }
+        let (seen, posts) = {
+            let views = journal.views();
+            (views.people.position(), views.posts.position())
+        };
+        Self { journal, seen, posts }
     }
 
     fn next(&mut self) -> Vec<Identity> {
@@ -121,6 +134,18 @@ impl Changed {
         let changed = views.people.changed_after(self.seen);
         self.seen = views.people.position();
         changed
+    }
+
+    /// Ends the connections of posts that may not come any more, when there is a new word on one.
+    fn cut_posts(&mut self, live: &Live) {
+        let views = self.journal.views();
+        if views.posts.position() == self.posts {
+            return;
+        }
+        self.posts = views.posts.position();
+        let out =
+            |identity: &Identity| matches!(identity, Identity::Post(_, post) if !views.posts.may_come(post));
+        live.cut_where(out);
     }
 }
 
@@ -133,6 +158,7 @@ pub(crate) async fn cut_changed(mut changed: Changed, live: Live, stop: Cancella
             let connections = live.cut(&identity);
             tracing::info!(%identity, connections, "may come anew, if at all");
         }
+        changed.cut_posts(&live);
         // Both are only wake-ups.
         tokio::select! {
             () = stop.cancelled() => return,

@@ -31,6 +31,10 @@ pub(crate) fn facts(body: &pb::Body) -> pb::JournalFacts {
         }
         Form::ArrestReport(report) => facts.notice_id.clone_from(&report.notice_id),
         Form::NationalDecision(decision) => facts.notice_id.clone_from(&decision.notice_id),
+        Form::Grant(grant) => {
+            facts.post.clone_from(&grant.post);
+            facts.copies = !grant.offline.is_empty();
+        }
         Form::Withdrawal(_)
         | Form::Reply(_)
         | Form::FreeText(_)
@@ -41,8 +45,7 @@ pub(crate) fn facts(body: &pb::Body) -> pb::JournalFacts {
         | Form::Hit(_)
         | Form::HitDecision(_)
         | Form::HitAction(_)
-        | Form::NewEpoch(_)
-        | Form::Grant(_) => {}
+        | Form::NewEpoch(_) => {}
     }
     facts
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use i247_model::{Hash, Reason, Refusal};
 use i247_wire::pb;
+use i247_wire::pb::copy_service_client::CopyServiceClient;
 use i247_wire::pb::exchange_service_client::ExchangeServiceClient;
 use i247_wire::pb::records_service_client::RecordsServiceClient;
 use i247_wire::pb::search_service_client::SearchServiceClient;
@@ -42,6 +43,9 @@ pub(crate) struct State {
     pub(crate) behind: Option<Arc<pb::Welcome>>,
 }
 
+/// Client of the hub's offline copies.
+pub(crate) type Copies = CopyServiceClient<Channel>;
+
 /// Watches the link, and makes single calls through it. Clones are the same link.
 #[derive(Clone)]
 pub(crate) struct Link {
@@ -49,6 +53,7 @@ pub(crate) struct Link {
     pub(crate) exchange: Exchange,
     pub(crate) search: Search,
     pub(crate) records: Records,
+    pub(crate) copies: Copies,
 }
 
 impl Link {
@@ -105,6 +110,28 @@ impl Link {
     ) -> Result<pb::FindRecordResponse, tonic::Status> {
         let mut records = self.records.clone();
         within(CALL_WITHIN, records.find_record(request)).await.map(tonic::Response::into_inner).map_err(away)
+    }
+
+    /// A copy of a database, as it is sent. It may have to be published first.
+    pub(crate) async fn fetch_copy(
+        &self,
+        request: pb::FetchCopyRequest,
+    ) -> Result<tonic::Streaming<pb::FetchCopyResponse>, tonic::Status> {
+        let mut copies = self.copies.clone();
+        let opened = within(TRANSFER_WITHIN, copies.fetch_copy(request)).await;
+        opened.map(tonic::Response::into_inner).map_err(away)
+    }
+
+    /// Hands in searches of offline copies.
+    pub(crate) async fn hand_in(
+        &self,
+        request: pb::HandInSearchesRequest,
+    ) -> Result<pb::HandInSearchesResponse, tonic::Status> {
+        let mut copies = self.copies.clone();
+        within(CALL_WITHIN, copies.hand_in_searches(request))
+            .await
+            .map(tonic::Response::into_inner)
+            .map_err(away)
     }
 
     /// An attachment of a message, chunk by chunk verified.

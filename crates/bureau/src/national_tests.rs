@@ -11,7 +11,7 @@ use crate::attachments::Attachments;
 use crate::desk::Parts;
 use crate::journal::tests::{Still, opened};
 use crate::journal::{Journal, Note};
-use crate::link::{Exchange, Link, Records, Search, State};
+use crate::link::{Copies, Exchange, Link, Records, Search, State};
 use crate::policy::Measure;
 use crate::story::header;
 
@@ -59,7 +59,8 @@ async fn open(ledger: &Arc<Memory>, dir: &std::path::Path) -> (National, Journal
             state: watch::channel(State::default()).1,
             exchange: Exchange::new(nowhere.clone()),
             search: Search::new(nowhere.clone()),
-            records: Records::new(nowhere),
+            records: Records::new(nowhere.clone()),
+            copies: Copies::new(nowhere),
         },
         attachments: Attachments::open(Arc::new(OsDisk), Arc::new(Inline), dir.to_owned()).unwrap(),
         clock: Arc::new(Still),

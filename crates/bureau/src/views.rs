@@ -18,6 +18,7 @@ use crate::loads::{Loads, Part};
 use crate::names::Names;
 use crate::outbox::{Acceptance, Outbox, Sealed, Sent, SentState};
 use crate::people::{Change, People};
+use crate::posts::Posts;
 use crate::takeover::TakenOver;
 
 /// A journal entry that this program cannot read: written by a later version, or damaged before it was written.
@@ -73,6 +74,8 @@ pub(crate) struct Views {
     #[serde(skip)]
     pub(crate) names: Names,
     pub(crate) people: People,
+    #[serde(skip)]
+    pub(crate) posts: Posts,
     /// Which message a caller's own key stands for. Kept as long as the messages are.
     keys: BTreeMap<Key, Keyed>,
 }
@@ -87,6 +90,7 @@ impl Views {
             loads: Loads::default(),
             names: Names::default(),
             people: People::default(),
+            posts: Posts::default(),
             keys: BTreeMap::new(),
         }
     }
@@ -104,6 +108,7 @@ impl Views {
         for id in sent.chain(self.inbox.all().iter().map(|received| &received.id)) {
             self.names.add(id);
         }
+        self.outbox.all().iter().for_each(|sent| self.posts.answered(sent));
     }
 
     /// A digest over every view: equal views give equal digests.
@@ -250,6 +255,9 @@ impl Views {
                     self.outbox.newest_acceptance = Some(signed.clone());
                 }
                 self.outbox.answered(&id, SentState::Accepted(told), at_entry);
+                if let Some(sent) = self.outbox.get(&id) {
+                    self.posts.answered(sent);
+                }
             }
             Some(pb::submit_result::Result::Refusal(refusal)) => {
                 let refused = SentState::Refused(Refusal::try_from(refusal.clone())?);

@@ -35,6 +35,9 @@ const LIST_TRIES: u32 = 250;
 const USUAL: [Database; 2] = [Database::Sltd, Database::Tdawn];
 
 const AFTER_HELP: &str = "\
+A post gets its copies at its bureau, or at the hub itself, whichever its context leads to, as far as it is granted: `i247 \
+post grant --offline`. It holds the hub's signature for itself in either case.
+
 A copy answers POSSIBLE or NO RECORD, as of a moment: ask again on line before anything is done. From 48 hours on it \
 warns, after 7 days it does not answer any more. What is asked of it is written down beside it, and handed in to the \
 hub's journal of searches by the next `i247 mind sync`.

@@ -43,6 +43,7 @@ partner (may only check: it is told NO MATCH or REFER, and shown no record).
 
 Examples:
   i247 post grant cdg --unit airport --databases sltd,tdawn
+  i247 post grant cdg --unit airport --databases sltd,tdawn --offline sltd --supplement
   i247 post grant stade --unit event-team --databases sltd,nominal --from 2031-06-01T06:00 --until 2031-06-30T22:00
   i247 post grant oceanair --unit partner --databases sltd --per-minute 600 --per-day 100000 --for 90d";
 
@@ -99,8 +100,14 @@ pub(crate) struct GrantArgs {
     #[arg(long, required = true, value_delimiter = ',', value_name = "DATABASE", value_parser = database)]
     databases: Vec<Database>,
     /// It may only check: it is told no more than NO MATCH or REFER
-    #[arg(long)]
+    #[arg(long, conflicts_with = "offline")]
     check_only: bool,
+    /// Of which of these it may hold offline copies, which it gets here or at the hub (`i247 mind sync`)
+    #[arg(long, value_delimiter = ',', value_name = "DATABASE", value_parser = database)]
+    offline: Vec<Database>,
+    /// With what the country sees besides what nobody is kept from
+    #[arg(long, requires = "offline")]
+    supplement: bool,
     /// In force from then on, such as 2031-06-01T06:00 (UTC); at once unless said otherwise
     #[arg(long, value_name = "TIME", value_parser = time)]
     from: Option<Timestamp>,
@@ -155,9 +162,12 @@ fn issue(args: &IssueArgs, session: &Session) -> Result<(), Fail> {
 
 /// The form of a grant. What contradicts itself the desk refuses.
 fn compose(args: &GrantArgs, now: Timestamp) -> pb::Grant {
-    let mut databases: Vec<i32> = args.databases.iter().map(|database| database.number().into()).collect();
-    databases.sort_unstable();
-    databases.dedup();
+    let numbers = |databases: &[Database]| {
+        let mut numbers: Vec<i32> = databases.iter().map(|database| database.number().into()).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    };
     let lasting = args.lasting.map(|lasting| args.from.unwrap_or(now).plus(lasting.0));
     // A partner may do nothing else, so that it need not be said.
     let check_only = args.check_only || args.unit == Unit::Partner;
@@ -167,7 +177,9 @@ fn compose(args: &GrantArgs, now: Timestamp) -> pb::Grant {
         post: args.post.to_string(),
         unit: pb::PostUnit::from(args.unit).into(),
         verb: verb.into(),
-        databases,
+        databases: numbers(&args.databases),
+        offline: numbers(&args.offline),
+        supplement: args.supplement,
         from_ms: millis(args.from),
         until_ms: millis(args.until.or(lasting)),
         keys_per_minute: args.per_minute,
@@ -300,6 +312,8 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(grant, expected);
+        let copies = composed("cdg --unit airport --databases tdawn,sltd --offline tdawn,sltd --supplement");
+        assert_eq!(copies, pb::Grant { offline: vec![7, 8], supplement: true, ..expected });
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! from. It keeps nothing: how far a load is, the bureau knows.
 
 mod change;
+pub(crate) mod deed;
 mod file;
 mod generate;
 pub(crate) mod load;
@@ -21,6 +22,7 @@ use crate::fail::Fail;
 use crate::out;
 use crate::reflect::to_json;
 use crate::session::Session;
+use deed::FileOf;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RecordsCommand {
@@ -32,11 +34,11 @@ pub(crate) enum RecordsCommand {
     /// Run again, a load that was broken off goes on where it was, and nothing is loaded twice. The records belong to the
     /// country of the desk. `i247 records columns DATABASE` says what a file must look like.
     Load(LoadArgs),
-    /// Change a record of the country
+    /// Change a record of the country, or all of a file
     Change(change::ChangeArgs),
-    /// Say which countries must not see a record of the country
+    /// Say which countries must not see a record of the country, or all of a file
     Restrict(change::RestrictArgs),
-    /// Take a record of the country out of the database
+    /// Take a record of the country out of the database, or all of a file
     Withdraw(change::WithdrawArgs),
     /// Say how far a load is, and what became of its records
     Status {
@@ -107,7 +109,7 @@ pub(crate) enum Format {
 
 pub(crate) async fn run(command: RecordsCommand, session: &Session) -> Result<ExitCode, Fail> {
     match command {
-        RecordsCommand::Load(args) => return load::load(&args, session).await,
+        RecordsCommand::Load(args) => return deed::run(&FileOf::from(&args), session).await,
         RecordsCommand::Change(args) => return change::change(&args, session).await,
         RecordsCommand::Restrict(args) => return change::restrict(&args, session).await,
         RecordsCommand::Withdraw(args) => return change::withdraw(&args, session).await,

@@ -1,8 +1,11 @@
-//! `i247 scenario`: operations at borders, and the searches of the whole network, on a network of their own.
+//! `i247 scenario`: operations at borders, and the searches of the whole network, on a network of their own or on one that
+//! runs.
 //!
 //! It knows what it planted, and nobody else does: records go to the databases as everybody's do, posts are handed zones,
 //! owners their own files. The columns of the run are counted from the hub's journal of searches and the register of hits.
 
+mod loading;
+mod running;
 mod show;
 mod stage;
 
@@ -33,8 +36,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const AFTER_RUN: &str = "\
 A network of its own is started, a process for each node: the bureaus of the countries, the hub, and the posts with \
 certificates and grants. Owners load their records, posts check every traveller, owners confirm or deny each hit from \
-their own files, and whoever asked reports what was done. Then the hub is stopped, and everything is counted from its \
-journal of searches and from the register of hits.
+their own files, and whoever asked reports what was done. Each post signs for what it asks. Then the hub is stopped, and \
+everything is counted from its journal of searches and from the register of hits.
+
+With --running nothing is started: the network is the one that the contexts lead to, and the hub counts its journal for \
+an operator. It needs a context at the hub as operator (--context names it), one at the desk of each country as officer, \
+and one at the hub as each post, which its bureau has granted enough; what is missing is named with the commands that \
+make it. The posts' searches and the hits of theirs are counted from the moment it began, whatever else goes on. The \
+records that were loaded stay in the databases.
 
 Exit codes:
   0  the counts are those of what was planted
@@ -44,13 +53,14 @@ Examples:
   i247 scenario run hammer                 8,000 documents at two airports
   i247 scenario run anaconda --seed 7
   i247 scenario run hammer --checks 500    a small one, without the recorded figures
-  i247 scenario run network --for 60s      212 searches a second on the whole, four times that at noon";
+  i247 scenario run network --for 60s      212 searches a second on the whole, four times that at its peak
+  i247 scenario run hammer --running --among FR,BR,JP --context operator   on a network that runs";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ScenarioCommand {
     /// List what can be run, with what was recorded of it
     List,
-    /// Run one on a network of its own, and count what came of it
+    /// Run one on a network of its own or on one that runs, and count what came of it
     #[command(after_help = AFTER_RUN)]
     Run(RunArgs),
 }
@@ -71,7 +81,15 @@ pub(crate) struct RunArgs {
     /// All of it in this process, not a process for each node
     #[arg(long)]
     one_process: bool,
-    /// Keep the data in this directory, which must be new; without it they go with the run
+    /// On the network that the contexts lead to, which runs already, instead of one of its own
+    #[arg(long, conflicts_with = "one_process")]
+    running: bool,
+    /// Among these countries: the first asks, the others own the records; without the recorded figures. In the network
+    /// each keeps its share
+    #[arg(long, value_name = "COUNTRIES", value_delimiter = ',', value_parser = crate::args::country)]
+    among: Vec<CountryCode>,
+    /// Keep the data in this directory, which must be new; without it they go with the run. On a network that runs these
+    /// are the files of records alone
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -102,7 +120,10 @@ async fn run_one(args: &RunArgs, session: &Session) -> Result<ExitCode, Fail> {
                 "say how long it lasts: --for 60s",
             ));
         }
-        let network = border::network().map_err(of_scenario)?;
+        let mut network = border::network().map_err(of_scenario)?;
+        if !args.among.is_empty() {
+            network = network.among(&args.among).map_err(of_scenario)?;
+        }
         let lasting = args.lasting.map_or(DAY, |lasting| lasting.0);
         let drawn = network.draw(lasting, args.seed.unwrap_or(2023)).map_err(of_scenario)?;
         let (told, countries) = (network.told(), network.countries());
@@ -116,6 +137,9 @@ async fn run_one(args: &RunArgs, session: &Session) -> Result<ExitCode, Fail> {
         ));
     }
     let mut operation = border::operation(&args.name).map_err(of_scenario)?;
+    if !args.among.is_empty() {
+        operation = operation.among(&args.among).map_err(of_scenario)?;
+    }
     if let Some(checks) = args.checks {
         operation = operation.with_checks(checks).map_err(of_scenario)?;
     }
@@ -126,8 +150,12 @@ async fn run_one(args: &RunArgs, session: &Session) -> Result<ExitCode, Fail> {
 }
 
 async fn perform(args: &RunArgs, job: &Job<'_>, session: &Session) -> Result<ExitCode, Fail> {
+    if args.running {
+        return Box::pin(running::perform(args, job, session)).await;
+    }
     let mut show = Show::new();
-    show.opening(job.told.name, &job.plan, &job.countries, !args.one_process);
+    show.opening(job.told.name, &job.plan);
+    show.starting(&job.countries, !args.one_process);
     let mut stop = pin!(stop_signal());
     // The signals are watched from here on: what is started later is stopped and cleared away in any case.
     let stage = tokio::select! {
@@ -160,13 +188,12 @@ async fn act(
     show.done(job.countries.len() + 1, "nodes run");
     let posts = stage.grant(&job.plan.stations()).await?;
     show.done(posts.len(), "posts are granted, and let in");
-    let loaded = stage.load(&job.plan).await?;
-    show.done(loaded, "records loaded by their owners, and accepted");
     let actors = stage.actors(job.told.id, posts, PATIENCE).await?;
+    let loaded = loading::load(&stage.files(), &job.plan, &actors).await?;
+    show.done(loaded, "records loaded by their owners, and accepted");
     let plan = &job.plan;
     let played = play(&plan.travellers, job.due.as_deref(), &plan.own_files, &actors, show).await;
-    let hits = border::register(&actors.desks).await?;
-    Ok((played, hits, stage.operation(job.told.id).await?))
+    Ok((played, actors.hits().await?, stage.operation(job.told.id).await?))
 }
 
 fn finish(table: &BorderTable, played: &BorderPlayed, session: &Session) -> Result<ExitCode, Fail> {

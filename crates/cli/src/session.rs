@@ -79,16 +79,20 @@ impl Session {
         self.desk().map(Checks::Desk)
     }
 
-    /// The hub's offline copies, under the identity of the context: a post's or a bureau's own.
+    /// Offline copies, under the identity of the context: a post's or a bureau's own at the hub, a post's at its bureau.
     pub(crate) fn copies(&self) -> Result<Copies, Fail> {
         let contexts = Self::contexts()?;
         let context = self.chosen(&contexts)?;
         let own = credentials(&context.credentials)?;
-        let holder = matches!(own.identity, Identity::Post(..) | Identity::Bureau(_));
-        if !holder || !matches!(context.server, Identity::Hub(_)) {
+        let fits = match (&own.identity, &context.server) {
+            (Identity::Post(..) | Identity::Bureau(_), Identity::Hub(_)) => true,
+            (Identity::Post(country, _), Identity::Bureau(bureau)) => country == bureau,
+            _ => false,
+        };
+        if !fits {
             return Err(Fail::usage(
-                "copies are fetched at the hub, by a post or a bureau",
-                "choose a context with --context that leads to the hub under the certificate of a post or a bureau",
+                "copies are fetched at the hub by a post or a bureau, or at its own bureau by a post",
+                "choose a context with --context that leads there under the certificate of a post or a bureau",
             ));
         }
         let server = context.server.clone();
@@ -186,9 +190,21 @@ impl Session {
         Ok(Monitor::new(channel))
     }
 
-    /// The hub, under the first identity that fits: that of the context that was named, else of the chosen one, else of
-    /// any.
+    /// The hub, under the first identity that fits.
     fn hub(&self, role: &str, fits: impl Fn(&Identity) -> bool) -> Result<(Credentials, Channel), Fail> {
+        let (context, own) = self.at_hub(role, fits)?;
+        let server = context.server;
+        let channel = self.channel(&context.address, &own, move |found| *found == server)?;
+        Ok((own, channel))
+    }
+
+    /// The context that leads to the hub under an identity that fits: the one that was named, else the chosen one, else
+    /// any.
+    pub(crate) fn at_hub(
+        &self,
+        role: &str,
+        fits: impl Fn(&Identity) -> bool,
+    ) -> Result<(Context, Credentials), Fail> {
         if self.global.country.is_some() {
             let what = format!("--as names a country's desk, but this is for {role}s at the hub");
             return Err(Fail::usage(what, "leave --as out, or name a context with --context"));
@@ -209,9 +225,7 @@ impl Session {
                 Err(fail) => return Err(fail),
             };
             if fits(&own.identity) {
-                let server = context.server.clone();
-                let channel = self.channel(&context.address, &own, move |found| *found == server)?;
-                return Ok((own, channel));
+                return Ok((context.clone(), own));
             }
         }
         Err(nobody(role))

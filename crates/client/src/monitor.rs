@@ -1,5 +1,6 @@
 //! What operators ask of the hub. It never shows a body.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use i247_wire::pb;
@@ -148,6 +149,47 @@ impl Monitor {
     pub async fn alerts(&self, cleared: bool) -> Result<pb::AlertsResponse, ClientError> {
         let asked = request(pb::AlertsRequest { cleared }, self.within);
         answer(self.within, self.service.clone().alerts(asked)).await
+    }
+
+    /// Where the journal of searches ends; what was answered before this call is in it.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn searches_end(&self) -> Result<u64, ClientError> {
+        Ok(self.tally_part(u64::MAX).await?.end)
+    }
+
+    /// How much each asker asked behind an entry of the journal of searches, up to its end as it is now; by SPIFFE id.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn search_tally(&self, after: u64) -> Result<BTreeMap<String, pb::AskerTally>, ClientError> {
+        let mut askers: BTreeMap<String, pb::AskerTally> = BTreeMap::new();
+        let (mut counted, mut end) = (after, None);
+        loop {
+            let part = self.tally_part(counted).await?;
+            // Searches go on; what comes behind the end that was there at first is not waited for.
+            let end = *end.get_or_insert(part.end);
+            for tally in part.askers {
+                let named = || pb::AskerTally { asker: tally.asker.clone(), ..pb::AskerTally::default() };
+                let sum = askers.entry(tally.asker.clone()).or_insert_with(named);
+                sum.frames += tally.frames;
+                sum.keys += tally.keys;
+                sum.refused += tally.refused;
+                sum.matches += tally.matches;
+                sum.possible += tally.possible;
+                sum.signed_for += tally.signed_for;
+            }
+            if part.counted >= end || part.counted <= counted {
+                return Ok(askers);
+            }
+            counted = part.counted;
+        }
+    }
+
+    async fn tally_part(&self, after_entry: u64) -> Result<pb::SearchTallyResponse, ClientError> {
+        let asked = request(pb::SearchTallyRequest { after_entry }, self.within);
+        answer(self.within, self.service.clone().search_tally(asked)).await
     }
 
     /// One message, by its id or a unique prefix of it, from submission to the last receipt.

@@ -113,6 +113,13 @@ impl pb::monitor_service_server::MonitorService for Hub {
     async fn alerts(&self, _: Request<pb::AlertsRequest>) -> Result<Response<pb::AlertsResponse>, Status> {
         Err(not_asked())
     }
+
+    async fn search_tally(
+        &self,
+        _: Request<pb::SearchTallyRequest>,
+    ) -> Result<Response<pb::SearchTallyResponse>, Status> {
+        Err(not_asked())
+    }
 }
 
 fn not_asked() -> Status {

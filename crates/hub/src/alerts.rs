@@ -9,6 +9,7 @@ mod facts;
 mod hub;
 mod links;
 mod messages;
+mod searches;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +48,8 @@ pub(crate) struct Wrong {
 }
 
 /// Every rule.
-const RULES: [&[Rule]; 4] = [&messages::RULES, &links::RULES, &certificates::RULES, &hub::RULES];
+const RULES: [&[Rule]; 5] =
+    [&messages::RULES, &links::RULES, &certificates::RULES, &searches::RULES, &hub::RULES];
 
 /// The rules, as operators see them.
 pub(crate) fn rules() -> Vec<pb::AlertRule> {

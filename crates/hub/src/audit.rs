@@ -16,6 +16,7 @@ mod signed_for;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod wrong;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,11 +41,14 @@ use crate::views::Views;
 use handed_in::HandedIn;
 use operations::{Book, Operations};
 use rolled::Sessions;
+use wrong::Wrong;
 
 pub use check::{Asked, Searches, check_searches};
 pub(crate) use handed_in::Given;
 pub(crate) use rolled::Placed;
+pub(crate) use tally::Counted;
 pub use tally::{SearchTally, tally_searches};
+pub(crate) use wrong::WrongRollUp;
 
 /// What is noted waits at most so long before it is written.
 const WRITE_WAIT: Duration = Duration::from_millis(50);
@@ -112,6 +116,8 @@ pub(crate) struct Audit {
     sessions: Mutex<Sessions>,
     /// What was asked in operations.
     book: Book,
+    /// What they have signed and is wrong, lately.
+    wrong: Mutex<Wrong>,
     /// Whoever takes a roll-up holds it.
     rolling: tokio::sync::Mutex<()>,
 }
@@ -200,6 +206,7 @@ impl Audit {
             handed_in: tokio::sync::Mutex::default(),
             sessions: Mutex::default(),
             book: Book::default(),
+            wrong: Mutex::default(),
             rolling: tokio::sync::Mutex::default(),
         };
         Ok((audit, Writer { roots, kept_at: 0 }))

@@ -1,5 +1,5 @@
 //! Offline copies: for each database a base of what nobody is kept from, and for each country that asks a supplement of
-//! what it sees besides. It must not give anybody what it may not ask on line.
+//! what it sees besides. It must not give anybody what it may not ask on line, nor a post what it is not granted to hold.
 //!
 //! ```text
 //!   databases ──frozen, when somebody asks and the last one is old──► base, supplements ──► files ──pieces──► bureau, post
@@ -149,7 +149,9 @@ impl CopyService for CopyDesk {
         &self,
         request: Request<pb::FetchCopyRequest>,
     ) -> Result<Response<Self::FetchCopyStream>, Status> {
-        let asker = Asker::of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
+        let asker = Asker::of(&Peer::of(&request)?.identity);
+        let asker = asker.and_then(|asker| holder(asker, &request.get_ref().post));
+        let asker = asker.map_err(|refusal| status(&refusal))?;
         let begun = self.0.begin_copy(&asker, request.get_ref()).await;
         let (files, place) = begun.map_err(|refusal| status(&self.0.count(&asker.identity, refusal)))?;
         let (pieces, stream) = mpsc::channel(stream::PIECES_AHEAD);
@@ -161,7 +163,9 @@ impl CopyService for CopyDesk {
         &self,
         request: Request<pb::HandInSearchesRequest>,
     ) -> Result<Response<pb::HandInSearchesResponse>, Status> {
-        let asker = Asker::of(&Peer::of(&request)?.identity).map_err(|refusal| status(&refusal))?;
+        let asker = Asker::of(&Peer::of(&request)?.identity);
+        let asker = asker.and_then(|asker| holder(asker, &request.get_ref().post));
+        let asker = asker.map_err(|refusal| status(&refusal))?;
         let taken = hand_in::hand_in(&self.0, &asker, request.get_ref()).await;
         let taken = taken.map_err(|refusal| status(&self.0.count(&asker.identity, refusal)))?;
         Ok(Response::new(pb::HandInSearchesResponse { taken }))
@@ -169,17 +173,36 @@ impl CopyService for CopyDesk {
 }
 
 impl Core {
-    /// Whether somebody may have a copy of a database at this moment: whoever may ask it on line and is shown what is
-    /// found.
+    /// Whether somebody may have a copy of a database at this moment: a bureau, and a post that is granted it. Whether with
+    /// the supplement of its country.
     ///
     /// # Errors
     /// `NOT_GRANTED`, `SUSPENDED`, `REVOKED`.
-    pub(crate) fn may_copy(&self, asker: &Asker, database: Database) -> Result<(), Refusal> {
+    pub(crate) fn may_copy(&self, asker: &Asker, database: Database) -> Result<bool, Refusal> {
         let allowance = self.grants.allows(&asker.identity, &[database], self.clock.now())?;
         if allowance.verb == Verb::CheckOnly {
             let next_step = "ask on line: who may only check has no copy".into();
             return Err(Refusal { next_step, ..Refusal::of(Reason::NotGranted, "grant.verb") });
         }
-        Ok(())
+        if allowance.offline.is_some_and(|offline| !offline.contains(&database.number())) {
+            let next_step = format!("ask your bureau for leave to hold a copy of {database}: --offline");
+            return Err(Refusal { next_step, ..Refusal::of(Reason::NotGranted, "grant.offline") });
+        }
+        Ok(allowance.supplement)
     }
+}
+
+/// For whom a caller asks: for itself, or, as a bureau, for one of its posts.
+///
+/// # Errors
+/// `NOT_AUTHORISED` for a post that names one, `MALFORMED`.
+fn holder(asker: Asker, post: &str) -> Result<Asker, Refusal> {
+    if post.is_empty() {
+        return Ok(asker);
+    }
+    let Identity::Bureau(country) = asker.identity else {
+        return Err(Refusal::of(Reason::NotAuthorised, "post"));
+    };
+    let post = i247_wire::parsed(post, "post")?;
+    Ok(Asker { identity: Identity::Post(country, post), ..asker })
 }

@@ -2,6 +2,7 @@
 //!
 //! What is granted follows from the log; here it is held against the time. It must not look anything up for them.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -44,6 +45,10 @@ pub(crate) struct Allowance {
     pub(crate) verb: Verb,
     /// Which databases; empty for all that know the key.
     pub(crate) databases: Vec<Database>,
+    /// Of which databases it may hold copies; none for all.
+    pub(crate) offline: Option<BTreeSet<u8>>,
+    /// These have the supplement of its country.
+    pub(crate) supplement: bool,
     /// A partner asks less than others that may only check.
     pub(crate) partner: bool,
     /// A post's own quota.
@@ -90,7 +95,8 @@ impl Grants {
         }
         let Some(Granted { grant, .. }) = in_force(directory, asker, at)? else {
             let (verb, databases) = (Verb::Search, named.to_vec());
-            return Ok(Allowance { verb, databases, partner: false, limit: None });
+            let (offline, supplement) = (None, true);
+            return Ok(Allowance { verb, databases, offline, supplement, partner: false, limit: None });
         };
         if let Some(lacking) = named.iter().find(|named| !grant.databases.contains(&named.number())) {
             let next_step = format!("ask your bureau for leave to ask {lacking} too");
@@ -100,7 +106,8 @@ impl Grants {
         let databases = if named.is_empty() { granted() } else { named.to_vec() };
         let limit = Limit { per_minute: grant.keys_per_minute, per_day: grant.keys_per_day.into() };
         let partner = grant.unit == Unit::Partner;
-        Ok(Allowance { verb: grant.verb, databases, partner, limit: Some(limit) })
+        let (offline, supplement) = (Some(grant.offline.clone()), grant.supplement);
+        Ok(Allowance { verb: grant.verb, databases, offline, supplement, partner, limit: Some(limit) })
     }
 
     /// Takes so many keys from the quotas of a post and of its country; of a bureau's country alone.
@@ -159,7 +166,7 @@ impl Grants {
     /// The journal of searches is what a day's budget is counted from: it is durable, and knows who asked and how much.
     async fn recall(&self, audit: &Audit) {
         let now = self.clock.now();
-        match audit.asked_since(budgets::midnight_before(now)).await {
+        match audit.recall_since(budgets::midnight_before(now), now).await {
             Ok(asked) => {
                 tracing::info!(askers = asked.len(), "what was asked today is counted");
                 for (asker, keys) in asked {

@@ -174,6 +174,15 @@ impl MonitorService for Monitor {
             rules: alerts::rules(),
         }))
     }
+
+    async fn search_tally(
+        &self,
+        request: Request<pb::SearchTallyRequest>,
+    ) -> Result<Response<pb::SearchTallyResponse>, Status> {
+        self.looks_at(&request, "SearchTally").await?;
+        let counted = self.0.audit.tally_behind(request.get_ref().after_entry).await;
+        answer(counted.map(databases::tally))
+    }
 }
 
 impl Monitor {

@@ -162,7 +162,7 @@ pub(crate) async fn begin(
     dice.fill(&mut log_id);
     let genesis = pb::Genesis {
         log_id: Bytes::copy_from_slice(&log_id),
-        authority: credentials.signing_chain.last().cloned().unwrap_or_default(),
+        authority: credentials.root.authority(),
         previous_log_id: Bytes::new(),
         previous_end: 0,
         certificates: credentials.signing_chain.clone(),

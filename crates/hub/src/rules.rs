@@ -61,6 +61,7 @@ pub fn rules() -> Result<Rules, DescriptorError> {
             ("/i247.v1.MonitorService/Databases", OPERATORS),
             ("/i247.v1.MonitorService/Identities", OPERATORS),
             ("/i247.v1.MonitorService/Alerts", OPERATORS),
+            ("/i247.v1.MonitorService/SearchTally", OPERATORS),
             ("/i247.v1.SearchService/Search", ASKERS),
             ("/i247.v1.SearchService/SearchStream", ASKERS),
             ("/i247.v1.SearchService/HandInRollUp", POSTS),

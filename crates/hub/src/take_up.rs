@@ -85,7 +85,7 @@ pub async fn take_up(
         views.state.apply(stamp, &input, &decision);
         let genesis = pb::Genesis {
             log_id: name.clone(),
-            authority: credentials.signing_chain.last().cloned().unwrap_or_default(),
+            authority: credentials.root.authority(),
             previous_log_id: before,
             previous_end: end,
             certificates: credentials.signing_chain.clone(),

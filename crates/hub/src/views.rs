@@ -46,7 +46,7 @@ pub(crate) struct Views {
 }
 
 /// The version of [`Kept`] and of the rows in history's runs; snapshots of other versions are passed over.
-pub(crate) const SNAPSHOT_VERSION: u32 = 17;
+pub(crate) const SNAPSHOT_VERSION: u32 = 18;
 
 /// The views as a snapshot keeps them: what is open. What is closed is in runs.
 #[derive(Debug, Deserialize)]

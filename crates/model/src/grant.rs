@@ -92,6 +92,10 @@ pub struct Grant {
     pub keys_per_minute: u32,
     /// How many keys it may ask about in a day (UTC).
     pub keys_per_day: u32,
+    /// Of which of them it may hold offline copies.
+    pub offline: BTreeSet<u8>,
+    /// These have the country's supplement too.
+    pub supplement: bool,
 }
 
 /// Where a grant stands at a moment.
@@ -118,6 +122,12 @@ impl Grant {
             Some(("grant.verb", "let a partner check only: it may ask, never browse"))
         } else if self.keys_per_minute > self.keys_per_day {
             Some(("grant.keys_per_minute", "let a minute's keys be no more than a day's"))
+        } else if !self.offline.is_subset(&self.databases) {
+            Some(("grant.offline", "grant copies of databases that the post may ask"))
+        } else if self.verb == Verb::CheckOnly && !self.offline.is_empty() {
+            Some(("grant.offline", "grant no copy to a post that may only check"))
+        } else if self.supplement && self.offline.is_empty() {
+            Some(("grant.supplement", "say of which databases the post may hold copies"))
         } else {
             None
         }
@@ -156,6 +166,8 @@ mod tests {
             until: None,
             keys_per_minute: 60,
             keys_per_day: 60,
+            offline: [7].into(),
+            supplement: true,
         };
         assert_eq!(airport.fault(), None);
         let at = |millis| Some(Timestamp::from_millis(millis));
@@ -164,10 +176,14 @@ mod tests {
             (Grant { unit: Unit::EventTeam, ..airport.clone() }, "grant.until_ms"),
             (Grant { unit: Unit::Partner, ..airport.clone() }, "grant.verb"),
             (Grant { keys_per_minute: 61, ..airport.clone() }, "grant.keys_per_minute"),
+            (Grant { offline: [7, 8].into(), ..airport.clone() }, "grant.offline"),
+            (Grant { verb: Verb::CheckOnly, ..airport.clone() }, "grant.offline"),
+            (Grant { offline: [].into(), ..airport.clone() }, "grant.supplement"),
         ] {
             assert_eq!(grant.fault().unwrap().0, field);
         }
-        let partner = Grant { unit: Unit::Partner, verb: Verb::CheckOnly, ..airport };
+        let (verb, offline) = (Verb::CheckOnly, BTreeSet::new());
+        let partner = Grant { unit: Unit::Partner, verb, offline, supplement: false, ..airport };
         assert_eq!(partner.fault(), None);
     }
 
@@ -182,6 +198,8 @@ mod tests {
             until: Some(at(2000)),
             keys_per_minute: 60,
             keys_per_day: 1000,
+            offline: BTreeSet::new(),
+            supplement: false,
         };
         for (now, term) in [
             (999, Term::NotYet(at(1000))),

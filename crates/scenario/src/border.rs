@@ -12,6 +12,7 @@
 //! came to is counted by whoever has the journal of searches and the register of hits.
 
 mod count;
+mod day;
 mod file;
 mod network;
 mod numbers;

@@ -58,7 +58,7 @@ pub use nodes::Twin;
 pub use pen::{Letter, Pen, sign};
 pub use pki::{country, name};
 pub use points::{Crash, Point};
-pub use post::{Open, airport, grant_draft};
+pub use post::{Open, airport, grant_draft, with_copies};
 pub use program::program;
 pub use world::World;
 

@@ -105,6 +105,11 @@ pub fn airport(post: &Name) -> pb::Grant {
     }
 }
 
+/// The same with leave to hold copies of all that the country sees there.
+pub fn with_copies(grant: pb::Grant) -> pb::Grant {
+    pb::Grant { offline: grant.databases.clone(), supplement: true, ..grant }
+}
+
 /// The draft of a grant.
 pub fn grant_draft(grant: pb::Grant) -> pb::Draft {
     pb::Draft {

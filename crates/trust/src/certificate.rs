@@ -194,11 +194,80 @@ fn end_of(not_after: Timestamp) -> Timestamp {
     not_after.plus(Duration::from_secs(1))
 }
 
-/// The secretariat's authority: where every chain ends.
+/// The certificate of the secretariat's authority: where every chain ends.
 #[derive(Clone, Debug)]
-pub struct Root {
+pub struct Anchor {
     anchor: TrustAnchor<'static>,
     certificate: Certificate,
+}
+
+impl Anchor {
+    /// The authority's certificate, as it stands at the beginning of a log.
+    ///
+    /// # Errors
+    /// When it is none. Whether it is in force is asked at each use.
+    pub fn new(authority: &[u8]) -> Result<Self, CertificateError> {
+        let certificate = Certificate::parse(authority)?;
+        if certificate.identity != Identity::Authority || certificate.authority.is_none() {
+            return Err(CertificateError::WrongUse);
+        }
+        let anchor = webpki::anchor_from_trusted_cert(&CertificateDer::from(authority))
+            .map_err(|error| CertificateError::Untrusted(Some(error)))?
+            .to_owned();
+        Ok(Self { anchor, certificate })
+    }
+
+    /// As [`introduce_past`].
+    ///
+    /// # Errors
+    /// As [`introduce`].
+    pub fn introduce_past(&self, chain: &[Bytes], now: Timestamp) -> Result<Signer, CertificateError> {
+        let leaf = chain.first().ok_or(CertificateError::Malformed("an empty chain"))?;
+        let not_after = Certificate::parse(leaf)?.not_after;
+        Signer::of(&self.verify(&as_der(chain), now.min(not_after), Use::Signing)?)
+    }
+
+    fn verify(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: Timestamp,
+        purpose: Use,
+    ) -> Result<Certificate, CertificateError> {
+        let Some((leaf_der, between)) = chain.split_first() else {
+            return Err(CertificateError::Malformed("an empty chain"));
+        };
+        if chain.len() > MAX_CHAIN || chain.iter().any(|der| der.len() > MAX_CERTIFICATE_BYTES) {
+            return Err(CertificateError::Malformed("a chain too long"));
+        }
+        let leaf = Certificate::parse(leaf_der)?;
+        if !leaf.good_for(purpose) {
+            return Err(CertificateError::WrongUse);
+        }
+        let time = UnixTime::since_unix_epoch(Duration::from_millis(now.as_millis()));
+        let usage = KeyUsage::required_if_present(match purpose {
+            Use::Tls => CLIENT_AUTH_DER,
+            Use::Signing => DOCUMENT_SIGNING_DER,
+        });
+        let end_entity = EndEntityCert::try_from(leaf_der).map_err(chain_error)?;
+        let anchors = std::slice::from_ref(&self.anchor);
+        let path = end_entity
+            .verify_for_usage(ALGORITHMS, anchors, between, time, usage, None, None)
+            .map_err(chain_error)?;
+        // A trust anchor has no end for webpki. It has for us.
+        if !self.certificate.in_force(now) {
+            return Err(CertificateError::NotInForce);
+        }
+        let issuers: Vec<CertificateDer<'_>> =
+            path.intermediate_certificates().map(|cert| cert.der()).collect();
+        check_issuers(&leaf.identity, &issuers)?;
+        Ok(leaf)
+    }
+}
+
+/// The secretariat's authority: where every chain ends, and who signs changes of the directory.
+#[derive(Clone, Debug)]
+pub struct Root {
+    anchor: Anchor,
     signer: Arc<Signer>,
     chain: [CertificateDer<'static>; 2],
 }
@@ -213,16 +282,9 @@ impl Root {
         authority: CertificateDer<'static>,
         signing: CertificateDer<'static>,
     ) -> Result<Self, CertificateError> {
-        let certificate = Certificate::parse(&authority)?;
-        if certificate.identity != Identity::Authority || certificate.authority.is_none() {
-            return Err(CertificateError::WrongUse);
-        }
-        let anchor = webpki::anchor_from_trusted_cert(&authority)
-            .map_err(|error| CertificateError::Untrusted(Some(error)))?
-            .to_owned();
+        let anchor = Anchor::new(&authority)?;
         let leaf = Certificate::parse(&signing)?;
-        let mut root =
-            Self { anchor, signer: Arc::new(Signer::of(&leaf)?), certificate, chain: [authority, signing] };
+        let mut root = Self { anchor, signer: Arc::new(Signer::of(&leaf)?), chain: [authority, signing] };
         root.signer =
             Arc::new(introduce_past(&[Bytes::copy_from_slice(&root.chain[1])], &root, leaf.not_before)?);
         if root.signer.identity != Identity::Authority {
@@ -236,9 +298,19 @@ impl Root {
         &self.signer
     }
 
+    /// Where chains end.
+    pub fn anchor(&self) -> &Anchor {
+        &self.anchor
+    }
+
+    /// The authority's certificate, DER.
+    pub fn authority(&self) -> Bytes {
+        Bytes::copy_from_slice(&self.chain[0])
+    }
+
     /// What the authority's certificate says.
     pub fn certificate(&self) -> &Certificate {
-        &self.certificate
+        &self.anchor.certificate
     }
 
     /// The two certificates, as [`Root::new`] takes them.
@@ -306,9 +378,7 @@ pub fn introduce(chain: &[Bytes], root: &Root, now: Timestamp) -> Result<Signer,
 /// # Errors
 /// As [`introduce`].
 pub fn introduce_past(chain: &[Bytes], root: &Root, now: Timestamp) -> Result<Signer, CertificateError> {
-    let leaf = chain.first().ok_or(CertificateError::Malformed("an empty chain"))?;
-    let not_after = Certificate::parse(leaf)?.not_after;
-    introduce(chain, root, now.min(not_after))
+    root.anchor.introduce_past(chain, now)
 }
 
 /// Verifies a chain, leaf first, and says what the leaf says.
@@ -321,33 +391,7 @@ pub fn verify_chain(
     now: Timestamp,
     purpose: Use,
 ) -> Result<Certificate, CertificateError> {
-    let Some((leaf_der, between)) = chain.split_first() else {
-        return Err(CertificateError::Malformed("an empty chain"));
-    };
-    if chain.len() > MAX_CHAIN || chain.iter().any(|der| der.len() > MAX_CERTIFICATE_BYTES) {
-        return Err(CertificateError::Malformed("a chain too long"));
-    }
-    let leaf = Certificate::parse(leaf_der)?;
-    if !leaf.good_for(purpose) {
-        return Err(CertificateError::WrongUse);
-    }
-    let time = UnixTime::since_unix_epoch(Duration::from_millis(now.as_millis()));
-    let usage = KeyUsage::required_if_present(match purpose {
-        Use::Tls => CLIENT_AUTH_DER,
-        Use::Signing => DOCUMENT_SIGNING_DER,
-    });
-    let end_entity = EndEntityCert::try_from(leaf_der).map_err(chain_error)?;
-    let anchors = std::slice::from_ref(&root.anchor);
-    let path = end_entity
-        .verify_for_usage(ALGORITHMS, anchors, between, time, usage, None, None)
-        .map_err(chain_error)?;
-    // A trust anchor has no end for webpki. It has for us.
-    if !root.certificate.in_force(now) {
-        return Err(CertificateError::NotInForce);
-    }
-    let issuers: Vec<CertificateDer<'_>> = path.intermediate_certificates().map(|cert| cert.der()).collect();
-    check_issuers(&leaf.identity, &issuers)?;
-    Ok(leaf)
+    root.anchor.verify(chain, now, purpose)
 }
 
 /// Who may certify whom: the rule that X.509 name constraints cannot express.

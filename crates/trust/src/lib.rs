@@ -37,7 +37,7 @@ pub use batch::{MAX_ITEMS, carry_batch, decode_batch};
 pub use body::{CarriedBody, carry, open_carried};
 pub use burst::{header_hash, sign_headers};
 pub use certificate::{
-    Certificate, CertificateError, Root, Signer, Use, introduce, introduce_past, verify_chain,
+    Anchor, Certificate, CertificateError, Root, Signer, Use, introduce, introduce_past, verify_chain,
 };
 pub use copies::{copy_network, copy_signed};
 pub use credentials::{Credentials, CredentialsError};

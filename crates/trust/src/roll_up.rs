@@ -5,7 +5,7 @@ use i247_model::{Hash, Identity, Reason, Refusal, Timestamp};
 use i247_wire::{payload, pb};
 use prost::Message as _;
 
-use crate::{Root, introduce_past, sha256, verify};
+use crate::{Anchor, sha256, verify};
 
 /// The name of a session: what stands in journals in the place of its salt.
 pub fn search_session(salt: &[u8; 32]) -> [u8; 16] {
@@ -34,13 +34,13 @@ pub fn search_root<'a>(digests: impl IntoIterator<Item = &'a Hash>) -> Hash {
 pub fn read_roll_up(
     given: &pb::HandInRollUpRequest,
     post: &Identity,
-    root: &Root,
+    anchor: &Anchor,
     at: Timestamp,
 ) -> Result<pb::SearchRollUp, Refusal> {
     let bad = |field: &str| Refusal::of(Reason::BadSignature, field);
     let malformed = |field: &str| Refusal::of(Reason::Malformed, field);
     let signed = given.signed.as_ref().ok_or_else(|| malformed("signed"))?;
-    let signer = introduce_past(&given.chain, root, at).map_err(|_| bad("chain"))?;
+    let signer = anchor.introduce_past(&given.chain, at).map_err(|_| bad("chain"))?;
     if signer.identity != *post {
         return Err(bad("chain"));
     }

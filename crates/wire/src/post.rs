@@ -60,11 +60,13 @@ impl TryFrom<&pb::Grant> for Leave {
         let grant = Grant {
             unit: known::<pb::PostUnit, _>(form.unit, "grant.unit")?,
             verb: known::<pb::PostVerb, _>(form.verb, "grant.verb")?,
-            databases: databases(&form.databases)?,
+            databases: databases(&form.databases, "grant.databases")?,
             from: time(form.from_ms),
             until: time(form.until_ms),
             keys_per_minute: form.keys_per_minute,
             keys_per_day: form.keys_per_day,
+            offline: databases(&form.offline, "grant.offline")?,
+            supplement: form.supplement,
         };
         Ok(Self { post, grant: Some(grant) })
     }
@@ -74,23 +76,26 @@ impl From<&Leave> for pb::Grant {
     fn from(leave: &Leave) -> Self {
         let post = leave.post.to_string();
         let Some(grant) = &leave.grant else { return Self { post, withdrawn: true, ..Self::default() } };
+        let numbers = |databases: &BTreeSet<u8>| databases.iter().map(|number| i32::from(*number)).collect();
         let millis = |time: Option<Timestamp>| time.map_or(0, Timestamp::as_millis);
         Self {
             post,
             unit: pb::PostUnit::from(grant.unit).into(),
             verb: pb::PostVerb::from(grant.verb).into(),
-            databases: grant.databases.iter().map(|number| i32::from(*number)).collect(),
+            databases: numbers(&grant.databases),
             from_ms: millis(grant.from),
             until_ms: millis(grant.until),
             keys_per_minute: grant.keys_per_minute,
             keys_per_day: grant.keys_per_day,
             withdrawn: false,
+            offline: numbers(&grant.offline),
+            supplement: grant.supplement,
         }
     }
 }
 
-fn databases(numbers: &[i32]) -> Result<BTreeSet<u8>, Refusal> {
-    let wrong = || malformed("grant.databases");
+fn databases(numbers: &[i32], field: &str) -> Result<BTreeSet<u8>, Refusal> {
+    let wrong = || malformed(field);
     if !numbers.is_sorted_by(|a, b| a < b) {
         return Err(wrong());
     }
@@ -127,6 +132,8 @@ mod tests {
             keys_per_minute: 60,
             keys_per_day: 10_000,
             withdrawn: false,
+            offline: vec![pb::Database::Tdawn.into()],
+            supplement: true,
         }
     }
 
@@ -153,10 +160,11 @@ mod tests {
     #[test]
     fn what_is_no_grant_is_malformed() {
         type Change = fn(&mut pb::Grant);
-        let cases: [(Change, &str); 4] = [
+        let cases: [(Change, &str); 5] = [
             (|grant| grant.post = "CDG".into(), "grant.post"),
             (|grant| grant.databases = vec![8, 7], "grant.databases"),
             (|grant| grant.databases = vec![20], "grant.databases"),
+            (|grant| grant.offline = vec![8, 8], "grant.offline"),
             (|grant| grant.withdrawn = true, "grant.withdrawn"),
         ];
         for (change, field) in cases {

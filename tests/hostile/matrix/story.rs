@@ -5,7 +5,7 @@ use i247_model::{Identity, MessageId};
 use i247_testkit::pki::Pki;
 use i247_testkit::{
     Pen, World, WorldError, airport, country, diffusion, free_text, grant_draft, name, notice_request,
-    red_form, withdrawal,
+    red_form, with_copies, withdrawal,
 };
 use i247_trust::sha256;
 use i247_wire::pb;
@@ -45,7 +45,7 @@ pub(super) async fn begin() -> Result<(World, Story), WorldError> {
     let (brazil, japan) = (world.bureau("BR"), world.bureau("JP"));
     let mut france = world.pen("FR").await?;
     let (own, attachment, commitment) = with_attachment(&world, &mut france).await?;
-    france.submit(&france.sign(&france.letter(grant_draft(airport(&name("airport")))))).await?;
+    france.submit(&france.sign(&france.letter(grant_draft(with_copies(airport(&name("airport"))))))).await?;
 
     let note = pb::AttachmentNote { name: "map.png".into(), ..pb::AttachmentNote::default() };
     let foreign_commitment = japan.desk().await?.add_attachment(note, Bytes::from_static(b"a map")).await?;
@@ -341,6 +341,19 @@ pub(super) fn copy(_: &Story) -> Vec<Vec<u8>> {
     one(&pb::FetchCopyRequest { database: pb::Database::Sltd.into(), ..pb::FetchCopyRequest::default() })
 }
 
+pub(super) fn copy_for_a_post(_: &Story) -> Vec<Vec<u8>> {
+    copy_for("airport")
+}
+
+pub(super) fn copy_for_an_ungranted_post(_: &Story) -> Vec<Vec<u8>> {
+    copy_for("ungranted")
+}
+
+fn copy_for(post: &str) -> Vec<Vec<u8>> {
+    let (database, post) = (pb::Database::Sltd.into(), post.to_owned());
+    one(&pb::FetchCopyRequest { database, post, ..pb::FetchCopyRequest::default() })
+}
+
 pub(super) fn offline_searches(_: &Story) -> Vec<Vec<u8>> {
     handed_in("airport", 7)
 }
@@ -362,6 +375,7 @@ fn handed_in(station: &str, list: u8) -> Vec<Vec<u8>> {
         first: 1,
         chain: vec![0; 32].into(),
         searches: vec![search.encode_to_vec().into()],
+        post: String::new(),
     })
 }
 

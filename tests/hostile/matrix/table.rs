@@ -108,6 +108,8 @@ pub(super) const HUB: &[Row] = &[
     row("/i247.v1.MonitorService/Databases", Own, story::nothing,                     "role         role role role door role ok   role role role door"),
     row("/i247.v1.MonitorService/Identities", Own, story::nothing,                    "role         role role role door role ok   role role role door"),
     row("/i247.v1.MonitorService/Alerts", Own, story::nothing,                        "role         role role role door role ok   role role role door"),
+    // Nobody has asked yet.
+    row("/i247.v1.MonitorService/SearchTally", Own, story::nothing,                   "role         role role role door role none role role role door"),
 
     row("/i247.v1.SearchService/Search", Own, story::search,                          "ok           role role ok   door role role role role role door"),
     row("/i247.v1.SearchService/SearchStream", Own, story::frame_of_keys,             "ok           role role ok   door role role role role role door"),
@@ -120,6 +122,9 @@ pub(super) const HUB: &[Row] = &[
     row("/i247.v1.RecordsService/FindRecord", Own, story::record_name,                "unknown_record role role role door role role role role role door"),
 
     row("/i247.v1.CopyService/FetchCopy", Own, story::copy,                           "ok           role role ok   door role role role role role door"),
+    // A bureau fetches in the name of its post what the post is granted; nobody else speaks for anybody.
+    row("/i247.v1.CopyService/FetchCopy", Own, story::copy_for_a_post,                "ok           role role role door role role role role role door"),
+    row("/i247.v1.CopyService/FetchCopy", Own, story::copy_for_an_ungranted_post,     "not_granted  role role role door role role role role role door"),
     row("/i247.v1.CopyService/HandInSearches", Own, story::offline_searches,          "ok           role role ok   door role role role role role door"),
     // Where somebody else was is said by nobody but a bureau, which asks under any station.
     row("/i247.v1.CopyService/HandInSearches", Foreign, story::offline_searches_elsewhere, "ok      role role wrong_field door role role role role role door"),
@@ -164,6 +169,10 @@ pub(super) const DESK: &[Row] = &[
     row("/i247.v1.DirectoryService/Change", Own, story::national_change,     "role ok   role door door door door door door door door"),
     row("/i247.v1.DirectoryService/Change", Foreign, story::change,          "role malformed role door door door door door door door door"),
     row("/i247.v1.DirectoryService/List", Own, story::nothing,               "role ok   role door door door door door door door door"),
+
+    // Brazil has granted its posts nothing: they do not come in.
+    row("/i247.v1.CopyService/FetchCopy", Own, story::copy,                  "role role role door door door door door door door door"),
+    row("/i247.v1.CopyService/HandInSearches", Own, story::offline_searches, "role role role door door door door door door door door"),
 
     row("/grpc.health.v1.Health/Check", Own, story::nothing,                 "ok   ok   ok   door door door door door door door door"),
     row("/grpc.health.v1.Health/Watch", Own, story::nothing,                 "ok   ok   ok   door door door door door door door door"),

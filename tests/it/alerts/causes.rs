@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{DAY, HOUR, MINUTE, over, said};
+use crate::roll_ups::{ask, post, roll_up};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_is_an_alert_while_the_disk_of_a_connected_bureau_is_full() -> Result<(), WorldError> {
@@ -222,6 +223,40 @@ async fn a_stream_under_a_classical_key_agreement_is_an_alert_while_it_lasts() -
     drop((say, answers));
     over(&world, "not_post_quantum", "JP").await?;
     world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_roll_up_that_disagrees_with_the_journal_is_an_alert_for_a_day() -> Result<(), WorldError> {
+    let world = World::of(["FR", "BR"]).start().await?;
+    let ((cdg, searches), (orly, _)) = (post(&world, "cdg").await?, post(&world, "orly").await?);
+    let digests = [ask(&searches, 1).await?, ask(&searches, 2).await?, ask(&searches, 3).await?];
+    assert!(searches.hand_in_roll_up(roll_up(&cdg, 1, 1, &digests[..1])).await?.agrees);
+    let none = world.monitor().await?.alerts(true).await?.alerts;
+    assert!(none.iter().all(|alert| alert.rule != "roll_up_disagrees"), "{none:?}");
+
+    assert!(!searches.hand_in_roll_up(roll_up(&cdg, 2, 3, &digests[1..2])).await?.agrees);
+    let alert = said(&world, "roll_up_disagrees", "FR").await?;
+    let differs = "post cdg of FR has signed for 1 searches from 2 to 3, and the journal holds 2";
+    assert_eq!((alert.text.as_str(), alert.severity()), (differs, pb::AlertSeverity::Warning));
+    assert!(alert.next_step.contains("i247 ledger searches DATA"), "{}", alert.next_step);
+    // By the key of another post.
+    assert!(searches.hand_in_roll_up(roll_up(&orly, 4, 4, &[])).await.is_err());
+    let forged = "a roll-up came from post cdg of FR that it has not signed";
+    let both = async || -> Result<_, WorldError> {
+        let alerts = world.monitor().await?.alerts(false).await?.alerts;
+        let ours = alerts.into_iter().filter(|alert| alert.rule == "roll_up_disagrees");
+        let mut texts: Vec<String> = ours.map(|alert| alert.text).collect();
+        texts.sort();
+        Ok((texts == [forged, differs]).then_some(()))
+    };
+    world.until("an alert for each finding", &both).await?;
+    // A hub that was started anew reads it in the journal.
+    world.stop_hub().await?;
+    world.start_hub().await?;
+    world.until("the alerts of before", &both).await?;
+    world.advance(DAY);
+    over(&world, "roll_up_disagrees", "FR").await?;
+    world.stop_all().await
 }
 
 /// TLS as a bureau has it, but for the key agreement; whoever answers is believed.

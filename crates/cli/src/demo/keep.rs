@@ -14,7 +14,8 @@ pub(crate) fn new_dir() -> PathBuf {
     std::env::temp_dir().join(format!("i247-demo-{}", std::process::id()))
 }
 
-/// Writes keys and contexts: one for each country's first officer, one for the reviewer, one for the operator.
+/// Writes keys and contexts: one for each country's first officer, one for the reviewer, one for the operator; and the keys
+/// of each country's authority, which certifies more officers and posts.
 /// Returns the directory for `I247_HOME`.
 pub(crate) async fn write_contexts(world: &World, plan: &Plan) -> Result<PathBuf, Fail> {
     let home = world.dir().join("home");
@@ -26,6 +27,7 @@ pub(crate) async fn write_contexts(world: &World, plan: &Plan) -> Result<PathBuf
         let credentials = save(world, &officer, &home).await?;
         let context = Context { address: address.to_string(), server: Identity::Bureau(code), credentials };
         contexts.add(name(&code.to_lowercase()), context);
+        save_authority(world, code, &authority_dir(&home, code)).await?;
     }
     let hub = world.hub_address().await.map_err(|error| super::of_world(&error))?;
     for (who, identity) in
@@ -49,7 +51,8 @@ pub(crate) fn invitation(home: &Path, plan: &Plan, scenario: Option<&Path>) -> S
     let code = |code: Option<CountryCode>| code.map(|code| code.to_string()).unwrap_or_default();
     let (first, second) = (code(first), code(second.copied()));
     let program = std::env::args().next().unwrap_or_else(|| "i247".into());
-    let home = home.display();
+    let authority = first_country(plan).map(|code| authority_dir(home, code)).unwrap_or_default();
+    let (home, authority) = (home.display(), authority.display());
     let operation = &plan.script.operation;
     let scenario = scenario.map(|file| format!(" --scenario {}", file.display())).unwrap_or_default();
     format!(
@@ -58,8 +61,21 @@ pub(crate) fn invitation(home: &Path, plan: &Plan, scenario: Option<&Path>) -> S
          \n  {program} inbox --as {first}\
          \n  {program} ask {second} --as {first} --about \"a stolen car\" --name \"PARDEL, Tessa\" --born 1970-01-01\
          \n  {program} operation report {operation}{scenario} --context operator\
-         \n  {program} console --context operator"
+         \n  {program} post issue cdg --authority {authority} --out {home}/cdg\
+         \n  {program} console --context operator",
     )
+}
+
+fn authority_dir(home: &Path, code: CountryCode) -> PathBuf {
+    home.join("credentials").join(code.to_lowercase()).join("authority")
+}
+
+async fn save_authority(world: &World, code: CountryCode, dir: &Path) -> Result<(), Fail> {
+    let next = "name another directory with --dir";
+    std::fs::create_dir_all(dir).map_err(|error| Fail::because(dir.display().to_string(), &error, next))?;
+    let mut pki = world.pki().await;
+    let saved = pki.national(code).and_then(|authority| authority.save(dir));
+    saved.map_err(|error| Fail::because("the keys of an authority cannot be saved", &error, next))
 }
 
 fn first_country(plan: &Plan) -> Option<CountryCode> {

@@ -1,5 +1,5 @@
-//! Changes of single records: one record as it now stands, kept from other countries than before, or withdrawn. Each goes
-//! the way of every load. It decides nothing: only the owner may, and the hub says so.
+//! Changes of records: as they now stand, kept from other countries than before, or withdrawn; one, or all of a file. Each
+//! goes the way of every load. It decides nothing: only the owner may, and the hub says so.
 
 use std::process::ExitCode;
 
@@ -10,6 +10,7 @@ use i247_model::{CountryCode, Hash, Party, Refusal, member};
 use i247_records::Database;
 use i247_records::record::{Cell, Change, Record, RecordName};
 
+use super::deed::{Deed, FromArgs};
 use super::load::{SILENCE, decided};
 use super::{database, number};
 use crate::fail::{Exit, Fail};
@@ -19,24 +20,28 @@ use crate::session::Session;
 
 const AFTER_CHANGE: &str = "\
 The other columns stay as they are. What a record is called (number, country, type; or the reference) cannot be changed: \
-withdraw it, and load another.
+withdraw it, and load another. With --from each record stands afterwards as in the file, with all of its columns.
 
 Examples:
   i247 records change sltd FRA/PASSPORT/12AB34567 fraud_type=REVOKED stolen_on=2031-05-01
-  i247 records change vehicles FR/2026-17 colour=red plate=";
+  i247 records change vehicles FR/2026-17 colour=red plate=
+  i247 records change sltd --from mended.csv";
 
 const AFTER_RESTRICT: &str = "\
 The list replaces the one before; without --except everybody sees the record again. To those who may not see it, it is \
-as if it were not there.
+as if it were not there. With --from the records must stand otherwise as in the file, whose column `except` counts where \
+--except is left out.
 
 Examples:
   i247 records restrict sltd FRA/PASSPORT/12AB34567 --except BR,JP
-  i247 records restrict sltd FRA/PASSPORT/12AB34567";
+  i247 records restrict sltd FRA/PASSPORT/12AB34567
+  i247 records restrict sltd --from stolen.csv --except BR";
 
 const AFTER_WITHDRAW: &str = "\
 Examples:
   i247 records withdraw sltd FRA/PASSPORT/12AB34567
-  i247 records withdraw sltd 'FRA/PASSPORT/WW0000000..WW0000049'   (a range of blanks)";
+  i247 records withdraw sltd 'FRA/PASSPORT/WW0000000..WW0000049'   (a range of blanks)
+  i247 records withdraw sltd --from stolen.csv                     (all that were loaded from it)";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_CHANGE)]
@@ -44,8 +49,11 @@ pub(crate) struct ChangeArgs {
     #[command(flatten)]
     one: One,
     /// Columns that change, as COLUMN=VALUE; an empty value empties it, lists have `;` between their entries
-    #[arg(required = true, value_name = "COLUMN=VALUE", value_parser = setting)]
+    #[arg(required_unless_present = "from", conflicts_with = "from")]
+    #[arg(value_name = "COLUMN=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
+    #[command(flatten)]
+    file: FromArgs,
 }
 
 #[derive(Debug, Args)]
@@ -56,6 +64,8 @@ pub(crate) struct RestrictArgs {
     /// The countries that must not see it
     #[arg(long, value_name = "COUNTRIES", value_delimiter = ',', value_parser = crate::args::country)]
     except: Vec<CountryCode>,
+    #[command(flatten)]
+    file: FromArgs,
 }
 
 #[derive(Debug, Args)]
@@ -63,6 +73,8 @@ pub(crate) struct RestrictArgs {
 pub(crate) struct WithdrawArgs {
     #[command(flatten)]
     one: One,
+    #[command(flatten)]
+    file: FromArgs,
 }
 
 #[derive(Debug, Args)]
@@ -71,10 +83,20 @@ struct One {
     #[arg(value_parser = database)]
     database: Database,
     /// The record's name: FRA/PASSPORT/12AB34567, or FR/2026-17 by owner and reference
-    name: String,
+    #[arg(required_unless_present = "from")]
+    name: Option<String>,
+}
+
+impl One {
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
 }
 
 pub(crate) async fn change(args: &ChangeArgs, session: &Session) -> Result<ExitCode, Fail> {
+    if let Some(done) = args.file.run(args.one.database, Deed::Change, session).await {
+        return done;
+    }
     let (desk, own) = desk(session).await?;
     let record = fetch(&desk, &args.one, own).await?;
     let after = edited(&record, &args.set)?;
@@ -88,18 +110,25 @@ pub(crate) async fn change(args: &ChangeArgs, session: &Session) -> Result<ExitC
 }
 
 pub(crate) async fn restrict(args: &RestrictArgs, session: &Session) -> Result<ExitCode, Fail> {
+    let deed = Deed::Restrict(args.except.clone());
+    if let Some(done) = args.file.run(args.one.database, deed, session).await {
+        return done;
+    }
     let (desk, own) = desk(session).await?;
     let record = fetch(&desk, &args.one, own).await?;
     send(&desk, &args.one, Change::Restrict(record.with_except(args.except.clone())), session).await
 }
 
 pub(crate) async fn withdraw(args: &WithdrawArgs, session: &Session) -> Result<ExitCode, Fail> {
-    let name = RecordName::parse(args.one.database, &args.one.name).map_err(|error| {
+    if let Some(done) = args.file.run(args.one.database, Deed::Withdraw, session).await {
+        return done;
+    }
+    let name = RecordName::parse(args.one.database, args.one.name()).map_err(|error| {
         Fail::usage(error.to_string(), "`i247 records show` shows a record under its name")
     })?;
     let (desk, own) = desk(session).await?;
     if let Some(owner) = name.owner(args.one.database).filter(|owner| *owner != own) {
-        return Err(foreign(&args.one.name, owner));
+        return Err(foreign(args.one.name(), owner));
     }
     // Whose it is does not always follow from the name.
     fetch(&desk, &args.one, own).await?;
@@ -118,11 +147,11 @@ async fn desk(session: &Session) -> Result<(Desk, Party), Fail> {
 
 /// The record as it stands, if it is the country's own.
 async fn fetch(desk: &Desk, one: &One, own: Party) -> Result<Record, Fail> {
-    let found = desk.show_record(number(one.database), &one.name).await?;
+    let found = desk.show_record(number(one.database), one.name()).await?;
     let record = Record::from_wire(found.record.unwrap_or_default()).map_err(|_| {
         Fail::local("the hub's record cannot be read", "see that both run the same version of i247")
     })?;
-    if record.owner() == own { Ok(record) } else { Err(foreign(&one.name, record.owner())) }
+    if record.owner() == own { Ok(record) } else { Err(foreign(one.name(), record.owner())) }
 }
 
 fn foreign(name: &str, owner: Party) -> Fail {
@@ -180,9 +209,9 @@ async fn send(desk: &Desk, one: &One, change: Change, session: &Session) -> Resu
             Change::Restrict(_) => "is seen by others than before",
             Change::Add(_) | Change::Change(_) => "is changed",
         };
-        out::data(&format!("{} {done}", one.name));
+        out::data(&format!("{} {done}", one.name()));
     } else {
-        out::data(&format!("{} is durable at the bureau, and not decided about yet", one.name));
+        out::data(&format!("{} is durable at the bureau, and not decided about yet", one.name()));
     }
     Ok(if refusal.is_some() { ExitCode::from(Exit::Refused as u8) } else { ExitCode::SUCCESS })
 }

@@ -5,21 +5,26 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use i247_model::{CountryCode, Hash};
-use i247_records::Database;
 
 use super::Format;
+use super::deed::FileOf;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 256 * 1024;
 
-/// The name of the load of a file: the same bytes for the same database and country are the same load.
+/// The name of the load of a file: the same bytes for the same database and country are the same load, unless something
+/// else is done with them.
 ///
 /// # Errors
 /// What the disk says.
-pub(crate) fn name(path: &Path, database: Database, country: CountryCode) -> io::Result<Hash> {
-    let mut file = File::open(path)?;
-    let mut digest =
-        i247_trust::sha256(&[b"i247 load", database.as_str().as_bytes(), country.as_str().as_bytes()]);
+pub(super) fn name(of: &FileOf, country: CountryCode) -> io::Result<Hash> {
+    let mut file = File::open(&of.file)?;
+    let (database, mark) = (of.database.as_str(), of.deed.mark());
+    let mut digest = i247_trust::sha256(&[b"i247 load", database.as_bytes(), country.as_str().as_bytes()]);
+    if !mark.is_empty() || of.again.is_some() {
+        let again = of.again.unwrap_or_default();
+        digest = i247_trust::sha256(&[b"i247 deed", digest.as_bytes(), mark.as_bytes(), &again]);
+    }
     let mut chunk = vec![0; READ_BYTES];
     loop {
         let count = read_whole(&mut file, &mut chunk)?;
@@ -79,6 +84,9 @@ pub(crate) fn format(path: &Path) -> Format {
 mod tests {
     use std::io::Write as _;
 
+    use i247_records::Database;
+
+    use super::super::deed::Deed;
     use super::*;
 
     fn read(path: &Path) -> String {
@@ -110,13 +118,28 @@ mod tests {
         std::fs::write(&one, "a".repeat(600_000)).unwrap();
         std::fs::write(&same, "a".repeat(600_000)).unwrap();
         std::fs::write(&other, "a".repeat(600_001)).unwrap();
-        let of =
-            |path: &Path, database, country: &str| name(path, database, country.parse().unwrap()).unwrap();
+        let for_deed = |path: &Path, database, country: &str, deed, again| {
+            let of = FileOf { database, file: path.to_owned(), format: None, no_wait: false, deed, again };
+            name(&of, country.parse().unwrap()).unwrap()
+        };
+        let of = |path: &Path, database, country: &str| for_deed(path, database, country, Deed::Add, None);
         let first = of(&one, Database::Sltd, "FR");
         assert_eq!(of(&same, Database::Sltd, "FR"), first);
         assert_ne!(of(&other, Database::Sltd, "FR"), first);
         assert_ne!(of(&one, Database::Sad, "FR"), first);
         assert_ne!(of(&one, Database::Sltd, "BR"), first);
+        let with = |deed| for_deed(&one, Database::Sltd, "FR", deed, None);
+        let brazil = || vec!["BR".parse().unwrap()];
+        let all = [
+            first,
+            with(Deed::Change),
+            with(Deed::Withdraw),
+            with(Deed::Restrict(Vec::new())),
+            with(Deed::Restrict(brazil())),
+            for_deed(&one, Database::Sltd, "FR", Deed::Withdraw, Some([1; 16])),
+        ];
+        assert_eq!(all.into_iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
+        assert_eq!(with(Deed::Restrict(brazil())), all[4]);
     }
 
     #[test]

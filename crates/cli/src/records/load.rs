@@ -1,4 +1,4 @@
-//! Loads a file of records: rows become changes, changes go to the desk, and what became of them is told.
+//! Hands a file of records in: rows become changes, changes go to the desk, and what became of them is told.
 //!
 //! A thread reads and checks, in front of the desk by a few frames only; the desk says what is durable. It must not
 //! remember anything: run again, it asks the desk where to go on.
@@ -18,14 +18,12 @@ use i247_model::{CountryCode, Hash, Party};
 use i247_node::Clock;
 use i247_records::Database;
 use i247_records::import::{self, Import, ImportError};
-use i247_records::record::Change;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Format, LoadArgs, file, number, summary, thousands};
+use super::deed::{Deed, FileOf};
+use super::{Format, file, number, thousands};
 use crate::fail::{Exit, Fail};
-use crate::out;
-use crate::session::Session;
 
 /// Changes in one frame to the desk.
 const FRAME_LINES: usize = 512;
@@ -50,6 +48,7 @@ struct Job {
     database: Database,
     format: Format,
     owner: CountryCode,
+    deed: Deed,
     /// What lies before this line is durable at the bureau already.
     after: u64,
     /// The last line that was read.
@@ -61,6 +60,8 @@ struct Job {
 struct Counted {
     good: u64,
     bad: u64,
+    /// Of the good ones: not handed in before.
+    new: u64,
 }
 
 /// What became of a file.
@@ -71,20 +72,13 @@ pub(crate) struct Loaded {
     pub(crate) bad: u64,
 }
 
-pub(crate) async fn load(args: &LoadArgs, session: &Session) -> Result<ExitCode, Fail> {
-    let Loaded { status, bad } =
-        load_at(&session.desk()?, args, &session.seams.clock, &mut |words| out::talk(words)).await?;
-    out::answer(session, || summary(&status, bad), || told(&status));
-    Ok(code(&status, bad))
-}
-
-/// Loads a file at this desk, and says how far it is.
+/// Hands a file in at this desk, and says how far it is.
 ///
 /// # Cancel safety
 /// Dropped, what was said to be durable stays so; the same file goes on behind it.
 pub(crate) async fn load_at(
     desk: &Desk,
-    args: &LoadArgs,
+    of: &FileOf,
     clock: &Arc<dyn Clock>,
     say: &mut dyn FnMut(&str),
 ) -> Result<Loaded, Fail> {
@@ -92,9 +86,9 @@ pub(crate) async fn load_at(
     let owner: CountryCode = country.parse().map_err(|_| {
         Fail::local("the desk does not say whose it is", "see that both run the same version")
     })?;
-    let (path, database) = (args.file.clone(), args.database);
-    let named = tokio::task::spawn_blocking(move || file::name(&path, database, owner)).await;
-    let name = ended(named)?.map_err(|error| unreadable(&args.file, &error))?;
+    let (database, named) = (of.database, of.clone());
+    let named = tokio::task::spawn_blocking(move || file::name(&named, owner)).await;
+    let name = ended(named)?.map_err(|error| unreadable(&of.file, &error))?;
     let (frames, sent) = mpsc::channel(AHEAD);
     let begin =
         pb::LoadBegin { name: Bytes::copy_from_slice(name.as_bytes()), database: number(database).into() };
@@ -107,10 +101,11 @@ pub(crate) async fn load_at(
     }
     let read = Arc::new(AtomicU64::new(0));
     let job = Job {
-        path: args.file.clone(),
+        path: of.file.clone(),
         database,
-        format: args.format.unwrap_or_else(|| file::format(&args.file)),
+        format: of.format.unwrap_or_else(|| file::format(&of.file)),
         owner,
+        deed: of.deed.clone(),
         after: first.durable_line,
         read: read.clone(),
     };
@@ -124,17 +119,22 @@ pub(crate) async fn load_at(
         say(&format!(
             "{} bad lines are set aside, each with its reason, in {}: mend them there, and load that file.",
             thousands(counted.bad),
-            bad_path(&args.file).display()
+            bad_path(&of.file).display()
         ));
     }
     if counted.good == 0 {
         return Err(Fail::refused(
-            format!("{}: there is nothing to load", args.file.display()),
+            format!("{}: there is no record in it", of.file.display()),
             format!("`i247 records columns {database}` says what a file must look like"),
         ));
     }
+    if counted.new == 0 && of.deed != Deed::Add {
+        say(
+            "This was done with the file before, and nothing is done now; with --again it is done once more.",
+        );
+    }
     let status =
-        if args.no_wait { desk.load_status(Some(name)).await } else { decided(desk, name, clock, say).await };
+        if of.no_wait { desk.load_status(Some(name)).await } else { decided(desk, name, clock, say).await };
     Ok(Loaded { status: status?, bad: counted.bad })
 }
 
@@ -265,12 +265,12 @@ fn read_all(job: &Job, frames: &mpsc::Sender<pb::LoadRecordsRequest>) -> Result<
         })?,
     };
     let mut bad = Bad::new(&job.path, rows.first_line());
-    let (mut lines, mut bytes, mut good) = (pb::LoadLines::default(), 0, 0);
+    let (mut lines, mut bytes, mut good, mut new) = (pb::LoadLines::default(), 0, 0, 0);
     for row in rows {
         let row = row.map_err(broken)?;
         job.read.store(row.line, Ordering::Relaxed);
         let change = row.record.map_err(|error| error.to_string()).and_then(|record| {
-            let change = Change::Add(record);
+            let change = job.deed.of(record);
             let owned = change.check_owner(job.database, owner);
             owned.map(|()| change).map_err(|refusal| refusal.to_string())
         });
@@ -278,7 +278,7 @@ fn read_all(job: &Job, frames: &mpsc::Sender<pb::LoadRecordsRequest>) -> Result<
             Err(reason) => bad.set_aside(row.line, &reason, &row.text)?,
             Ok(_) if row.line <= job.after => good += 1,
             Ok(change) => {
-                good += 1;
+                (good, new) = (good + 1, new + 1);
                 let change = Bytes::from(change.encode());
                 bytes += change.len();
                 lines.lines.push(row.line);
@@ -290,14 +290,14 @@ fn read_all(job: &Job, frames: &mpsc::Sender<pb::LoadRecordsRequest>) -> Result<
             let full = frame(pb::load_records_request::Frame::Lines(std::mem::take(&mut lines)));
             if frames.blocking_send(full).is_err() {
                 // The desk has ended the load, and says why.
-                return bad.close(good);
+                return bad.close(good, new);
             }
         }
     }
     if !lines.lines.is_empty() {
         drop(frames.blocking_send(frame(pb::load_records_request::Frame::Lines(lines))));
     }
-    bad.close(good)
+    bad.close(good, new)
 }
 
 /// The rows that are set aside: as they stand in the file, each below a note that says where it was and what is wrong.
@@ -344,14 +344,14 @@ impl<'a> Bad<'a> {
         Ok(())
     }
 
-    fn close(self, good: u64) -> Result<Counted, Fail> {
+    fn close(self, good: u64, new: u64) -> Result<Counted, Fail> {
         if let Some(mut file) = self.file {
             file.flush().map_err(|error| {
                 let path = bad_path(self.of);
                 Fail::because(path.display().to_string(), &error, "make room, and run it again")
             })?;
         }
-        Ok(Counted { good, bad: self.count })
+        Ok(Counted { good, bad: self.count, new })
     }
 }
 
@@ -401,6 +401,7 @@ mod tests {
                 database: Database::Sltd,
                 format: Format::Csv,
                 owner: "FR".parse().unwrap(),
+                deed: Deed::Add,
                 after,
                 read: Arc::default(),
             };
@@ -445,6 +446,7 @@ mod tests {
                 database: Database::Sltd,
                 format: file::format(path),
                 owner: "FR".parse().unwrap(),
+                deed: Deed::Add,
                 after: 0,
                 read: Arc::default(),
             };

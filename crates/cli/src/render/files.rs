@@ -46,14 +46,17 @@ pub(crate) fn check(report: &Report) -> String {
 /// What the journal of searches holds, and whether the log vouches for it.
 pub(crate) fn searches(found: &Searches) -> String {
     let sound = if found.broken.is_empty() { "yes" } else { "NO" };
-    let head = pairs(&[
+    let mut head = vec![
         ("sound", sound.to_owned()),
         ("entries", format!("{}, of which the log vouches for {}", found.entries, found.vouched)),
         ("frames", found.frames.to_string()),
         ("keys", format!("{}, {} with a match", found.keys, found.matches)),
         ("signed for", format!("{} frames by the posts that asked", found.signed_for)),
-    ]);
-    let head = format!("{head}\n\n{}", asked(found));
+    ];
+    if found.unverified > 0 {
+        head.push(("unverified", format!("{} roll-ups: the log names no authority", found.unverified)));
+    }
+    let head = format!("{}\n\n{}", pairs(&head), asked(found));
     if found.broken.is_empty() { head } else { format!("{head}\n\n{}", found.broken.join("\n")) }
 }
 
@@ -78,6 +81,7 @@ pub(crate) fn searches_json(found: &Searches) -> Json {
         "keys": found.keys,
         "matches": found.matches,
         "signed_for": found.signed_for,
+        "unverified": found.unverified,
         "asked": found.asked.iter().map(|((country, purpose), asked)| json!({
             "country": country.to_string(),
             "purpose": purpose.as_str_name(),

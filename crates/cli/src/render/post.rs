@@ -16,6 +16,7 @@ pub(crate) fn posts(posts: &pb::ListPostsResponse) -> String {
             word(post.state().as_str_name(), "POST_STATE_"),
             word(grant.verb().as_str_name(), "POST_VERB_"),
             databases.join(" "),
+            offline(&grant),
             moment(grant.from_ms),
             moment(grant.until_ms),
             format!("{} / {}", grant.keys_per_minute, grant.keys_per_day),
@@ -30,6 +31,7 @@ pub(crate) fn posts(posts: &pb::ListPostsResponse) -> String {
         "STATE",
         "MAY",
         "DATABASES",
+        "OFFLINE",
         "FROM (UTC)",
         "UNTIL (UTC)",
         "KEYS MIN / DAY",
@@ -38,6 +40,16 @@ pub(crate) fn posts(posts: &pb::ListPostsResponse) -> String {
         "ENTRY",
     ];
     format!("{}\n\nAs of entry {}.", table(&header, rows.collect()), posts.directory_position)
+}
+
+/// Of which it may hold copies, and of what.
+fn offline(grant: &pb::Grant) -> String {
+    let databases: Vec<&str> = grant.offline().map(database).collect();
+    match (databases.as_slice(), grant.supplement) {
+        ([], _) => "-".to_owned(),
+        (_, true) => format!("{} whole", databases.join(" ")),
+        (_, false) => format!("{} base", databases.join(" ")),
+    }
 }
 
 #[cfg(test)]
@@ -51,6 +63,7 @@ mod tests {
             unit: pb::PostUnit::SeaPort.into(),
             verb: pb::PostVerb::CheckOnly.into(),
             databases: vec![7, 10],
+            offline: vec![7],
             until_ms: 86_400_000,
             keys_per_minute: 120,
             keys_per_day: 20_000,
@@ -69,8 +82,8 @@ mod tests {
         };
         assert_eq!(
             anstream::adapter::strip_str(&posts(&listed)).to_string(),
-            "POST  UNIT      STATE     MAY         DATABASES      FROM (UTC)  UNTIL (UTC)          KEYS MIN / DAY  TODAY  OPEN  ENTRY
-cdg   sea port  in force  check only  sltd dial-doc  -           1970-01-02 00:00:00  120 / 20000     31     2     8
+            "POST  UNIT      STATE     MAY         DATABASES      OFFLINE    FROM (UTC)  UNTIL (UTC)          KEYS MIN / DAY  TODAY  OPEN  ENTRY
+cdg   sea port  in force  check only  sltd dial-doc  sltd base  -           1970-01-02 00:00:00  120 / 20000     31     2     8
 
 As of entry 9."
         );

@@ -29,16 +29,18 @@ impl Show {
         Self { clock: SystemClock::new(), terminal, said: Duration::ZERO, done: None }
     }
 
-    pub(super) fn opening(&self, name: &str, plan: &BorderPlan, countries: &[CountryCode], processes: bool) {
-        let how = if processes { "each as a process of its own" } else { "all in this process" };
+    pub(super) fn opening(&self, name: &str, plan: &BorderPlan) {
         out::talk(&format!(
-            "{name}: {} checks at {} posts, seed {}. A simulation; every traveller is invented.\n\
-             Starting one hub and {} bureaus, {how}.",
+            "{name}: {} checks at {} posts, seed {}. A simulation; every traveller is invented.",
             plan.travellers.len(),
             plan.stations().len(),
             plan.seed,
-            countries.len()
         ));
+    }
+
+    pub(super) fn starting(&self, countries: &[CountryCode], processes: bool) {
+        let how = if processes { "each as a process of its own" } else { "all in this process" };
+        out::talk(&format!("Starting one hub and {} bureaus, {how}.", countries.len()));
     }
 
     pub(super) fn done(&self, count: usize, what: &str) {

@@ -1,21 +1,17 @@
-//! The network of a scenario: nodes, posts with grants, records on the path of everybody's records, and, when it has been
-//! stopped, the journal of searches.
+//! The network of a scenario: nodes, posts with grants, and, when it has been stopped, the journal of searches.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use i247_client::{Searches, pb};
+use i247_client::{RolledSearches, Searches, pb};
 use i247_model::{CountryCode, Identity};
-use i247_records::Database;
-use i247_scenario::border::{Asked, BorderActors, BorderPlan, Station};
+use i247_scenario::border::{Asked, BorderActors, Station};
 use i247_testkit::{World, WorldError, airport, operation};
 
 use super::RunArgs;
 use crate::fail::Fail;
-use crate::records::load::{Loaded, load_at};
-use crate::records::{Format, LoadArgs};
 use crate::session::Session;
 
 /// How much a post may ask: days and weeks are pressed into seconds.
@@ -49,13 +45,16 @@ impl Stage {
     }
 
     /// Certifies the posts, has their bureaus grant them their work, and waits until each is let in.
-    pub(super) async fn grant(&self, stations: &[Station]) -> Result<BTreeMap<Station, Searches>, Fail> {
+    pub(super) async fn grant(
+        &self,
+        stations: &[Station],
+    ) -> Result<BTreeMap<Station, RolledSearches>, Fail> {
         let letting_in = stations.iter().map(|station| self.let_in(station));
         let posts = futures::future::join_all(letting_in).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(stations.iter().cloned().zip(posts).collect())
     }
 
-    async fn let_in(&self, station: &Station) -> Result<Searches, Fail> {
+    async fn let_in(&self, station: &Station) -> Result<RolledSearches, Fail> {
         let (country, post) = (station.country.as_str(), station.post.as_str());
         let grant = pb::Grant {
             keys_per_minute: KEYS_PER_MINUTE,
@@ -68,50 +67,25 @@ impl Stage {
             let what = format!("the post {post} of {country} is not let in: {reason}");
             return Err(Fail::refused(what, "run it again; this should not happen"));
         }
-        Ok(Searches::new(self.world.hub_channel(&credentials).await.map_err(of_world)?))
+        let searches = Searches::new(self.world.hub_channel(&credentials).await.map_err(of_world)?);
+        let seams = self.world.seams();
+        Ok(RolledSearches::new(searches, credentials, Arc::clone(&seams.clock), &*seams.dice))
     }
 
-    /// Has every owner load its file, as anybody does, and returns how many records were accepted.
-    pub(super) async fn load(&self, plan: &BorderPlan) -> Result<usize, Fail> {
-        let dir = self.world.dir().join("records");
-        let failed = |error: std::io::Error| {
-            Fail::because(dir.display().to_string(), &error, "make room, and run it again")
-        };
-        std::fs::create_dir_all(&dir).map_err(failed)?;
-        let mut loading = Vec::new();
-        for (country, text) in &plan.files {
-            let file = dir.join(format!("{}.csv", country.to_lowercase()));
-            std::fs::write(&file, text).map_err(failed)?;
-            loading.push(self.load_file(*country, file, plan.records_of(*country)));
-        }
-        let loaded = futures::future::join_all(loading).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Ok(loaded.into_iter().sum())
-    }
-
-    async fn load_file(&self, country: CountryCode, file: PathBuf, expected: usize) -> Result<usize, Fail> {
-        let desk = self.world.bureau(country.as_str()).desk().await.map_err(of_world)?;
-        let args = LoadArgs { database: Database::Sltd, file, format: Some(Format::Csv), no_wait: false };
-        let clock = Arc::clone(&self.world.seams().clock);
-        let Loaded { status, bad } = load_at(&desk, &args, &clock, &mut |_| {}).await?;
-        if bad > 0 || status.accepted != expected as u64 {
-            let what = format!(
-                "of {country}'s {expected} records {} were accepted and {bad} were bad",
-                status.accepted
-            );
-            return Err(Fail::refused(what, "run it again; with --dir the files stay"));
-        }
-        Ok(expected)
+    /// Where the files of records are put.
+    pub(super) fn files(&self) -> PathBuf {
+        self.world.dir().join("records")
     }
 
     pub(super) async fn actors(
         &self,
         operation: &str,
-        posts: BTreeMap<Station, Searches>,
+        posts: BTreeMap<Station, RolledSearches>,
         patience: Duration,
     ) -> Result<BorderActors, Fail> {
         let desks = operation::desks(&self.world).await.map_err(of_world)?;
         let clock = Arc::clone(&self.world.seams().clock);
-        Ok(BorderActors { operation: operation.to_owned(), posts, desks, clock, patience })
+        Ok(BorderActors { operation: operation.to_owned(), posts, desks, clock, patience, after: 0 })
     }
 
     /// What the hub says of the operation.
@@ -134,8 +108,9 @@ impl Stage {
         let mut asked = BTreeMap::new();
         for (asker, tally) in tallies {
             if let Identity::Post(country, post) = asker {
-                let i247_hub::SearchTally { keys, refused, matches, possible, .. } = tally;
-                asked.insert(Station { country, post }, Asked { keys, refused, matches, possible });
+                let i247_hub::SearchTally { keys, refused, matches, possible, signed_for, .. } = tally;
+                let tally = Asked { keys, refused, matches, possible, signed_for };
+                asked.insert(Station { country, post }, tally);
             }
         }
         Ok(asked)

@@ -88,6 +88,7 @@ impl Mind {
             database: i32::from(database.number()),
             base: Some(self.held(database, Part::Base, anew)?),
             supplement: Some(self.held(database, Part::Supplement, anew)?),
+            post: String::new(),
         };
         let mut stream = copies.fetch(wanted).await?;
         let Some(Frame::Plan(plan)) = stream.next(PIECE).await? else {
@@ -239,6 +240,7 @@ impl Mind {
                 first: list.first(),
                 chain: Bytes::copy_from_slice(list.chain().as_bytes()),
                 searches,
+                post: String::new(),
             };
             Ok((count > 0).then_some((request, count)))
         })

@@ -8,6 +8,7 @@ use i247_ledger::disk::Room;
 use i247_model::{Identity, Lane, Party, Timestamp};
 use i247_router::{Record, Standing};
 
+use crate::audit::WrongRollUp;
 use crate::core::{Behind, Core};
 use crate::monitor::country::drain_ms;
 use crate::overdue::Found;
@@ -20,6 +21,8 @@ pub(crate) struct Facts {
     pub(crate) bureaus: BTreeMap<Party, Bureau>,
     /// Ends of certificates that are in force, of all but bureaus.
     pub(crate) people: Vec<(Identity, Validity)>,
+    /// What posts have signed of their searches and is wrong, of the last day.
+    pub(crate) roll_ups: Vec<WrongRollUp>,
     /// What is overdue.
     pub(crate) late: Arc<Found>,
     pub(crate) hub: Hub,
@@ -102,7 +105,13 @@ impl Facts {
 
     pub(crate) async fn gather(core: &Core) -> Self {
         let now = core.clock.now();
-        let mut facts = Self { now, late: core.overdue.found(), hub: hub(core).await, ..Self::default() };
+        let mut facts = Self {
+            now,
+            roll_ups: core.audit.wrong_roll_ups(now),
+            late: core.overdue.found(),
+            hub: hub(core).await,
+            ..Self::default()
+        };
         {
             let views = core.views();
             for (identity, record) in views.state.directory().records() {

@@ -8,22 +8,32 @@ use i247_wire::pb;
 use prost::Message as _;
 
 use super::Audit;
+use super::wrong::TOLD_FOR;
 
 /// Entries that are read at once, and their bytes.
 const ENTRIES: usize = 64;
 const BYTES: usize = 4 * 1024 * 1024;
 
 impl Audit {
-    /// For how many keys each has asked since a moment, up to the end that the journal had when it was opened.
+    /// For how many keys each has asked since a moment of today, up to the end that the journal had when it was opened. What
+    /// was wrong with roll-ups of the last day is remembered on the way.
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub(crate) async fn asked_since(&self, from: Timestamp) -> Result<BTreeMap<Identity, u64>, ReadError> {
-        let mut first = self.first_since(from).await?;
+    pub(crate) async fn recall_since(
+        &self,
+        from: Timestamp,
+        now: Timestamp,
+    ) -> Result<BTreeMap<Identity, u64>, ReadError> {
+        let told_from =
+            now.as_millis().saturating_sub(u64::try_from(TOLD_FOR.as_millis()).unwrap_or(u64::MAX));
+        let mut first = self.first_since(from.min(Timestamp::from_millis(told_from))).await?;
         let mut asked: BTreeMap<Identity, u64> = BTreeMap::new();
         while first <= self.opened_at.0 {
             let groups = self.read(first, ENTRIES).await?;
             first += groups.len().max(1) as u64;
+            let roll_ups = groups.iter().flat_map(|group| &group.roll_ups);
+            roll_ups.filter(|entry| entry.at_ms >= told_from).for_each(|entry| self.remember(entry));
             // What was asked of an offline copy is in nobody's budget.
             let counts =
                 |record: &pb::AuditRecord| record.at_ms >= from.as_millis() && record.offline.is_none();
@@ -59,7 +69,12 @@ impl Audit {
     /// So many entries, not behind the end.
     pub(super) async fn read(&self, at: u64, entries: usize) -> Result<Vec<pb::AuditGroup>, ReadError> {
         let left = usize::try_from(self.opened_at.0.saturating_sub(at) + 1).unwrap_or(usize::MAX);
-        let read = self.journal.read(Position(at), entries.min(left), BYTES).await?;
+        self.groups(at, entries.min(left)).await
+    }
+
+    /// So many entries, wherever they are.
+    pub(super) async fn groups(&self, at: u64, entries: usize) -> Result<Vec<pb::AuditGroup>, ReadError> {
+        let read = self.journal.read(Position(at), entries, BYTES).await?;
         // What is no group was written by something else, and says nothing.
         Ok(read.into_iter().map(|record| pb::AuditGroup::decode(record.entry).unwrap_or_default()).collect())
     }

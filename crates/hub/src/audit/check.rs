@@ -9,6 +9,7 @@ use bytes::Bytes;
 use i247_ledger::disk::Disk;
 use i247_ledger::{Blocking, Ledger, Options, Position, Record, Segments};
 use i247_model::{CountryCode, Hash, Identity};
+use i247_trust::Anchor;
 use i247_wire::pb;
 use prost::Message as _;
 
@@ -39,6 +40,8 @@ pub struct Searches {
     pub offline: u64,
     /// Frames for which the post that asked has signed.
     pub signed_for: u64,
+    /// Roll-ups of which the signature was not verified: a log of an older program names no authority.
+    pub unverified: u64,
     /// What was asked on line and of offline copies, by country and purpose.
     pub asked: BTreeMap<(CountryCode, pb::Purpose), Asked>,
     /// What is wrong, in the order of the journal.
@@ -79,10 +82,13 @@ pub async fn check_searches(
 ) -> Result<Searches, AuditError> {
     let options = || Options { blocking: blocking.clone(), ..Options::default() };
     let (log, _) = Segments::open(disk.clone(), data.join("log"), options())?;
-    let mut roots: BTreeMap<u64, Hash> = BTreeMap::new();
+    let (mut roots, mut anchors): (BTreeMap<u64, Hash>, Vec<Anchor>) = (BTreeMap::new(), Vec::new());
     each(&log, |record| match pb::Entry::decode(record.entry.clone()).ok().and_then(|entry| entry.input) {
         // A log that was taken up again may lie beside a journal that was restored as well.
-        Some(pb::entry::Input::Genesis(_)) => roots.clear(),
+        Some(pb::entry::Input::Genesis(genesis)) => {
+            roots.clear();
+            anchors.extend(Anchor::new(&genesis.authority));
+        }
         Some(pb::entry::Input::SearchRoot(root)) => {
             roots.extend(Hash::from_slice(&root.root).map(|hash| (root.position, hash)));
         }
@@ -92,7 +98,7 @@ pub async fn check_searches(
     let (journal, _) = Segments::open(disk, data.join(DIR), options())?;
     let mut found = Searches { entries: journal.end().0, ..Searches::default() };
     let mut previous: Option<Hash> = None;
-    let mut signed_for = SignedFor::default();
+    let mut signed_for = SignedFor::new(anchors);
     let mut lists: BTreeMap<(String, Bytes), u64> = BTreeMap::new();
     each(&journal, |record| {
         let position = record.position.0;
@@ -133,7 +139,7 @@ pub async fn check_searches(
     if let Some((last, _)) = roots.last_key_value().filter(|(last, _)| **last > found.entries) {
         found.broken.push(format!("the log was told of {last} entries, and there are {}", found.entries));
     }
-    found.signed_for = signed_for.frames;
+    (found.signed_for, found.unverified) = (signed_for.frames, signed_for.unverified);
     found.broken.extend(signed_for.missing());
     Ok(found)
 }

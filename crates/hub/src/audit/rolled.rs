@@ -116,7 +116,7 @@ impl Audit {
             signed: given.signed.clone(),
             ..pb::AuditRollUp::default()
         };
-        let read = match read_roll_up(given, post, root, at) {
+        let read = match read_roll_up(given, post, root.anchor(), at) {
             Ok(read) => read,
             Err(refusal) if matches!(refusal.reason, Reason::BadSignature | Reason::UnknownKey) => {
                 // What was forged is of any size; that it came is what counts.
@@ -160,6 +160,7 @@ impl Audit {
 
     async fn note_roll_up(&self, entry: &pb::AuditRollUp) -> Result<(), Refusal> {
         const ROLL_UPS: u32 = 3;
+        self.remember(entry);
         let noted = self.note_as(ROLL_UPS, entry, |_| {})?;
         self.written(noted).await
     }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use i247_model::Hash;
-use i247_trust::search_root;
+use i247_model::{Hash, Identity, Reason, Refusal, Timestamp};
+use i247_trust::{Anchor, read_roll_up, search_root};
 use i247_wire::pb;
 use prost::Message as _;
 
@@ -15,9 +15,13 @@ const SIGNED_WITHIN_MS: u64 = 180_000;
 /// What posts asked and have signed for, as it is read from a journal.
 #[derive(Default)]
 pub(super) struct SignedFor {
+    /// The authorities that the log names, one after the other.
+    anchors: Vec<Anchor>,
     sessions: BTreeMap<(String, Bytes), Session>,
     /// Frames that a roll-up vouches for.
     pub(super) frames: u64,
+    /// Roll-ups whose signatures were not verified, since the log names no authority.
+    pub(super) unverified: u64,
     latest_ms: u64,
 }
 
@@ -28,6 +32,11 @@ struct Session {
 }
 
 impl SignedFor {
+    /// Roll-ups are those of posts that these have certified.
+    pub(super) fn new(anchors: Vec<Anchor>) -> Self {
+        Self { anchors, ..Self::default() }
+    }
+
     /// A search that was noted.
     pub(super) fn search(&mut self, record: &pb::AuditRecord) {
         self.latest_ms = self.latest_ms.max(record.at_ms);
@@ -45,9 +54,12 @@ impl SignedFor {
         if entry.finding() == Finding::Forged {
             return Some(format!("a roll-up came from {asker} that it has not signed"));
         }
-        let payload = entry.signed.as_ref().map(|signed| signed.payload.clone()).unwrap_or_default();
-        let Ok(read) = pb::SearchRollUp::decode(payload) else {
-            return Some(format!("a roll-up of {asker} cannot be read"));
+        let read = match self.read(entry) {
+            Ok(read) => read,
+            Err(Refusal { reason, fields, .. }) => {
+                let fields = fields.join(", ");
+                return Some(format!("a roll-up of {asker} does not verify: {reason}: {fields}"));
+            }
         };
         let pb::SearchRollUp { first, last, answered, .. } = read;
         match entry.finding() {
@@ -79,6 +91,27 @@ impl SignedFor {
         self.frames += u64::from(answered);
         (entry.finding() != Finding::Agrees)
             .then(|| format!("a roll-up of {asker} was found to differ, and does not"))
+    }
+
+    /// What a post has signed, by its own certificate as it was then. The hub's word for it does not count.
+    fn read(&mut self, entry: &pb::AuditRollUp) -> Result<pb::SearchRollUp, Refusal> {
+        if self.anchors.is_empty() {
+            self.unverified += 1;
+            let payload = entry.signed.as_ref().map(|signed| signed.payload.clone()).unwrap_or_default();
+            return pb::SearchRollUp::decode(payload)
+                .map_err(|_| Refusal::of(Reason::Malformed, "signed.payload"));
+        }
+        let asker: Identity = i247_wire::parsed(&entry.asker, "asker")?;
+        let given = pb::HandInRollUpRequest { chain: entry.chain.clone(), signed: entry.signed.clone() };
+        let at = Timestamp::from_millis(entry.at_ms);
+        let mut read = Err(Refusal::of(Reason::BadSignature, "chain"));
+        for anchor in self.anchors.iter().rev() {
+            read = read_roll_up(&given, &asker, anchor, at);
+            if read.is_ok() {
+                break;
+            }
+        }
+        read
     }
 
     /// What nobody has signed for in time, when all was read.

@@ -1,18 +1,24 @@
-//! What the journal of searches holds, post by post. It decides nothing; opening the journal does what a start does, and
-//! locks it.
+//! What the journal of searches holds, post by post: of a hub that was stopped, whose journal is opened and locked as a
+//! start does it, and of one that runs. It decides nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use i247_ledger::disk::Disk;
-use i247_ledger::{Blocking, Options, Segments};
-use i247_model::Identity;
+use i247_ledger::{Blocking, Ledger as _, Options, Segments};
+use i247_model::{Identity, Refusal};
 use i247_wire::pb;
 use prost::Message as _;
 
 use super::check::each;
-use super::{AuditError, DIR};
+use super::{Audit, AuditError, DIR, shut};
+
+/// Entries of a journal that runs that are counted at once: what goes beyond is asked for again.
+const ENTRIES_MAX: u64 = 4096;
+
+/// Entries that are read at once.
+const ENTRIES: usize = 64;
 
 /// What somebody asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -27,6 +33,8 @@ pub struct SearchTally {
     pub matches: u64,
     /// Keys that had nothing better than something possible.
     pub possible: u64,
+    /// Frames in roll-ups that agreed with what the hub had counted.
+    pub signed_for: u64,
 }
 
 /// Counts the journal in a hub's data directory by who asked.
@@ -37,22 +45,73 @@ pub async fn tally_searches(
     disk: Arc<dyn Disk>,
     blocking: Arc<dyn Blocking>,
     data: &Path,
-) -> Result<BTreeMap<Identity, SearchTally>, AuditError> {
+) -> Result<Tallies, AuditError> {
     let (journal, _) = Segments::open(disk, data.join(DIR), Options { blocking, ..Options::default() })?;
-    let mut tallies: BTreeMap<Identity, SearchTally> = BTreeMap::new();
+    let mut tallies = Tallies::new();
     each(&journal, |entry| {
         // What is no group was written by something else, and says nothing: `check_searches` names it.
-        let group = pb::AuditGroup::decode(entry.entry.clone()).unwrap_or_default();
-        for record in group.records {
-            let Ok(asker) = record.asker.parse() else { continue };
-            let tally = tallies.entry(asker).or_default();
-            tally.frames += 1;
-            tally.keys += u64::from(record.keys);
-            tally.refused += u64::from(record.refused);
-            tally.matches += u64::from(record.matches);
-            tally.possible += u64::from(record.possible);
-        }
+        count(&mut tallies, &pb::AuditGroup::decode(entry.entry.clone()).unwrap_or_default());
     })
     .await?;
     Ok(tallies)
+}
+
+/// How much everybody asked.
+pub(crate) type Tallies = BTreeMap<Identity, SearchTally>;
+
+/// What was counted of a journal that runs.
+pub(crate) struct Counted {
+    /// Up to and with this entry.
+    pub(crate) to: u64,
+    /// Where the journal ends.
+    pub(crate) end: u64,
+    pub(crate) tallies: Tallies,
+}
+
+impl Audit {
+    /// Counts what was asked behind an entry, once all that was noted before is written; so many entries at most.
+    ///
+    /// # Errors
+    /// `READ_ONLY` when the journal cannot be read, or is not written any more.
+    pub(crate) async fn tally_behind(&self, entry: u64) -> Result<Counted, Refusal> {
+        let (noted, writes) = {
+            let waiting = self.waiting();
+            (waiting.noted, waiting.shut.is_none())
+        };
+        if writes {
+            self.written(noted).await?;
+        }
+        let end = self.journal.end().0;
+        let to = entry.saturating_add(ENTRIES_MAX).min(end);
+        let mut tallies = Tallies::new();
+        let mut next = entry.saturating_add(1);
+        while next <= to {
+            let left = usize::try_from(to - next + 1).unwrap_or(usize::MAX);
+            let groups = self.groups(next, left.min(ENTRIES)).await.map_err(|error| {
+                tracing::error!(%error, "the journal of searches cannot be counted");
+                shut("the journal of searches cannot be read: tell whoever runs the hub")
+            })?;
+            next += groups.len().max(1) as u64;
+            groups.iter().for_each(|group| count(&mut tallies, group));
+        }
+        Ok(Counted { to, end, tallies })
+    }
+}
+
+fn count(tallies: &mut Tallies, group: &pb::AuditGroup) {
+    for record in &group.records {
+        let Ok(asker) = record.asker.parse() else { continue };
+        let tally = tallies.entry(asker).or_default();
+        tally.frames += 1;
+        tally.keys += u64::from(record.keys);
+        tally.refused += u64::from(record.refused);
+        tally.matches += u64::from(record.matches);
+        tally.possible += u64::from(record.possible);
+    }
+    for roll_up in &group.roll_ups {
+        let Ok(asker) = roll_up.asker.parse() else { continue };
+        if roll_up.finding() == pb::RollUpFinding::Agrees {
+            tallies.entry(asker).or_default().signed_for += u64::from(roll_up.counted);
+        }
+    }
 }

@@ -237,9 +237,12 @@ async fn what_was_asked_since_a_moment_is_counted_for_each_who_asked() {
     for (since, expected) in
         [(0, [(france, 18), (cdg, 45)]), (30, [(france, 16), (cdg, 44)]), (40, [(france, 16), (cdg, 40)])]
     {
-        let asked = audit.asked_since(Timestamp::from_millis(since)).await.unwrap();
+        let asked =
+            audit.recall_since(Timestamp::from_millis(since), Timestamp::from_millis(60)).await.unwrap();
         let expected = expected.map(|(asker, keys)| (asker.parse::<Identity>().unwrap(), keys));
         assert_eq!(asked, expected.into(), "since {since}");
     }
-    assert!(audit.asked_since(Timestamp::from_millis(51)).await.unwrap().is_empty());
+    assert!(
+        audit.recall_since(Timestamp::from_millis(51), Timestamp::from_millis(60)).await.unwrap().is_empty()
+    );
 }

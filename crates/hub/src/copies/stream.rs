@@ -52,7 +52,7 @@ impl Core {
         self.check_open()?;
         let database = u8::try_from(request.database).ok().and_then(Database::from_number);
         let database = database.ok_or_else(|| Refusal::of(Reason::Malformed, "database"))?;
-        self.may_copy(asker, database)?;
+        let with_supplement = self.may_copy(asker, database)?;
         let Party::Bureau(country) = asker.party else {
             return Err(Refusal::of(Reason::NotAuthorised, "identity"));
         };
@@ -70,12 +70,14 @@ impl Core {
         let newest = newest.await.map_err(|_| stopped())??;
         let [base, supplement] = newest.files;
         let held = |held: &Option<pb::PartHeld>| held.unwrap_or_default();
-        let sent = [
-            leading(&base, newest.versions[0], &held(&request.base)),
-            leading(&supplement, newest.versions[1], &held(&request.supplement)),
-        ];
+        let [base_version, mut supplement_version] = newest.versions;
+        let base = leading(&base, base_version, &held(&request.base));
+        let mut supplement = leading(&supplement, supplement_version, &held(&request.supplement));
+        if !with_supplement {
+            (supplement, supplement_version) = (Vec::new(), 0);
+        }
+        let sent = [base, supplement];
         let bytes = sent.iter().flatten().map(|sent| sent.file.bytes - sent.from).sum();
-        let [base_version, supplement_version] = newest.versions;
         let plan = pb::CopyPlan { base_version, supplement_version, bytes };
         Ok((Files { database, as_of: newest.as_of, plan, sent }, place))
     }
@@ -137,7 +139,10 @@ async fn file(
     let mut at = from;
     while at < file.bytes {
         // What is granted may have become less since the last piece.
-        core.may_copy(asker, database).map_err(Ended::Refused)?;
+        let with_supplement = core.may_copy(asker, database).map_err(Ended::Refused)?;
+        if supplement && !with_supplement {
+            return Err(Ended::Refused(Refusal::of(Reason::NotGranted, "grant.supplement")));
+        }
         let left = usize::try_from(file.bytes - at).unwrap_or(usize::MAX).min(PIECE_BYTES);
         let piece = piece(core, &open, at, left).await.map_err(Ended::Refused)?;
         at += piece.len() as u64;

@@ -7,7 +7,9 @@ use i247_ledger::Position;
 use i247_model::{CountryCode, Hash, Party};
 use i247_records::database::KeyKind;
 use i247_records::document::{DocumentNumber, Issuer};
-use i247_records::index::{Fingerprint, Index, IndexError, KeySpaces, Locator, Merge, MergedRun, Sealed};
+use i247_records::index::{
+    Candidate, Fingerprint, Index, IndexError, KeySpaces, Locator, Merge, MergedRun, Sealed,
+};
 use i247_records::nominal::Persons;
 use i247_records::record::{Content, Key, Record};
 use i247_records::register::{Ranges, Register};
@@ -150,7 +152,8 @@ impl Shelves {
     }
 
     /// Where records may lie that have one of the keys and that the asker may see: by the order of the keys, at most
-    /// `limit` for each.
+    /// `limit` for each. What an owner bars the asker from is passed over here too, where no record is read yet: read and
+    /// left out afterwards it would take longer than what there is not, and take the places of what there is.
     pub(crate) fn candidates(
         &self,
         asker: Party,
@@ -161,7 +164,12 @@ impl Shelves {
         let sees = |at: Locator| self.sees(asker, at);
         let fingerprints: Vec<Fingerprint> = keys.iter().map(|key| self.spaces.fingerprint(key)).collect();
         let mut found = Vec::new();
-        self.index.look_up_many(&fingerprints, limit, sees, &mut found);
+        let barred = self.barred.keys().any(|owner| self.bars(*owner, asker));
+        self.index.look_up_many(&fingerprints, if barred { usize::MAX } else { limit }, sees, &mut found);
+        if barred {
+            found.retain(|candidate| self.is_unbarred(asker, candidate.locator));
+            keep_first(&mut found, limit);
+        }
         let mut places: Vec<(usize, Locator)> =
             found.into_iter().map(|candidate| (candidate.query, candidate.locator)).collect();
         let Some(register) = self.registers.get(&database).filter(|register| !register.ranges().is_empty())
@@ -177,8 +185,12 @@ impl Shelves {
         places
     }
 
-    /// Whether an asker may see the record there, as far as its restriction says.
+    /// Whether an asker may see the record there, as far as its restriction and its owner say.
     pub(crate) fn sees(&self, asker: Party, at: Locator) -> bool {
+        self.is_unbarred(asker, at) && self.is_unrestricted(asker, at)
+    }
+
+    fn is_unrestricted(&self, asker: Party, at: Locator) -> bool {
         match self.restricted.get(&at) {
             None => true,
             Some(Restricted::But { owner, except }) => {
@@ -197,6 +209,15 @@ impl Shelves {
         let barred =
             |countries: &BTreeSet<CountryCode>| asker.country().is_some_and(|one| countries.contains(&one));
         owner != asker && self.barred.get(&owner).is_some_and(barred)
+    }
+
+    /// Whether the owner of the record there does not bar the asker. The record is not read for it.
+    fn is_unbarred(&self, asker: Party, at: Locator) -> bool {
+        if self.barred.is_empty() {
+            return true;
+        }
+        let place = self.begins.range(..=at).next_back();
+        place.is_none_or(|(_, (_, owner))| !self.bars(*owner, asker))
     }
 
     /// Whose the record there is, where it follows from a form.
@@ -243,6 +264,18 @@ impl Shelves {
     pub(crate) fn adopt(&mut self, merged: MergedRun) -> Result<(), IndexError> {
         self.index.adopt(merged)
     }
+}
+
+/// Of each key the first so many; they come by the order of the keys.
+fn keep_first(found: &mut Vec<Candidate>, limit: usize) {
+    let (mut query, mut kept) = (0, 0);
+    found.retain(|candidate| {
+        if candidate.query != query {
+            (query, kept) = (candidate.query, 0);
+        }
+        kept += 1;
+        kept <= limit
+    });
 }
 
 /// Whether a record of a range has the number of a key, or one that looks like it.

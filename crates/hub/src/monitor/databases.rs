@@ -12,6 +12,7 @@ use i247_wire::pb;
 
 use super::millis;
 use super::statistics::{counts, window_s};
+use crate::audit::{Counted, SearchTally};
 use crate::copies::holders::{Held, wire as wire_copy};
 use crate::core::Core;
 use crate::flow::Latency;
@@ -125,6 +126,16 @@ fn hits(
     }
     response.hits = states.into_iter().map(|(state, count)| pb::HitCount { state, count }).collect();
     open
+}
+
+/// What was counted of the journal of searches.
+pub(super) fn tally(counted: Counted) -> pb::SearchTallyResponse {
+    let asker = |(asker, tally): (Identity, SearchTally)| {
+        let SearchTally { frames, keys, refused, matches, possible, signed_for } = tally;
+        pb::AskerTally { asker: asker.to_string(), frames, keys, refused, matches, possible, signed_for }
+    };
+    let Counted { to, end, tallies } = counted;
+    pb::SearchTallyResponse { counted: to, end, askers: tallies.into_iter().map(asker).collect() }
 }
 
 fn wire(minute: &Minute) -> pb::SearchMinute {

@@ -276,7 +276,7 @@ impl Holder {
         disk::replace_whole(&*self.disk, &dir, &name, bytes).map_err(|error| HolderError::io(&path, error))
     }
 
-    /// Checks what has come, and makes it what is asked from now on. `marks` are those of the newest copy that was here,
+    /// Checks what has come, and makes it what is asked from now on; without a supplement where its version is 0. `marks` are those of the newest copy that was here,
     /// and become this one's: save them next.
     ///
     /// # Errors
@@ -290,6 +290,10 @@ impl Holder {
     ) -> Result<OfflineCopy, HolderError> {
         let mut spans = [Span { snapshot: 0, newest: 0 }; 2];
         for ((part, version), span) in Part::BOTH.into_iter().zip(versions).zip(&mut spans) {
+            if part == Part::Supplement && version == 0 {
+                marks.forget(database, part);
+                continue;
+            }
             let found = newest(&self.files(database, part)?).filter(|span| span.newest == version);
             let missing = || OfflineError::Gap { have: 0, offered: version };
             *span = found.ok_or_else(|| HolderError::Refused { database, part, source: missing() })?;
@@ -370,6 +374,15 @@ impl Holder {
     ) -> Result<OfflineCopy, HolderError> {
         let mut holdings = Vec::new();
         for (part, Span { snapshot, newest }) in Part::BOTH.into_iter().zip(spans) {
+            let known = marks.get(database, part);
+            if part == Part::Supplement && newest == 0 {
+                // Somebody has taken away one that was here.
+                if let Some(known) = known {
+                    let source = OfflineError::RolledBack { known: known.version, offered: 0 };
+                    return Err(HolderError::Refused { database, part, source });
+                }
+                continue;
+            }
             let file = |form, version| {
                 let path = self.path(database, part, form, version);
                 let read = disk::read_whole(&*self.disk, &path, MAX_FILE_BYTES);
@@ -377,7 +390,6 @@ impl Holder {
             };
             let deltas = (snapshot + 1..=newest).map(|version| file(Form::Delta, version));
             let deltas: Vec<Vec<u8>> = deltas.collect::<Result<_, _>>()?;
-            let known = marks.get(database, part);
             let snapshot = file(Form::Snapshot, snapshot)?;
             let holding = Holding::open(&snapshot, deltas.iter().map(Vec::as_slice), known, network.verify);
             let holding = holding.map_err(|source| HolderError::Refused { database, part, source })?;
@@ -387,8 +399,9 @@ impl Holder {
             }
             holdings.push(holding);
         }
-        let supplement = holdings.pop();
-        let base = holdings.pop().ok_or_else(|| self.absent(database))?;
+        let mut holdings = holdings.into_iter();
+        let base = holdings.next().ok_or_else(|| self.absent(database))?;
+        let supplement = holdings.next();
         let copy = OfflineCopy::new(network.network, network.country, base, supplement);
         copy.map_err(|source| HolderError::Refused { database, part: Part::Supplement, source })
     }

@@ -63,6 +63,10 @@ impl Marks {
         self.0.get(&(database, part)).copied()
     }
 
+    pub(super) fn forget(&mut self, database: Database, part: Part) {
+        self.0.remove(&(database, part));
+    }
+
     pub(super) fn put(&mut self, database: Database, part: Part, mark: Mark) {
         self.0.insert((database, part), mark);
     }

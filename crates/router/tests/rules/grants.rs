@@ -20,6 +20,8 @@ fn airport() -> Grant {
         until: None,
         keys_per_minute: 60,
         keys_per_day: 5000,
+        offline: [7].into(),
+        supplement: false,
     }
 }
 
@@ -90,11 +92,13 @@ fn what_contradicts_itself_has_ended_or_is_not_there_is_void() {
     let team = Grant { unit: Unit::EventTeam, ..airport() };
     let ended = Grant { until: Some(hub.now), ..airport() };
     let much = Grant { keys_per_minute: 5001, ..airport() };
+    let beyond = Grant { offline: [9].into(), ..airport() };
     for (grant, field) in [
         (partner, "grant.verb"),
         (team, "grant.until_ms"),
         (ended, "grant.until_ms"),
         (much, "grant.keys_per_minute"),
+        (beyond, "grant.offline"),
     ] {
         let message = leave(&mut hub, "FR", "cdg", Some(grant));
         hub.void(message, Reason::WrongField, field);

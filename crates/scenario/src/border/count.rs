@@ -23,6 +23,8 @@ pub struct Asked {
     pub matches: u64,
     /// Keys that had nothing better than something possible.
     pub possible: u64,
+    /// Frames for which the post has signed, and the hub has counted the same.
+    pub signed_for: u64,
 }
 
 /// What was counted of a run.
@@ -36,14 +38,18 @@ pub struct BorderCounts {
     pub operation: Option<pb::OperationSearches>,
 }
 
-/// The register of hits, as these desks see it together: each hit once, ordered by its id.
+/// The register of hits, as these desks see it together, as far as it changed behind an entry of the hub's log: each hit
+/// once, ordered by its id.
 ///
 /// # Errors
 /// As every call.
-pub async fn register(desks: &BTreeMap<CountryCode, Desk>) -> Result<Vec<pb::HitStatus>, ClientError> {
+pub async fn register(
+    desks: &BTreeMap<CountryCode, Desk>,
+    after: u64,
+) -> Result<Vec<pb::HitStatus>, ClientError> {
     let mut hits: BTreeMap<String, pb::HitStatus> = BTreeMap::new();
     for desk in desks.values() {
-        let mut told = desk.watch_hits(0, false).await?;
+        let mut told = desk.watch_hits(after, false).await?;
         while let Some(hit) = told.next(SILENCE).await? {
             // One desk may have been asked later than the other: the later word counts.
             let known = hits.entry(hit.id.clone()).or_insert_with(|| hit.clone());

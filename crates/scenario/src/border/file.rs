@@ -171,6 +171,23 @@ impl BorderOperation {
         }
         Ok(self)
     }
+
+    /// The same among these countries: the first asks, and the others own what is found. What was recorded does not stand
+    /// beside it.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Contradiction`] when that is nobody, or one of them twice.
+    pub fn among(mut self, countries: &[CountryCode]) -> Result<Self, ScenarioError> {
+        let Some((asker, owners)) = countries.split_first() else {
+            return Err(ScenarioError::Contradiction(
+                "somebody asks, and somebody owns what is found".into(),
+            ));
+        };
+        (self.workload.country, self.workload.owners) = (*asker, owners.to_vec());
+        self.recorded.clear();
+        self.workload.check()?;
+        Ok(self)
+    }
 }
 
 impl BorderWorkload {
@@ -257,6 +274,19 @@ mod tests {
     }
 
     #[test]
+    fn an_operation_among_other_countries_has_no_recorded_figures() {
+        let countries =
+            |codes: &[&str]| -> Vec<CountryCode> { codes.iter().map(|code| code.parse().unwrap()).collect() };
+        let among = |codes: &[&str]| operation("hammer").unwrap().among(&countries(codes));
+        let hammer = among(&["FR", "BR", "JP"]).unwrap();
+        assert_eq!((hammer.workload.country.as_str(), hammer.workload.checks), ("FR", 8000));
+        assert_eq!((hammer.workload.owners, hammer.recorded), (countries(&["BR", "JP"]), vec![]));
+        for wrong in [&[][..], &["FR"], &["FR", "FR"], &["FR", "BR", "BR"]] {
+            assert!(among(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn what_contradicts_itself_is_refused() {
         let text = include_str!("../border.toml");
         for (from, to) in [
@@ -271,6 +301,7 @@ mod tests {
             ("US = 31", "US = 79"),
             ("\"FR\", \"DE\", \"TR\"", "\"FR\", \"US\""),
             ("peak_factor = 4", "peak_factor = 0"),
+            ("TH = 7", "TH = 17"),
             ("noted =", "unknown ="),
         ] {
             assert!(text.contains(from), "{from}");

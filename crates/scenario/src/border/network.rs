@@ -1,12 +1,13 @@
 //! The searches of the whole network, as many as there are in reality, spread over countries and over a day that is
 //! pressed into the time of the run. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use i247_model::{CountryCode, Name};
+use i247_model::{CountryCode, Member, Name, Region, member};
 use serde::Deserialize;
 
+use super::day::{Asker, Day};
 use super::file::Told;
 use super::plan::{BorderPlan, Setting, Station};
 use crate::draw::Draw;
@@ -18,10 +19,7 @@ const MAX_SECONDS: u64 = 24 * 60 * 60;
 /// Most searches of a run.
 const MAX_SEARCHES: u64 = 2_000_000;
 
-/// Into so many pieces the day is cut.
-const PIECES: u32 = 1000;
-
-/// Parts of a share, so that small ones count.
+/// So finely chance is cut.
 const PARTS: u32 = 1_000_000;
 
 /// What the whole network asks.
@@ -46,6 +44,8 @@ pub struct Network {
     pub shares: BTreeMap<CountryCode, u32>,
     /// Who asks the rest: the second of them half as much as the first, the third a third.
     pub others: Vec<CountryCode>,
+    /// How many hours the clocks of countries are ahead of UTC, where that is known better than by their region.
+    pub ahead_of_utc: BTreeMap<CountryCode, i32>,
 }
 
 /// A run of the whole network: who is asked about, and when.
@@ -63,12 +63,23 @@ impl Network {
         self.shares.keys().chain(&self.others).copied().collect()
     }
 
+    /// The same among these countries: those with a share keep it, the others share the rest in this order.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Contradiction`] when nobody asks the rest, or one of them twice.
+    pub fn among(mut self, countries: &[CountryCode]) -> Result<Self, ScenarioError> {
+        self.others = countries.iter().copied().filter(|one| !self.shares.contains_key(one)).collect();
+        self.shares.retain(|country, _| countries.contains(country));
+        self.check()?;
+        Ok(self)
+    }
+
     /// What a table says of it.
     pub fn told(&self) -> Told<'_> {
         Told { id: "network", name: &self.name, recorded: &[], noted: &self.noted }
     }
 
-    /// Draws a day that lasts so long, in whole seconds.
+    /// Draws a day from midnight UTC on that lasts so long, in whole seconds.
     ///
     /// # Errors
     /// [`ScenarioError::Contradiction`] when that is less than a second or more than a day, or too many searches.
@@ -81,22 +92,18 @@ impl Network {
         }
         let draw = Draw::new(seed);
         let searches = u32::try_from(searches).unwrap_or(u32::MAX);
-        let shares = self.shares();
-        let station = |nth: u32| {
-            let mut at = draw.below("who asks", nth, shares.iter().map(|(_, share)| share).sum());
-            let asker = shares.iter().find(|(_, share)| {
-                let here = at < *share;
-                at = at.saturating_sub(*share);
-                here
-            });
-            let country = asker.map_or(shares[0].0, |(country, _)| *country);
-            Station { country, post: border() }
-        };
         let countries = self.countries();
+        let day = Day::new(&self.askers(), self.peak_factor.into());
+        let due = day.due(seconds, searches);
+        let station = |(nth, due): (u32, &Duration)| {
+            let chance = f64::from(draw.below("who asks", nth, PARTS)) / f64::from(PARTS);
+            let asker = day.asker(*due, seconds, chance);
+            Station { country: countries[asker], post: border() }
+        };
         let setting = Setting {
             // The shares were published in 2014; documents were stolen before that.
             year: 2014,
-            stations: (0..searches).map(station).collect(),
+            stations: (0..).zip(&due).map(station).collect(),
             owners: &countries,
             records: self.records,
             matches: (searches / self.searches_per_hit.max(1)).max(1),
@@ -104,21 +111,23 @@ impl Network {
             kept_back: 0,
             found_again: 0,
         };
-        Ok(NetworkPlan { plan: setting.draw(seed)?, due: self.due(seconds, searches) })
+        Ok(NetworkPlan { plan: setting.draw(seed)?, due })
     }
 
     pub(super) fn check(&self) -> Result<(), ScenarioError> {
         let wrong = |what: &str| Err(ScenarioError::Contradiction(what.to_owned()));
-        if let Some(country) =
-            self.countries().into_iter().find(|country| i247_model::member(*country).is_none())
-        {
+        if let Some(country) = self.countries().into_iter().find(|country| member(*country).is_none()) {
             return Err(ScenarioError::UnknownCountry(country));
         }
-        if self.others.is_empty() || self.others.iter().any(|country| self.shares.contains_key(country)) {
+        let all = self.countries();
+        if self.others.is_empty() || all.iter().collect::<BTreeSet<_>>().len() < all.len() {
             return wrong("somebody asks the rest, and nobody twice");
         }
         if self.shares.values().sum::<u32>() >= 100 {
             return wrong("the shares leave nothing for the others");
+        }
+        if self.ahead_of_utc.values().any(|hours| !(-12..=14).contains(hours)) {
+            return wrong("a clock is at most twelve hours behind UTC or fourteen ahead");
         }
         if self.mean_per_second == 0 || !(1..=10).contains(&self.peak_factor) || self.records == 0 {
             return wrong("searches, records and a peak of one to ten times the mean are needed");
@@ -126,46 +135,28 @@ impl Network {
         Ok(())
     }
 
-    /// Who asks how much, in parts of [`PARTS`].
-    fn shares(&self) -> Vec<(CountryCode, u32)> {
-        let of_percent = |percent: u32| PARTS / 100 * percent;
-        let mut shares: Vec<(CountryCode, u32)> =
-            self.shares.iter().map(|(country, percent)| (*country, of_percent(*percent))).collect();
-        let rest = of_percent(100 - self.shares.values().sum::<u32>());
-        // A million divided by the rank, in whole numbers. Not only for exactness: rustc 1.95 adds rubbish to the number in
-        // a pair of two bytes and a `u32` that was made of a float, and countries asked by wrong shares.
-        let weight = |rank: u32| u64::from(PARTS / rank);
-        let weights: u64 = (1_u32..).zip(&self.others).map(|(rank, _)| weight(rank)).sum();
-        for (rank, country) in (1_u32..).zip(&self.others) {
-            let share = u64::from(rest) * weight(rank) / weights.max(1);
-            shares.push((*country, u32::try_from(share).unwrap_or(rest)));
-        }
-        shares
+    /// Who asks how much and when, in the order of the countries.
+    fn askers(&self) -> Vec<Asker> {
+        let rest = 1.0 - f64::from(self.shares.values().sum::<u32>()) / 100.0;
+        let weight = |rank: u32| 1.0 / f64::from(rank);
+        let weights: f64 = (1_u32..).zip(&self.others).map(|(rank, _)| weight(rank)).sum();
+        let with_share = self.shares.values().map(|percent| f64::from(*percent) / 100.0);
+        let others = (1_u32..).zip(&self.others).map(|(rank, _)| rest * weight(rank) / weights);
+        let asker = |(country, share)| Asker { share, ahead: self.ahead(country) };
+        self.countries().into_iter().zip(with_share.chain(others)).map(asker).collect()
     }
 
-    /// When each of so many searches comes. Over the day the rate goes from a low at night to its peak at noon, and is the
-    /// mean on the whole.
-    fn due(&self, seconds: u64, searches: u32) -> Vec<Duration> {
-        let peak = f64::from(self.peak_factor);
-        // sin^16 over half a turn is 1 at its peak and 6435/32768 on the whole.
-        let hill = 6435.0 / 32768.0;
-        let night = ((1.0 - peak * hill) / (1.0 - hill)).max(0.0);
-        let rate = |piece: u32| {
-            let turn = (f64::from(piece) + 0.5) / f64::from(PIECES) * std::f64::consts::PI;
-            night + (peak - night) * turn.sin().powi(16)
+    /// How far a country's clock is ahead of UTC, in hours: as the file has it, else as in much of its region.
+    fn ahead(&self, country: CountryCode) -> i32 {
+        let of_region = |member: &Member| match member.region {
+            Region::Africa => 2,
+            Region::Americas => -5,
+            Region::AsiaPacific => 8,
+            Region::Europe => 1,
+            Region::Mena => 3,
         };
-        let whole: f64 = (0..PIECES).map(rate).sum();
-        let (mut due, mut piece, mut before) = (Vec::with_capacity(searches as usize), 0, 0.0);
-        for nth in 0..searches {
-            let wanted = (f64::from(nth) + 0.5) / f64::from(searches) * whole;
-            while piece + 1 < PIECES && before + rate(piece) < wanted {
-                before += rate(piece);
-                piece += 1;
-            }
-            let at = f64::from(piece) + ((wanted - before) / rate(piece)).clamp(0.0, 1.0);
-            due.push(Duration::from_secs(seconds).mul_f64(at / f64::from(PIECES)));
-        }
-        due
+        let known = self.ahead_of_utc.get(&country).copied();
+        known.or_else(|| member(country).map(of_region)).unwrap_or(0)
     }
 }
 
@@ -177,20 +168,42 @@ fn border() -> Name {
 #[cfg(test)]
 mod tests {
     use super::super::file::network;
+    use super::super::plan::Traveller;
     use super::*;
 
+    /// A day of a hundred seconds.
+    const DAY: Duration = Duration::from_secs(100);
+
     #[test]
-    fn the_day_has_its_mean_and_its_peak() {
+    fn the_day_of_the_whole_has_its_mean_and_its_peak() {
         let network = network().unwrap();
         assert_eq!((network.mean_per_second, network.peak_factor), (212, 4));
-        let due = network.due(100, 21_200);
-        assert_eq!(due.len(), 21_200);
-        assert!(due.is_sorted() && due[21_199] < Duration::from_secs(100));
-        let in_second = |second: u64| due.iter().filter(|due| due.as_secs() == second).count();
-        // Four times 212 are 848; at night, by hand: (1 - 4 × 0.19638) / 0.80362 = 0.2669 of 212 is 57.
-        assert!((840..=848).contains(&in_second(50)), "{}", in_second(50));
-        assert!((55..=58).contains(&in_second(0)), "{}", in_second(0));
-        assert_eq!(in_second(20), in_second(79), "the evening is like the morning");
+        let due = network.draw(DAY, 7).unwrap().due;
+        assert!(due.len() == 21_200 && due.is_sorted() && due[21_199] < DAY);
+        let mut seconds = [0_u32; 100];
+        due.iter().for_each(|due| seconds[due.as_secs() as usize] += 1);
+        // Four times 212 are 848.
+        let busiest = seconds.iter().max().unwrap();
+        assert!((800..=848).contains(busiest), "{seconds:?}");
+        assert!(*seconds.iter().min().unwrap() < 212 / 4, "{seconds:?}");
+    }
+
+    #[test]
+    fn each_country_asks_most_at_noon_by_its_own_clock() {
+        let network = network().unwrap();
+        let NetworkPlan { plan, due } = network.draw(DAY, 7).unwrap();
+        let asked = |code: &str, hour: u64| {
+            let at_hour = |(traveller, due): &(&Traveller, &Duration)| {
+                traveller.station.country.as_str() == code && due.as_secs() * 24 / 100 == hour
+            };
+            plan.travellers.iter().zip(&due).filter(at_hour).count()
+        };
+        // Noon is at 18 o'clock UTC in the middle of the United States, at 11 in France, at 3 in Japan.
+        for (code, noon) in [("US", 18), ("FR", 11), ("JP", 3)] {
+            let busy = asked(code, noon) + asked(code, noon - 1);
+            let night = asked(code, (noon + 11) % 24) + asked(code, (noon + 12) % 24);
+            assert!(busy > 20 * night.max(1), "{code}: {busy} at noon, {night} at night");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use i247_client::pb;
 use i247_model::{CountryCode, Name};
 use i247_records::Date;
 use i247_records::document::Issuer;
@@ -30,6 +31,13 @@ pub struct Station {
     pub country: CountryCode,
     /// The post there.
     pub post: Name,
+}
+
+impl Station {
+    /// Where a hit comes from; none when nobody is named there.
+    pub fn of(hit: &pb::HitStatus) -> Option<Self> {
+        Some(Self { country: hit.asker.parse().ok()?, post: hit.station.parse().ok()? })
+    }
 }
 
 /// Somebody who is checked.
@@ -156,7 +164,9 @@ impl Setting<'_> {
         self.hand_out(draw, &mut reported);
         let mut expected: Expected = BTreeMap::new();
         for station in &self.stations {
-            expected.entry(station.country).or_default().checks += 1;
+            let asker = expected.entry(station.country).or_default();
+            asker.checks += 1;
+            asker.signed_for += 1;
         }
         let mut borne: BTreeMap<u32, (&Reported, String)> = BTreeMap::new();
         for one in &reported {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::{self, FuturesUnordered};
-use i247_client::{ClientError, Desk, Searches, pb};
+use i247_client::{ClientError, Desk, RolledSearches, pb};
 use i247_model::CountryCode;
 use i247_node::{Clock, sleep, sleep_on};
 
@@ -41,8 +41,8 @@ const TOLD: usize = 20;
 
 /// The connections of those who act.
 pub struct BorderActors {
-    /// Each post, under its own certificate.
-    pub posts: BTreeMap<Station, Searches>,
+    /// Each post, under its own certificate. It signs for what it asks.
+    pub posts: BTreeMap<Station, RolledSearches>,
     /// The operation that they search for.
     pub operation: String,
     /// An officer's desk in each country.
@@ -51,6 +51,30 @@ pub struct BorderActors {
     pub clock: Arc<dyn Clock>,
     /// After so long without anything new a step ends as it is.
     pub patience: Duration,
+    /// The entry of the hub's log behind which hits are of this run; 0 where the network is its own.
+    pub after: u64,
+}
+
+impl BorderActors {
+    /// Whether somebody else has found it, at a place that is none of this run.
+    fn is_foreign(&self, hit: &pb::HitStatus) -> bool {
+        Station::of(hit).is_none_or(|station| !self.posts.contains_key(&station))
+    }
+
+    /// The hits of this run, as far as these desks see them.
+    async fn register(&self, desks: &BTreeMap<CountryCode, Desk>) -> Result<Vec<pb::HitStatus>, ClientError> {
+        let mut hits = register(desks, self.after).await?;
+        hits.retain(|hit| !self.is_foreign(hit));
+        Ok(hits)
+    }
+
+    /// The hits of this run, as all desks see them together.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn hits(&self) -> Result<Vec<pb::HitStatus>, ClientError> {
+        self.register(&self.desks).await
+    }
 }
 
 /// A part of an operation.
@@ -110,7 +134,8 @@ impl BorderPlayed {
 }
 
 /// Checks every traveller once, in order, and waits until what was found is decided upon. With `due`, each is asked about
-/// at its time after the beginning; without, as fast as the posts can.
+/// at its time after the beginning; without, as fast as the posts can. Each post signs for what it asked, every minute and
+/// at its end.
 ///
 /// It always comes to an end: what does not come costs the patience and is named in [`BorderPlayed::gave_up`].
 ///
@@ -133,22 +158,36 @@ pub async fn play(
             Officer { country: *country, desk, own_file, actors, gave_up: &gave_up }.work()
         })
         .collect();
+    let mut signers: FuturesUnordered<_> = actors
+        .posts
+        .iter()
+        .map(|(station, post)| {
+            let gave_up = &gave_up;
+            post.keep(move |error| give_up(gave_up, not_taken(station, &error)))
+        })
+        .collect();
     let acting = async {
         let mut played = BorderPlayed::default();
         let found = ask(travellers, due, actors, progress, &mut played).await;
         settle(found, actors, progress, &mut played).await;
+        for (station, post) in &actors.posts {
+            if let Err(error) = sign_off(post, actors).await {
+                give_up(&gave_up, not_taken(station, &error));
+            }
+        }
         played
     };
     let mut acting = pin!(acting);
     let mut played = loop {
-        // Officers go on until the others are done; neither arm loses anything when the other one is taken.
+        // Officers and posts go on until the others are done; no arm loses anything when another one is taken.
         tokio::select! {
             played = &mut acting => break played,
             Some(()) = officers.next() => {}
+            Some(()) = signers.next() => {}
         }
     };
-    drop(officers);
-    played.gave_up.extend(gave_up.into_inner().unwrap_or_else(PoisonError::into_inner));
+    drop((officers, signers));
+    played.gave_up.extend(std::mem::take(&mut *gave_up.lock().unwrap_or_else(PoisonError::into_inner)));
     played
 }
 
@@ -258,7 +297,7 @@ async fn settle(
     let (mut looks, mut last, mut since) = (0, (0, 0), actors.clock.monotonic());
     loop {
         // Not answered is not settled.
-        if let Ok(hits) = register(&desks).await {
+        if let Ok(hits) = actors.register(&desks).await {
             let acted = hits.iter().filter(|hit| hit.state() == pb::HitState::ActionReported).count();
             let of = hits.len().max(told);
             progress.reached(Step::Decisions, acted, of);
@@ -311,6 +350,9 @@ impl Officer<'_> {
     }
 
     async fn look_at(&self, hit: &pb::HitStatus) {
+        if self.actors.is_foreign(hit) {
+            return;
+        }
         let own = |code: &str| code == self.country.as_str();
         let done = match hit.state() {
             pb::HitState::SourceNotified if own(&hit.owner) => self.decide(hit).await,
@@ -320,23 +362,22 @@ impl Officer<'_> {
             _ => Ok(()),
         };
         if let Err(error) = done {
-            let mut gave_up = self.gave_up.lock().unwrap_or_else(PoisonError::into_inner);
-            if gave_up.len() < TOLD {
-                gave_up.push(format!("{}: {}: {error}", self.country, hit.id));
-            }
+            give_up(self.gave_up, format!("{}: {}: {error}", self.country, hit.id));
         }
     }
 
     /// Looks the record up in the country's own file.
     async fn decide(&self, hit: &pb::HitStatus) -> Result<(), ClientError> {
-        let shown = self.again(async || self.desk.show(&hit.id).await).await?;
+        let shown = again(self.actors, async || self.desk.show(&hit.id).await).await?;
         let Some(pb::body::Form::Hit(found)) = shown.body.and_then(|body| body.form) else {
             return Err(ClientError::Unexpected("a hit without its form".into()));
         };
         let (verdict, remark) = match self.own_file.get(&found.name) {
             Some(Standing::Missing) => (pb::HitVerdict::Confirmed, "still missing"),
             Some(Standing::FoundAgain) => (pb::HitVerdict::Denied, "found again by its bearer"),
-            None => (pb::HitVerdict::Stale, "no longer in our file"),
+            // Somebody else's business: from before this run, and of a record that is not in it.
+            None if hit.changed_position <= self.actors.after => return Ok(()),
+            None => return Err(ClientError::Unexpected(format!("{} is no record of this run", found.name))),
         };
         let form = pb::HitDecision { verdict: verdict.into(), remark: remark.into() };
         let form = pb::body::Form::HitDecision(form);
@@ -377,24 +418,47 @@ impl Officer<'_> {
             idempotency_key: format!("{what}/{refers_to}"),
             ..pb::Draft::default()
         };
-        self.again(async || self.desk.send(draft.clone()).await.map(drop)).await
+        again(self.actors, async || self.desk.send(draft.clone()).await.map(drop)).await
     }
+}
 
-    /// Tries again while the patience lasts: what a hit refers to may come a moment after it.
-    async fn again<T>(
-        &self,
-        mut call: impl AsyncFnMut() -> Result<T, ClientError>,
-    ) -> Result<T, ClientError> {
-        let clock = &self.actors.clock;
-        let since = clock.monotonic();
-        loop {
-            match call().await {
-                Err(_) if clock.monotonic().saturating_sub(since) < self.actors.patience => {}
-                ended => return ended,
-            }
-            sleep(PAUSE).await;
+/// Tries again while the patience lasts: what a hit refers to may come a moment after it.
+async fn again<T>(
+    actors: &BorderActors,
+    mut call: impl AsyncFnMut() -> Result<T, ClientError>,
+) -> Result<T, ClientError> {
+    let since = actors.clock.monotonic();
+    loop {
+        match call().await {
+            Err(_) if actors.clock.monotonic().saturating_sub(since) < actors.patience => {}
+            ended => return ended,
         }
+        sleep(PAUSE).await;
     }
+}
+
+/// Hands in what a post has signed for. What the hub does not agree with is not tried again.
+async fn sign_off(post: &RolledSearches, actors: &BorderActors) -> Result<(), ClientError> {
+    let since = actors.clock.monotonic();
+    loop {
+        match post.end().await {
+            Err(error)
+                if error.passes() && actors.clock.monotonic().saturating_sub(since) < actors.patience => {}
+            ended => return ended,
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+fn give_up(gave_up: &Mutex<Vec<String>>, what: String) {
+    let mut gave_up = gave_up.lock().unwrap_or_else(PoisonError::into_inner);
+    if gave_up.len() < TOLD {
+        gave_up.push(what);
+    }
+}
+
+fn not_taken(station: &Station, error: &ClientError) -> String {
+    format!("{}: {}: a roll-up was not taken: {error}", station.country, station.post)
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub struct BorderTable {
 pub struct CountryRow {
     /// Documents that its posts checked.
     pub checks: u64,
+    /// Frames for which its posts have signed; each has one document.
+    pub signed_for: u64,
     /// Of these: were none, such as a zone with a wrong check digit.
     pub refused: u64,
     /// Of these: were found.
@@ -71,6 +73,7 @@ pub fn tabulate_border(told: Told<'_>, counts: &BorderCounts, expected: &Expecte
     let rows = vec![
         row("Posts that checked", counts.asked.len() as u64, Some(SeenFigure::Stations)),
         row("Documents checked", sum(|row| row.checks), Some(SeenFigure::Checks)),
+        row("Signed for by their posts", sum(|row| row.signed_for), None),
         row("Matches", sum(|row| row.matches), Some(SeenFigure::Matches)),
         row("Possible only", sum(|row| row.possible), None),
         row("Refused, such as a wrong check digit", sum(|row| row.refused), None),
@@ -100,6 +103,7 @@ fn by_country(counts: &BorderCounts) -> BTreeMap<CountryCode, CountryRow> {
     for (station, asked) in &counts.asked {
         let row = countries.entry(station.country).or_default();
         row.checks += asked.keys;
+        row.signed_for += asked.signed_for;
         row.refused += asked.refused;
         row.matches += asked.matches;
         row.possible += asked.possible;
@@ -167,9 +171,10 @@ fn operation_differences(
 }
 
 impl CountryRow {
-    fn figures(self) -> [(&'static str, u64); 9] {
+    fn figures(self) -> [(&'static str, u64); 10] {
         [
             ("checks", self.checks),
+            ("signed for", self.signed_for),
             ("refused", self.refused),
             ("matches", self.matches),
             ("possible", self.possible),
@@ -236,7 +241,7 @@ mod tests {
 
     fn counts() -> BorderCounts {
         let station = |post: &str| Station { country: country("IT"), post: post.parse().unwrap() };
-        let half = Asked { keys: 4000, refused: 0, matches: 1, possible: 1 };
+        let half = Asked { keys: 4000, matches: 1, possible: 1, signed_for: 4000, ..Asked::default() };
         let other = Asked { matches: 2, ..half };
         let asked = BTreeMap::from([(station("fiumicino"), half), (station("malpensa"), other)]);
         let hit = |owner: &str, verdict: pb::HitVerdict, state: pb::HitState| pb::HitStatus {
@@ -263,7 +268,8 @@ mod tests {
     }
 
     fn planted() -> Expected {
-        let italy = CountryRow { checks: 8000, matches: 3, possible: 2, acted: 3, ..CountryRow::default() };
+        let asked = CountryRow { checks: 8000, signed_for: 8000, ..CountryRow::default() };
+        let italy = CountryRow { matches: 3, possible: 2, acted: 3, ..asked };
         let france = CountryRow { hits: 2, confirmed: 1, denied: 1, ..CountryRow::default() };
         let brazil = CountryRow { hits: 1, confirmed: 1, ..CountryRow::default() };
         BTreeMap::from([(country("IT"), italy), (country("FR"), france), (country("BR"), brazil)])
@@ -276,8 +282,9 @@ mod tests {
         let lines = render_border(&table);
         assert_eq!(lines[0], "Operation Hammer                        this run  recorded");
         assert_eq!(lines[3], "Documents checked                           8000  8000");
-        assert_eq!(lines[4], "Matches                                        3  3");
-        assert_eq!(lines[8], "Confirmed by their owners                      2");
+        assert_eq!(lines[4], "Signed for by their posts                   8000");
+        assert_eq!(lines[5], "Matches                                        3  3");
+        assert_eq!(lines[9], "Confirmed by their owners                      2");
         let italy = lines.iter().find(|line| line.trim_start().starts_with("IT")).unwrap();
         assert_eq!(
             italy.split_whitespace().collect::<Vec<_>>(),
@@ -291,7 +298,10 @@ mod tests {
         let mut counts = counts();
         counts.hits.pop();
         counts.hits[1].verdict = 0;
-        counts.asked.values_mut().for_each(|asked| asked.keys += 1);
+        counts.asked.values_mut().for_each(|asked| {
+            asked.keys += 1;
+            asked.signed_for -= 500;
+        });
         counts.operation = None;
         let table = tabulate_border(operation("hammer").unwrap().told(), &counts, &planted());
         assert_eq!(
@@ -301,13 +311,14 @@ mod tests {
                 "BR: confirmed: 1 planted, 0 counted",
                 "FR: denied: 1 planted, 0 counted",
                 "IT: checks: 8000 planted, 8002 counted",
+                "IT: signed for: 8000 planted, 7000 counted",
                 "IT: action reported: 3 planted, 2 counted",
             ]
         );
         let lines = render_border(&table);
         assert!(lines.contains(&"The counts differ from what was planted:".to_owned()));
         assert!(lines.contains(&"  BR: hits: 1 planted, 0 counted".to_owned()));
-        assert_eq!(table.rows[9].run, "1", "one is not decided");
+        assert_eq!(table.rows[10].run, "1", "one is not decided");
     }
 
     #[test]

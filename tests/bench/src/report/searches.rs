@@ -22,7 +22,8 @@ fn of_hub(found: &Found) -> Vec<Row> {
     let mut rows = throughput(found);
     rows.extend(beside(found));
     rows.extend(loading(&found.loading));
-    rows.extend(hidden(&found.hidden));
+    rows.push(hidden("a record that is kept from the asker, beyond no record, ns", &found.hidden));
+    rows.push(hidden("a record whose owner bars the asker, beyond no record, ns", &found.barred));
     if let Some(why) = &found.unsound {
         for side in rows.iter_mut().filter_map(|row| row.ours.as_mut()) {
             side.shortfall.get_or_insert_with(|| why.clone());
@@ -124,20 +125,15 @@ fn loading(loading: &Loading) -> Vec<Row> {
     ]
 }
 
-fn hidden(found: &Hidden) -> Vec<Row> {
+fn hidden(what: &str, found: &Hidden) -> Row {
     let name =
         format!("medians of {} each: {:.1} and {:.1} us", found.queries, found.excluded_us, found.absent_us);
     let difference = (found.excluded_us - found.absent_us) * 1000.0;
-    let mut row = figure(
-        "a record that is kept from the asker, beyond no record, ns".into(),
-        &name,
-        (difference, "ns"),
-        Goal::None,
-    );
+    let mut row = figure(what.into(), &name, (difference, "ns"), Goal::None);
     if let Some(side) = &mut row.ours {
         side.shortfall.clone_from(&found.shortfall);
     }
-    vec![row]
+    row
 }
 
 fn index(found: &Indexed) -> Vec<Row> {
@@ -194,6 +190,7 @@ mod tests {
             results: Results::default(),
             loading: of_seconds(2),
             beside: Beside { searches: point(), messages: point(), loading: of_seconds(4) },
+            barred: hidden.clone(),
             hidden,
             unsound: unsound.map(str::to_owned),
         }
@@ -218,7 +215,7 @@ mod tests {
             told.map(Row::ratio).collect::<Vec<_>>()
         };
         let sound = ratios(&found(None));
-        assert_eq!((sound.len(), sound[0], sound[5]), (6, Ok(4.0), Ok(500.0)));
-        assert_eq!(ratios(&found(Some("torn"))), [Err("INVALID"); 6]);
+        assert_eq!((sound.len(), sound[0], sound[5]), (7, Ok(4.0), Ok(500.0)));
+        assert_eq!(ratios(&found(Some("torn"))), [Err("INVALID"); 7]);
     }
 }

@@ -1,5 +1,5 @@
-//! Whether the time of an answer tells that a record is kept from whoever asks: one asker that a restriction excludes
-//! asks for such records and for ones that there are not, in turn.
+//! Whether the time of an answer tells that a record is kept from whoever asks, by itself or with all that its owner has:
+//! one asker that a restriction excludes asks for such records and for ones that there are not, in turn.
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,9 @@ use crate::measure::{median, micros};
 
 /// Who must not see the records.
 pub(crate) const EXCLUDED: &str = "JP";
+
+/// Whom the owner bars from all that it owns.
+pub(crate) const BARRED: &str = "KR";
 
 /// Medians in microseconds, from one asker with one search under way.
 #[derive(Clone, Debug)]

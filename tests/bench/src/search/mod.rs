@@ -48,7 +48,7 @@ use asking::Line as _;
 use bare::Bare;
 use look_ups::LookUps;
 use owner::{COUNTRY, Owner};
-use planted::{Pick, Planted, Question};
+use planted::{Document, Pick, Planted, Question};
 
 /// How much of each. Records, queries, persons.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +111,8 @@ pub(crate) struct Found {
     pub(crate) loading: Loading,
     pub(crate) beside: Beside,
     pub(crate) hidden: Hidden,
+    /// The same of one whom an owner bars from all that it owns.
+    pub(crate) barred: Hidden,
     /// Why the hub's log or the bureau is not sound, if so: then nothing counts.
     pub(crate) unsound: Option<String>,
 }
@@ -150,6 +152,10 @@ pub(crate) async fn measure(scene: &Scene<'_>, alone: bool) -> Result<Found> {
         Box::pin(beside::measure(&hub, scene.people, &owner, clock, (&askers, &planted), load)).await?;
     owner.idle().await?;
     let hidden = excluded(scene, &hub, &owner, &askers, &planted, sizes).await?;
+    owner.bar(hidden::BARRED).await?;
+    owner.idle().await?;
+    out::talk(&format!("{} searches by whom the owner bars from all", sizes.hidden_queries));
+    let barred = kept_from(scene, &hub, hidden::BARRED, (&planted.there, &planted.absent), sizes).await?;
     owner.idle().await?;
 
     let works = [Work::Search, Work::SearchStream, Work::Frames, Work::Hits];
@@ -166,14 +172,14 @@ pub(crate) async fn measure(scene: &Scene<'_>, alone: bool) -> Result<Found> {
     let results = play(&mut contenders, &works, scene.effort).await;
     drop(contenders);
     let unsound = close(hub, owner).await.err().map(|error| format!("{error:#}"));
-    Ok(Found { results, loading, beside, hidden, unsound })
+    Ok(Found { results, loading, beside, hidden, barred, unsound })
 }
 
 /// A connection for every bureau that asks: neither the owner nor who must not see something, nor those that send.
 fn askers(scene: &Scene<'_>, hub: &Hub) -> Result<Vec<Channel>> {
     let others = scene.people.members.iter().rev().filter(|(country, _)| {
         let code = country.to_string();
-        code != COUNTRY && code != hidden::EXCLUDED
+        ![COUNTRY, hidden::EXCLUDED, hidden::BARRED].contains(&code.as_str())
     });
     let askers: Vec<Channel> =
         others.take(SCREENING).map(|(_, own)| hub.channel(own)).collect::<Result<_>>()?;
@@ -197,12 +203,24 @@ async fn excluded(
     for nth in 0..SHOWN.min(kept.there.len()) {
         other.ask(&Question(vec![Pick::There(nth)])).await.context("a record that is kept from another")?;
     }
-    let country: CountryCode = hidden::EXCLUDED.parse()?;
+    out::talk(&format!("{} searches by who must not see", sizes.hidden_queries));
+    kept_from(scene, hub, hidden::EXCLUDED, (&kept.there, &planted.absent), sizes).await
+}
+
+/// What the time of an answer shows a country of documents that it must not see, beside some that there are not.
+async fn kept_from(
+    scene: &Scene<'_>,
+    hub: &Hub,
+    country: &str,
+    documents: (&[Document], &[Document]),
+    sizes: Sizes,
+) -> Result<Hidden> {
+    let country: CountryCode = country.parse()?;
     let own = scene.people.members.iter().find(|(code, _)| *code == country);
     let (_, own) = own.context("no such member")?;
-    out::talk(&format!("{} searches by who must not see", sizes.hidden_queries));
-    let documents = (kept.there.as_slice(), planted.absent.as_slice());
-    hidden::measure(hub.channel(own)?, &scene.place.clock, documents, sizes.hidden_queries).await
+    // So many as there are of those that are kept by themselves, so that both are as often asked for again.
+    let there = &documents.0[..documents.0.len().min(usize::try_from(sizes.hidden)?)];
+    hidden::measure(hub.channel(own)?, &scene.place.clock, (there, documents.1), sizes.hidden_queries).await
 }
 
 async fn close(hub: Hub, owner: Owner) -> Result<()> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use i247_client::{Context, Contexts, Desk};
+use i247_client::{Context, Contexts, Desk, OutboxFilter, pb};
 use i247_model::{CountryCode, Identity};
 use i247_node::{Clock as _, SystemClock, TcpNetwork};
 use tokio::process::Command;
@@ -114,6 +114,25 @@ impl Owner {
             status.undecided
         );
         Ok(Loading { records, took })
+    }
+
+    /// Bars a country from all that the owner has.
+    ///
+    /// # Errors
+    /// When the hub does not accept it in time.
+    pub(crate) async fn bar(&self, country: &str) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        command.args(["restrict", country]).env("I247_HOME", &self.dir);
+        said(&mut command).await.context("restrict")?;
+        let restrictions = OutboxFilter { kind: pb::Kind::Restriction, ..OutboxFilter::default() };
+        for _ in 0..IDLE_WITHIN {
+            let sent = self.desk.outbox(&restrictions).await?;
+            if sent.iter().any(|item| item.state() == pb::OutboxState::Accepted) {
+                return Ok(());
+            }
+            i247_node::sleep(IDLE).await;
+        }
+        bail!("the restriction of {COUNTRY} is not accepted");
     }
 
     /// Waits until the bureau has nothing more to do.

@@ -286,6 +286,24 @@ async fn whom_an_owner_bars_later_sees_nothing_of_it_from_then_on() {
 }
 
 #[tokio::test]
+async fn whom_an_owner_bars_from_all_is_led_to_no_record_and_loses_none_of_others() {
+    let mut world = World::new().await;
+    let blanks = Change::Add(record("W000001", "W000099", "", ""));
+    world.enter(NOON, &[add("P1"), add("P2"), blanks]).await;
+    world.hear(barred(&["JP"])).await;
+    let keys = ["P1", "W000050", "P2", "P9"].map(key);
+    let led = |asker: &str| {
+        let places = world.databases.shelves().candidates(asker.parse().unwrap(), Database::Sltd, &keys, 1);
+        places.into_iter().map(|(query, _)| query).collect::<Vec<usize>>()
+    };
+    // The owner and others are; who is barred has no record read for it, as for what there is not.
+    assert_eq!((led("BR"), led("FR"), led("JP")), (vec![0, 1, 2], vec![0, 1, 2], vec![]));
+    let sees = |asker: &str, at| world.databases.shelves().sees(asker.parse().unwrap(), at);
+    let place = Locator::new(Position(1), 0).unwrap();
+    assert_eq!((sees("BR", place), sees("JP", place)), (true, false), "persons and probes go by this alone");
+}
+
+#[tokio::test]
 async fn the_owner_itself_cannot_load_or_take_away_what_follows_from_a_notice() {
     let mut world = World::new().await;
     world.hear(asked(&[])).await;
