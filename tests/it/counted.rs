@@ -136,6 +136,7 @@ async fn a_search_of_a_copy_for_what_is_no_operation_is_refused_before_it_is_wri
         first: 1,
         chain: vec![0; 32].into(),
         searches: vec![prost::Message::encode_to_vec(&search).into()],
+        ..pb::HandInSearchesRequest::default()
     };
     let refused = cdg.hub(&world).await?.hand_in(request).await.unwrap_err();
     let refusal: &Refusal = refused.refusal().unwrap();

@@ -372,8 +372,8 @@ fn request(args: &CheckArgs, keys: Vec<pb::SearchKey>) -> pb::SearchRequest {
         keys,
         databases: args.databases.iter().map(|database| i32::from(database.number())).collect(),
         // A post says which of its searches it is where it asks.
-        session: None,
         operation: args.operation.clone().unwrap_or_default(),
+        ..pb::SearchRequest::default()
     }
 }
 

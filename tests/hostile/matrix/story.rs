@@ -323,9 +323,7 @@ fn asked() -> pb::SearchRequest {
         officer: "duty".into(),
         station: "airport".into(),
         keys: vec![pb::SearchKey { key: Some(pb::search_key::Key::TravelDocument(passport)) }],
-        databases: Vec::new(),
-        session: None,
-        operation: String::new(),
+        ..pb::SearchRequest::default()
     }
 }
 

@@ -270,10 +270,7 @@ impl Frame {
 }
 
 /// What is asked, for each key or document.
-fn questions(
-    request: &pb::SearchRequest,
-    today: Date,
-) -> Result<Vec<Result<Question, Refusal>>, Refusal> {
+fn questions(request: &pb::SearchRequest, today: Date) -> Result<Vec<Result<Question, Refusal>>, Refusal> {
     if request.documents.is_empty() {
         return Ok(request.keys.iter().map(|key| Question::read(key, today)).collect());
     }

@@ -255,9 +255,8 @@ async fn check(traveller: &Traveller, due: Option<Duration>, actors: &BorderActo
         officer: "gate".into(),
         station: traveller.station.post.to_string(),
         keys: vec![key],
-        databases: Vec::new(),
-        session: None,
         operation: actors.operation.clone(),
+        ..pb::SearchRequest::default()
     };
     let mut put_off = 0;
     let answered = loop {
