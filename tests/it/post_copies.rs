@@ -118,7 +118,7 @@ async fn a_post_gets_no_copy_that_it_is_not_granted_any_more_or_by_somebody_else
         ..pb::FetchCopyRequest::default()
     };
     let refused = cdg.bureau().await?.fetch(asked).await.unwrap_err();
-    assert_eq!(refused.refusal().unwrap().reason, Reason::NotAuthorised);
+    assert_eq!(refused.refusal().unwrap().reason, Reason::WrongField);
 
     // One that is connected is cut off with the grant, and does not come in again.
     let bureau = cdg.bureau().await?;

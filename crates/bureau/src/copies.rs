@@ -87,5 +87,5 @@ fn in_name_of(post: &Name, named: &str) -> Result<String, Status> {
     if named.is_empty() || named == post.as_str() {
         return Ok(post.to_string());
     }
-    Err(i247_wire::status(&Refusal::of(Reason::NotAuthorised, "post")))
+    Err(i247_wire::status(&Refusal::of(Reason::WrongField, "post")))
 }

@@ -195,13 +195,13 @@ impl Core {
 /// For whom a caller asks: for itself, or, as a bureau, for one of its posts.
 ///
 /// # Errors
-/// `NOT_AUTHORISED` for a post that names one, `MALFORMED`.
+/// `WRONG_FIELD` for a post that names one, `MALFORMED`.
 fn holder(asker: Asker, post: &str) -> Result<Asker, Refusal> {
     if post.is_empty() {
         return Ok(asker);
     }
     let Identity::Bureau(country) = asker.identity else {
-        return Err(Refusal::of(Reason::NotAuthorised, "post"));
+        return Err(Refusal::of(Reason::WrongField, "post"));
     };
     let post = i247_wire::parsed(post, "post")?;
     Ok(Asker { identity: Identity::Post(country, post), ..asker })

@@ -123,8 +123,8 @@ pub(super) const HUB: &[Row] = &[
 
     row("/i247.v1.CopyService/FetchCopy", Own, story::copy,                           "ok           role role ok   door role role role role role door"),
     // A bureau fetches in the name of its post what the post is granted; nobody else speaks for anybody.
-    row("/i247.v1.CopyService/FetchCopy", Own, story::copy_for_a_post,                "ok           role role role door role role role role role door"),
-    row("/i247.v1.CopyService/FetchCopy", Own, story::copy_for_an_ungranted_post,     "not_granted  role role role door role role role role role door"),
+    row("/i247.v1.CopyService/FetchCopy", Own, story::copy_for_a_post,                "ok           role role wrong_field door role role role role role door"),
+    row("/i247.v1.CopyService/FetchCopy", Own, story::copy_for_an_ungranted_post,     "not_granted  role role wrong_field door role role role role role door"),
     row("/i247.v1.CopyService/HandInSearches", Own, story::offline_searches,          "ok           role role ok   door role role role role role door"),
     // Where somebody else was is said by nobody but a bureau, which asks under any station.
     row("/i247.v1.CopyService/HandInSearches", Foreign, story::offline_searches_elsewhere, "ok      role role wrong_field door role role role role role door"),
