@@ -4,7 +4,7 @@
 use i247_client::Searches;
 use i247_client::mind::MindError;
 use i247_model::{MessageId, Reason, Refusal};
-use i247_testkit::{World, WorldError, airport, name, pb};
+use i247_testkit::{World, WorldError, airport, name, pb, with_copies};
 
 use crate::hits::decision;
 use crate::mind::Holder;
@@ -42,7 +42,7 @@ async fn what_an_operation_asks_and_finds_is_counted_also_after_a_restart() -> R
     let world = World::of(["DE", "FR", "JP"]).automatic(false).start().await?;
     germany_reports(&world).await?;
     let cdg = world.post("FR", "cdg").await?;
-    world.bureau("FR").grants(airport(&name("cdg"))).await?;
+    world.bureau("FR").grants(with_copies(airport(&name("cdg")))).await?;
     let offline = Holder::new(&world, cdg.clone(), "cdg");
     offline.sync(&world).await.unwrap();
 
@@ -115,7 +115,7 @@ async fn a_search_of_a_copy_for_what_is_no_operation_is_refused_before_it_is_wri
     let world = World::of(["DE", "FR"]).start().await?;
     germany_reports(&world).await?;
     let credentials = world.post("FR", "cdg").await?;
-    world.bureau("FR").grants(airport(&name("cdg"))).await?;
+    world.bureau("FR").grants(with_copies(airport(&name("cdg")))).await?;
     let cdg = Holder::new(&world, credentials, "cdg");
     cdg.sync(&world).await.unwrap();
     let copies = cdg.mind.open(&[]).await.unwrap();

@@ -419,13 +419,9 @@ fn what_a_predecessor_had_refused_stays_refused() {
     let refused = Submission { origin: Origin::Refused(refusal), ..message.clone() };
     assert_eq!(parties(&copy.copy().accept(message.clone())), "BR", "nothing else is wrong with it");
     copy.void(refused.clone(), Reason::UnknownCountry, "audience.countries.BR");
-    // Its number is spent: by its bytes whoever brings them is told the same.
-    let Ok(Decision::Answered(answer)) = copy.enter(&Input::Submission(Box::new(message))) else {
-        panic!("not answered as before")
-    };
+    // Its number is spent: whoever brings its bytes is told the same.
+    let Ok(Decision::Answered(answer)) = copy.submit(message) else { panic!("not answered") };
     assert_eq!(answer.outcome.unwrap_err().reason, Reason::UnknownCountry);
-    copy.send("JP", Kind::FreeText, None, to(&["FR"]));
-    // Its turn it must have like any other.
     let mut later = refused;
     later.header.id.number = 9;
     copy.not_entered(later, Reason::OutOfOrder, "id");
@@ -469,7 +465,6 @@ fn an_explanation_from_the_lost_part_is_no_fault_and_says_nothing() {
     (message.header.explained_at, message.header.exactly) = (Some(1_000), true);
     copy.copy().void(message.clone(), Reason::WrongField, "explained_at");
     copy.copy().accept(again(&message, hub.now));
-    // As an explanation of this log the position would be known; it is one of the lost part.
     message.header.explained_at = Some(copy.position());
     copy.copy().void(signed_before(&message), Reason::WrongField, "explained_at");
     (message.header.explained_at, message.header.exactly) = (Some(1_000), false);
