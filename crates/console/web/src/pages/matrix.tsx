@@ -72,7 +72,7 @@ function Matrix({ pairs, measure, byCode }: { pairs: Pair[]; measure: Measure; b
         {shown.length === 0 ? <Nothing>{t("nothing_to_show")}</Nothing> : <Heat pairs={shown} measure={measure} byCode={byCode} />}
       </Panel>
       {shown.length > 0 && (
-        <Panel title={t("pairs")}>
+        <Panel title={t("pairs")} class="pairs">
           <Pairs pairs={sorted.slice(0, ROWS)} />
         </Panel>
       )}
