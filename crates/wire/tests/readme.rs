@@ -4,7 +4,7 @@ use i247_model::{Class, Reason};
 use i247_wire::{
     MAX_ATTACHMENTS, MAX_AUDIENCE_LIST, MAX_BODY_BYTES, MAX_HANDLING, MAX_HEADER_BYTES, MAX_LINE_BYTES,
     MAX_LIST, MAX_OPERATION_BYTES, MAX_RANGES, MAX_REFERENCE_BYTES, MAX_STATUS_FIELDS, MAX_SUBJECT_BYTES,
-    MAX_TEXT_BYTES, code,
+    MAX_TEXT_BYTES, MAX_WRITTEN_NUMBER_BYTES, code,
 };
 
 const README: &str = include_str!("../../../proto/README.md");
@@ -80,8 +80,9 @@ fn the_table_of_limits_names_the_limits_that_are_kept() {
         "16 KiB".into(),
         // Kept by trust.
         "64".into(),
-        // Kept by the hub: keys, keys without an issuer, persons.
+        // Kept by the hub: keys, keys without an issuer, persons; a number as it is packed.
         "256".into(),
+        format!("{MAX_WRITTEN_NUMBER_BYTES} bytes"),
         "4".into(),
         "4".into(),
         // Kept by the records: a name. Kept by the hub: records of an answer.
