@@ -2,7 +2,7 @@
 //! came. The hub decides what the post may have, and the post holds its signature for itself: nothing is read here.
 
 use futures::StreamExt as _;
-use i247_model::{CountryCode, Identity, Name, Reason, Refusal};
+use i247_model::{CountryCode, Hash, Identity, Name, Reason, Refusal};
 use i247_node::{Peer, Role, Rule};
 use i247_wire::pb;
 use i247_wire::pb::copy_service_server::CopyService;
@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 use crate::desk::Answers;
 use crate::journal::Journal;
 use crate::link::{Link, away};
+use crate::views::Views;
 
 /// The full name of the service.
 pub(crate) const COPY_SERVICE: &str = "i247.v1.CopyService";
@@ -65,21 +66,28 @@ impl PostCopies {
         let Identity::Post(_, post) = &peer.identity else {
             return Err(i247_wire::status(&Refusal::of(Reason::NotAuthorised, "identity")));
         };
-        let views = self.journal.views();
-        let admitted = views.people.admit(&peer.identity, &peer.tls_key).and_then(|()| {
-            let none = || not_granted(post);
-            if views.posts.may_come(post) { Ok(()) } else { Err(none()) }
-        });
+        let admitted = admit(&self.journal.views(), (&peer.identity, post), &peer.tls_key);
         admitted.map_err(|refusal| i247_wire::status(&refusal))?;
         tracing::info!(post = %peer.identity, call, "offline copies");
         Ok(post.clone())
     }
 }
 
-/// That a post is granted no copy.
-pub(crate) fn not_granted(post: &Name) -> Refusal {
+/// Whether a post of the country may come with this TLS key.
+///
+/// # Errors
+/// As for all of its people; `NOT_GRANTED` when it is granted no copy.
+pub(crate) fn admit(
+    views: &Views,
+    (identity, post): (&Identity, &Name),
+    tls_key: &Hash,
+) -> Result<(), Refusal> {
+    views.people.admit(identity, tls_key)?;
+    if views.posts.may_come(post) {
+        return Ok(());
+    }
     let next_step = format!("ask your bureau for leave: `i247 post grant {post} --offline DATABASES`");
-    Refusal { next_step, ..Refusal::of(Reason::NotGranted, "grant.offline") }
+    Err(Refusal { next_step, ..Refusal::of(Reason::NotGranted, "grant.offline") })
 }
 
 /// A post speaks for itself alone.

@@ -12,7 +12,7 @@ use i247_wire::pb::journal_entry::Event;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::copies::not_granted;
+use crate::copies;
 use crate::desk::{DeskError, malformed, status};
 use crate::journal::Journal;
 use crate::people::Change;
@@ -100,9 +100,7 @@ impl Admission for OwnPeople {
                 self.journal.views().people.admit(identity, tls_key)
             }
             Identity::Post(country, post) if *country == self.me => {
-                let views = self.journal.views();
-                views.people.admit(identity, tls_key)?;
-                if views.posts.may_come(post) { Ok(()) } else { Err(not_granted(post)) }
+                copies::admit(&self.journal.views(), (identity, post), tls_key)
             }
             _ => Err(Refusal::of(Reason::NotAuthorised, "certificate")),
         }

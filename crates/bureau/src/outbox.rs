@@ -84,14 +84,6 @@ impl Sent {
         self.answered_at_entry.filter(|_| acceptance.lost && self.voided_at_entry.is_none())
     }
 
-    /// Where that answer stands which a recovered hub's log goes on without.
-    pub(crate) fn lost_answer(&self) -> Option<u64> {
-        match &self.state {
-            SentState::Refused(_) => self.answered_at_entry.filter(|_| self.voided_at_entry.is_none()),
-            SentState::Accepted(_) | SentState::Waiting => self.lost_acceptance(),
-        }
-    }
-
     /// Whether the hub may still tell something new about it.
     pub(crate) fn open(&self) -> bool {
         let closed = self.status.as_ref().is_some_and(|status| status.closed);

@@ -82,11 +82,13 @@ pub(crate) async fn seal(
         let places = {
             let views = journal.views();
             last.entry(id.lane).or_insert_with(|| views.outbox.lane(id.lane).last_hash);
+            let again = views.outbox.again().contains(id);
             views.outbox.get(id).map(|sent| Places {
                 draft: sent.draft_at_entry(),
                 sealed: sent.sealed.map(|sealed| sealed.at_entry),
-                answer: sent.lost_answer().filter(|_| views.outbox.again().contains(id)),
-                again: views.outbox.again().contains(id),
+                // The answer to a void is not one to the message whose number it takes.
+                answer: sent.answered_at_entry.filter(|_| again && sent.voided_at_entry.is_none()),
+                again,
             })
         };
         let places = places.ok_or_else(|| broken(id, "it is not in the outbox"))?;

@@ -122,10 +122,6 @@ pub(super) async fn run(of: &FileOf, session: &Session) -> Result<ExitCode, Fail
     let desk = session.desk()?;
     let Loaded { status, bad } =
         load_at(&desk, of, &session.seams.clock, &mut |words| out::talk(words)).await?;
-    if session.global.json {
-        out::json(&summary(&status, bad));
-    } else {
-        out::data(told(&status).trim_end());
-    }
+    out::answer(session, || summary(&status, bad), || told(&status));
     Ok(code(&status, bad))
 }

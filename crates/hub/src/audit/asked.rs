@@ -27,22 +27,20 @@ impl Audit {
     ) -> Result<BTreeMap<Identity, u64>, ReadError> {
         let told_from =
             now.as_millis().saturating_sub(u64::try_from(TOLD_FOR.as_millis()).unwrap_or(u64::MAX));
-        let mut first = self.first_since(from.min(Timestamp::from_millis(told_from))).await?;
+        let first = self.first_since(from.min(Timestamp::from_millis(told_from))).await?;
         let mut asked: BTreeMap<Identity, u64> = BTreeMap::new();
-        while first <= self.opened_at.0 {
-            let groups = self.read(first, ENTRIES).await?;
-            first += groups.len().max(1) as u64;
-            let roll_ups = groups.iter().flat_map(|group| &group.roll_ups);
-            roll_ups.filter(|entry| entry.at_ms >= told_from).for_each(|entry| self.remember(entry));
-            // What was asked of an offline copy is in nobody's budget.
-            let counts =
-                |record: &pb::AuditRecord| record.at_ms >= from.as_millis() && record.offline.is_none();
-            for record in groups.into_iter().flat_map(|group| group.records).filter(counts) {
+        // What was asked of an offline copy is in nobody's budget.
+        let counts = |record: &&pb::AuditRecord| record.at_ms >= from.as_millis() && record.offline.is_none();
+        self.each_group(first, self.opened_at.0, |group| {
+            let roll_ups = group.roll_ups.iter().filter(|entry| entry.at_ms >= told_from);
+            roll_ups.for_each(|entry| self.remember(entry));
+            for record in group.records.iter().filter(counts) {
                 if let Ok(asker) = record.asker.parse() {
                     *asked.entry(asker).or_default() += u64::from(record.keys);
                 }
             }
-        }
+        })
+        .await?;
         Ok(asked)
     }
 
@@ -52,7 +50,7 @@ impl Audit {
         let (mut first, mut behind) = (1, self.opened_at.0 + 1);
         while first < behind {
             let middle = first + (behind - first) / 2;
-            let groups = self.read(middle, 1).await?;
+            let groups = self.groups(middle, 1).await?;
             let before = groups.iter().all(|group| {
                 group.records.iter().all(|record| record.at_ms < from)
                     && group.roll_ups.iter().all(|roll_up| roll_up.at_ms < from)
@@ -66,14 +64,29 @@ impl Audit {
         Ok(first)
     }
 
-    /// So many entries, not behind the end.
-    pub(super) async fn read(&self, at: u64, entries: usize) -> Result<Vec<pb::AuditGroup>, ReadError> {
-        let left = usize::try_from(self.opened_at.0.saturating_sub(at) + 1).unwrap_or(usize::MAX);
-        self.groups(at, entries.min(left)).await
+    /// The entries of the journal from the first to the last, in order.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(super) async fn each_group(
+        &self,
+        first: u64,
+        last: u64,
+        mut look: impl FnMut(&pb::AuditGroup),
+    ) -> Result<(), ReadError> {
+        let mut next = first;
+        while next <= last {
+            let left = usize::try_from(last - next + 1).unwrap_or(usize::MAX);
+            let groups = self.groups(next, left.min(ENTRIES)).await?;
+            next += groups.len().max(1) as u64;
+            groups.iter().for_each(&mut look);
+            // There may be many, and others have their turn.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
-    /// So many entries, wherever they are.
-    pub(super) async fn groups(&self, at: u64, entries: usize) -> Result<Vec<pb::AuditGroup>, ReadError> {
+    async fn groups(&self, at: u64, entries: usize) -> Result<Vec<pb::AuditGroup>, ReadError> {
         let read = self.journal.read(Position(at), entries, BYTES).await?;
         // What is no group was written by something else, and says nothing.
         Ok(read.into_iter().map(|record| pb::AuditGroup::decode(record.entry).unwrap_or_default()).collect())

@@ -18,9 +18,6 @@ const FILE: &str = "handed-in";
 /// The largest such file.
 const FILE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Entries of the journal that are read at once.
-const ENTRIES: usize = 64;
-
 /// Lists of one asker; beyond, the one that was handed in the longest time ago is forgotten.
 const LISTS_MAX: usize = 256;
 
@@ -89,20 +86,13 @@ impl Audit {
 
     /// Reads from the journal how far the lists have come: what was kept of that, and the entries behind it.
     async fn read_lists(&self) -> Result<Lists, Refusal> {
-        let unreadable = || shut("the journal of searches cannot be read: tell whoever runs the hub");
         let (disk, dir) = (self.disk.clone(), self.dir.clone());
         let kept = outcome(&*self.blocking, move || kept(&*disk, &dir)).await.unwrap_or_default();
         // Kept of a journal that was longer: of no use for this one.
         let (after, mut lists) = kept.filter(|(at, _)| *at <= self.journal.end().0).unwrap_or_default();
-        let mut next = after + 1;
-        while next <= self.opened_at.0 {
-            let groups = self.read(next, ENTRIES).await.map_err(|_| unreadable())?;
-            next += groups.len().max(1) as u64;
-            for record in groups.into_iter().flat_map(|group| group.records) {
-                let Some((key, last)) = handed_in(&record) else { continue };
-                lists.insert(key, last);
-            }
-        }
+        let take_in = |group: &pb::AuditGroup| lists.extend(group.records.iter().filter_map(handed_in));
+        let read = self.each_group(after + 1, self.opened_at.0, take_in).await;
+        read.map_err(|_| shut("the journal of searches cannot be read: tell whoever runs the hub"))?;
         Ok(lists)
     }
 

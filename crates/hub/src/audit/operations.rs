@@ -41,9 +41,6 @@ const STATIONS_MAX: usize = 1024;
 /// After so many entries of the journal the book is kept.
 const KEEP_EVERY: u64 = 1024;
 
-/// Entries of the journal that are read at once.
-const ENTRIES: usize = 64;
-
 /// How long a question waits until the journal has what was answered before it, and until it was read at a start.
 const WRITTEN_WITHIN: Duration = Duration::from_millis(500);
 const READ_WITHIN: Duration = Duration::from_secs(2);
@@ -233,14 +230,8 @@ impl Audit {
         let kept = outcome(&*self.blocking, move || kept(&*disk, &dir)).await.unwrap_or_default();
         // Kept of a journal that was longer: of no use for this one.
         let (position, mut past) = kept.filter(|(at, _)| *at <= self.opened_at.0).unwrap_or_default();
-        let mut next = position + 1;
-        while next <= self.opened_at.0 {
-            let groups = self.read(next, ENTRIES).await?;
-            next += groups.len().max(1) as u64;
-            groups.iter().flat_map(|group| &group.records).for_each(|record| past.count(record));
-            // It may be long, and others have their turn.
-            tokio::task::yield_now().await;
-        }
+        let count = |group: &pb::AuditGroup| group.records.iter().for_each(|record| past.count(record));
+        self.each_group(position + 1, self.opened_at.0, count).await?;
         Ok(past)
     }
 

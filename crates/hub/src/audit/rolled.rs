@@ -28,9 +28,6 @@ const SESSION_MS_MAX: u64 = 7 * 86_400_000;
 /// How far the clock of a post may be from the hub's.
 const SKEW_MS: u64 = 600_000;
 
-/// Entries of the journal that are read at once.
-const ENTRIES: usize = 64;
-
 /// The sessions of all posts, by who asks and what the session is called.
 pub(super) type Sessions = BTreeMap<(String, [u8; 16]), Session>;
 
@@ -175,17 +172,12 @@ impl Audit {
         }
         let unreadable = |_| shut("the journal of searches cannot be read: tell whoever runs the hub");
         let mut past = Session::default();
-        let mut next = self
+        let first = self
             .first_since(Timestamp::from_millis(began_ms.saturating_sub(SKEW_MS)))
             .await
             .map_err(unreadable)?;
-        while next <= self.opened_at.0 {
-            let groups = self.read(next, ENTRIES).await.map_err(unreadable)?;
-            next += groups.len().max(1) as u64;
-            for group in groups {
-                past.take_in(key, &group);
-            }
-        }
+        let take_in = |group: &pb::AuditGroup| past.take_in(key, group);
+        self.each_group(first, self.opened_at.0, take_in).await.map_err(unreadable)?;
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let session = sessions.entry(key.clone()).or_default();
         session.rolled = session.rolled.max(past.rolled);

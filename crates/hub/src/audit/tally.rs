@@ -17,9 +17,6 @@ use super::{Audit, AuditError, DIR, shut};
 /// Entries of a journal that runs that are counted at once: what goes beyond is asked for again.
 const ENTRIES_MAX: u64 = 4096;
 
-/// Entries that are read at once.
-const ENTRIES: usize = 64;
-
 /// What somebody asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SearchTally {
@@ -84,16 +81,11 @@ impl Audit {
         let end = self.journal.end().0;
         let to = entry.saturating_add(ENTRIES_MAX).min(end);
         let mut tallies = Tallies::new();
-        let mut next = entry.saturating_add(1);
-        while next <= to {
-            let left = usize::try_from(to - next + 1).unwrap_or(usize::MAX);
-            let groups = self.groups(next, left.min(ENTRIES)).await.map_err(|error| {
-                tracing::error!(%error, "the journal of searches cannot be counted");
-                shut("the journal of searches cannot be read: tell whoever runs the hub")
-            })?;
-            next += groups.len().max(1) as u64;
-            groups.iter().for_each(|group| count(&mut tallies, group));
-        }
+        let counted = self.each_group(entry.saturating_add(1), to, |group| count(&mut tallies, group)).await;
+        counted.map_err(|error| {
+            tracing::error!(%error, "the journal of searches cannot be counted");
+            shut("the journal of searches cannot be read: tell whoever runs the hub")
+        })?;
         Ok(Counted { to, end, tallies })
     }
 }

@@ -105,9 +105,9 @@ impl Frame {
             return Err(too_many("probes"));
         }
         let only_told = !request.documents.is_empty();
-        let databases_of = BTreeMap::new();
+        let places = BTreeMap::new();
         let mut frame =
-            Self { purpose, officer, station, operation, questions, only_told, databases: databases_of };
+            Self { purpose, officer, station, operation, questions, only_told, databases: places };
         frame.place(databases);
         Ok(frame)
     }
