@@ -99,6 +99,10 @@ async fn numbers_from_beyond_the_copy_are_not_signed_for() -> Result<(), WorldEr
     // The first is the same in both logs.
     let mut line = Line::open(&japan, hello(&before, end + 2, 3)).await.unwrap();
     line.receipt(&japan, 1).await;
+    let signed_for = |summary: &pb::SummaryResponse| {
+        summary.links.iter().any(|link| link.party == "JP" && link.queued == 0)
+    };
+    world.hub_shows("nothing that waits for Japan", signed_for).await?;
     let mut sender = Line::open(&portugal, hello(&before, end + 2, 0)).await.unwrap();
     sender.submit(again(&sent[1])).await.unwrap();
     line.say(Up::Credit(pb::Credit { deliveries: 8 })).await;

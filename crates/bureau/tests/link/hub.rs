@@ -393,6 +393,10 @@ impl Hub {
         let mut told = 0;
         loop {
             let rest = script.borrow_and_update().get(told..).unwrap_or_default().to_vec();
+            // What is in the script by now may be meant for streams of the next log.
+            if log.has_changed().unwrap_or(true) {
+                return;
+            }
             told += rest.len();
             for frame in rest {
                 if send(frame).await.is_err() {
