@@ -200,7 +200,10 @@ async fn manifest(
     let mut answers: Vec<Option<pb::KeyAnswer>> = vec![None; travellers.len()];
     let mut done = 0;
     let asking = frames.into_iter().map(|(places, frame)| async move {
-        let found = checks.check(frame).await.map_err(refused)?;
+        let found = match i247_client::packed(&frame) {
+            Some(packed) => i247_client::unpacked(checks.check(packed).await.map_err(refused)?, places.len()),
+            None => checks.check(frame).await.map_err(refused)?,
+        };
         Ok::<_, Fail>((places, found.answers))
     });
     let mut answered = stream::iter(asking).buffered(FRAMES_UNDER_WAY);
