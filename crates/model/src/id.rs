@@ -164,8 +164,59 @@ fn positive(text: &str) -> Option<u64> {
 }
 
 impl fmt::Display for MessageId {
+    /// In one piece: each message's id is written a dozen times on its way.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}-{}", self.sender, self.epoch, self.lane.letter(), self.number)
+        let mut spelling = Spelling { bytes: [0; Spelling::MAX_BYTES], begin: Spelling::MAX_BYTES };
+        spelling.put_number(self.number);
+        spelling.put(&[b'-', self.lane.letter() as u8, b'-']);
+        spelling.put_number(self.epoch);
+        spelling.put(b"-");
+        match &self.sender {
+            Sender::Secretariat => spelling.put(b"IPSG"),
+            Sender::Bureau(country) => spelling.put(country.as_str().as_bytes()),
+            Sender::Reviewer(name) => {
+                spelling.put(name.as_str().as_bytes());
+                spelling.put(b"GS.");
+            }
+            Sender::Post(country, name) => {
+                spelling.put(name.as_str().as_bytes());
+                spelling.put(b".");
+                spelling.put(country.as_str().as_bytes());
+            }
+        }
+        f.pad(spelling.as_str())
+    }
+}
+
+/// An id that is written from its end to its beginning.
+struct Spelling {
+    bytes: [u8; Self::MAX_BYTES],
+    begin: usize,
+}
+
+impl Spelling {
+    /// A country or `GS`, a point and a name; two numbers, the letter of a lane, three hyphens.
+    const MAX_BYTES: usize = 3 + Name::MAX_BYTES + 2 * 20 + 1 + 3;
+
+    fn put(&mut self, text: &[u8]) {
+        let end = self.begin;
+        self.begin -= text.len();
+        self.bytes[self.begin..end].copy_from_slice(text);
+    }
+
+    fn put_number(&mut self, mut number: u64) {
+        loop {
+            self.put(&[b'0' + (number % 10) as u8]);
+            number /= 10;
+            if number == 0 {
+                return;
+            }
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        // Countries, names, digits and hyphens: always text.
+        std::str::from_utf8(&self.bytes[self.begin..]).unwrap_or("")
     }
 }
 
@@ -178,6 +229,11 @@ mod tests {
         for text in ["FR-2-U-1042", "FR.cdg-1-N-3", "GS.lena-1-V-7", "IPSG-881-U-2"] {
             assert_eq!(text.parse::<MessageId>().unwrap().to_string(), text);
         }
+        let name = "a".repeat(Name::MAX_BYTES);
+        let longest = format!("FR.{name}-18446744073709551615-V-18446744073709551615");
+        assert_eq!(longest.parse::<MessageId>().unwrap().to_string(), longest);
+        assert_eq!(longest.len(), Spelling::MAX_BYTES);
+        assert_eq!(format!("{:>12}", "FR-2-U-1042".parse::<MessageId>().unwrap()), " FR-2-U-1042");
         for text in [
             "FR-0-U-1",
             "FR-1-U-0",

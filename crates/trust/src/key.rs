@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::io::Write as _;
 use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
@@ -241,9 +242,14 @@ impl TryRng for Coefficients {
 
 impl TryCryptoRng for Coefficients {}
 
+/// What stands in a pre-authentication encoding beside type and payload, at most: a word, two numbers, four spaces.
+const PAE_REST: usize = 50;
+
 /// The pre-authentication encoding of DSSE: what is signed for a payload of a type.
 pub(crate) fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
+    let mut bytes = Vec::with_capacity(payload_type.len() + payload.len() + PAE_REST);
+    // A vector takes whatever is written into it.
+    let _ = write!(bytes, "DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
     bytes.extend_from_slice(payload);
     bytes
 }

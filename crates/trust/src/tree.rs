@@ -80,11 +80,10 @@ impl Tree {
         let (left_paths, right_paths) = paths.split_at_mut(middle);
         let left = self.root_and_paths(&leaves[..middle], left_paths);
         let right = self.root_and_paths(&leaves[middle..], right_paths);
-        for path in left_paths {
-            path.push(Bytes::copy_from_slice(right.as_bytes()));
-        }
-        for path in right_paths {
-            path.push(Bytes::copy_from_slice(left.as_bytes()));
+        // Each node once, however many paths go by it.
+        for (paths, sibling) in [(left_paths, &right), (right_paths, &left)] {
+            let sibling = Bytes::from_owner(*sibling.as_bytes());
+            paths.iter_mut().for_each(|path| path.push(sibling.clone()));
         }
         self.node(&left, &right)
     }

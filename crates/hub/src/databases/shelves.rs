@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use i247_ledger::Position;
 use i247_model::{CountryCode, Hash, Party};
-use i247_records::database::KeyKind;
-use i247_records::document::{DocumentNumber, Issuer};
 use i247_records::index::{
     Candidate, Fingerprint, Index, IndexError, KeySpaces, Locator, Merge, MergedRun, Sealed,
 };
@@ -177,7 +175,7 @@ impl Shelves {
             return places;
         };
         for (query, key) in keys.iter().enumerate() {
-            let Some((issuer, number)) = document_of(key) else { continue };
+            let Some((issuer, number)) = key.document() else { continue };
             let covering = register.ranges().covering(issuer, &number).into_iter().filter(|at| sees(*at));
             places.extend(covering.take(limit).map(|at| (query, at)));
         }
@@ -280,7 +278,7 @@ fn keep_first(found: &mut Vec<Candidate>, limit: usize) {
 
 /// Whether a record of a range has the number of a key, or one that looks like it.
 pub(crate) fn covers(record: &Record, key: &Key) -> bool {
-    match (record.content(), document_of(key)) {
+    match (record.content(), key.document()) {
         (Content::TravelDocument(range), Some((issuer, number))) => {
             range.last_number.is_some()
                 && range.issuing_country == issuer
@@ -288,13 +286,4 @@ pub(crate) fn covers(record: &Record, key: &Key) -> bool {
         }
         _ => false,
     }
-}
-
-/// The document that a key stands for, with its number folded.
-fn document_of(key: &Key) -> Option<(Issuer, DocumentNumber)> {
-    if key.kind() != KeyKind::TravelDocument {
-        return None;
-    }
-    let (issuer, number) = std::str::from_utf8(key.as_bytes()).ok()?.split_once('/')?;
-    Some((issuer.parse().ok()?, number.parse().ok()?))
 }

@@ -1,10 +1,11 @@
 //! A frame of keys: what it must say, what is looked up for it, and how what was found is told. It must not keep
 //! anything, nor log what was asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use i247_model::{Identity, MessageId, Name, Reason, Refusal, Timestamp};
+use i247_records::database::KeyKind;
 use i247_records::question::Question;
 use i247_records::record::{Key, Likeness, Record};
 use i247_records::{Database, Date};
@@ -158,14 +159,22 @@ impl Frame {
 
     /// Says which database is asked for which key. A key that none of those named knows is refused.
     fn place(&mut self, named: &[Database]) {
+        // A frame may have many keys, and hardly ever more than one kind of them.
+        let mut of_kind: Vec<(KeyKind, Vec<Database>)> = Vec::new();
         for (at, asked) in self.questions.iter_mut().enumerate() {
             let Ok(question) = asked else { continue };
-            let databases = question.databases(named);
+            // A probe names its database itself.
+            let known = |(kind, _): &(KeyKind, _)| *kind == question.kind() && question.probe().is_none();
+            let known = of_kind.iter().position(known).unwrap_or_else(|| {
+                of_kind.push((question.kind(), question.databases(named)));
+                of_kind.len() - 1
+            });
+            let databases = &of_kind[known].1;
             if databases.is_empty() {
                 *asked = Err(Refusal::of(Reason::WrongField, "databases"));
             }
             for database in databases {
-                self.databases.entry(database).or_default().push(at);
+                self.databases.entry(*database).or_default().push(at);
             }
         }
     }
@@ -334,6 +343,11 @@ pub(super) struct Told {
 }
 
 impl Told {
+    /// Which record it is.
+    fn name(&self) -> (Database, &str) {
+        (self.found.database, &self.found.reference)
+    }
+
     /// Whether its owner is told: it is what was asked for, or as near to it as a probe ever comes.
     pub(super) fn is_hit(&self) -> bool {
         self.likeness == Likeness::Same || self.found.database.is_compared()
@@ -349,22 +363,17 @@ pub(super) fn judge(frame: &Frame, found: Vec<Vec<Found>>) -> Vec<Vec<Told>> {
             judged.push(Vec::new());
             continue;
         };
-        let mut told: Vec<Told> = Vec::with_capacity(found.len());
-        let mut seen = BTreeSet::new();
-        for found in found {
-            // A record may lie under several of the keys of an open question.
-            if let Some(likeness) = question.likeness(&found.record)
-                && seen.insert((found.database, found.reference.clone()))
-            {
-                told.push(Told { likeness, found, hit: None });
-            }
-        }
+        let likely = |found: Found| {
+            question.likeness(&found.record).map(|likeness| Told { likeness, found, hit: None })
+        };
+        let mut told: Vec<Told> = found.into_iter().filter_map(likely).collect();
         let score = |told: &Told| told.found.score.as_ref().map_or(0, |score| score.score);
-        let name = |told: &Told| (told.found.database, told.found.reference.clone());
         told.sort_by(|one, other| {
             let by_score = || score(other).cmp(&score(one));
-            other.likeness.cmp(&one.likeness).then_with(by_score).then_with(|| name(one).cmp(&name(other)))
+            other.likeness.cmp(&one.likeness).then_with(by_score).then_with(|| one.name().cmp(&other.name()))
         });
+        // A record may lie under several of the keys of an open question.
+        told.dedup_by(|one, other| one.name() == other.name());
         told.truncate(FOUND_MAX);
         judged.push(told);
     }

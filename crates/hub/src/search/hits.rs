@@ -46,6 +46,34 @@ impl Frame {
             operation: self.operation.clone(),
         })
     }
+
+    /// The hits that nobody knows of yet, each with what led to it. Into what led to others it is written which they
+    /// are; the register is looked at once.
+    fn news<'a>(
+        &self,
+        core: &Core,
+        asker: &Asker,
+        answers: &'a mut [Vec<Told>],
+        at: Timestamp,
+    ) -> Vec<(HitFound, Vec<&'a mut Told>)> {
+        let mut news: Vec<(HitFound, Vec<&mut Told>)> = Vec::new();
+        let views = core.views();
+        for told in answers.iter_mut().flatten() {
+            let Some(found) = self.hit(asker, told, at) else { continue };
+            if let Some(pending) = views.hits.pending(&found) {
+                told.hit = Some(pending.id.clone());
+                continue;
+            }
+            // Two keys may lead to one record, which is one hit.
+            let same =
+                |(one, _): &&mut (HitFound, _)| (&one.records, one.item) == (&found.records, found.item);
+            match news.iter_mut().find(same) {
+                Some((_, begun)) => begun.push(told),
+                None => news.push((found, vec![told])),
+            }
+        }
+        news
+    }
 }
 
 /// Enters what matched, and writes into each which hit it is. What is waiting for its owner already is that hit.
@@ -57,28 +85,16 @@ pub(super) async fn notify(
     at: Timestamp,
 ) {
     let mut entering: Vec<Entering<'_>> = Vec::new();
-    for told in answers.iter_mut().flatten() {
-        let Some(found) = frame.hit(asker, told, at) else { continue };
-        let pending = core.views().hits.pending(&found).map(|hit| hit.id.clone());
-        if pending.is_some() {
-            told.hit = pending;
-            continue;
-        }
-        // Two keys may lead to one record, which is one hit.
-        let same =
-            |one: &&mut Entering<'_>| (&one.found.records, one.found.item) == (&found.records, found.item);
-        if let Some(begun) = entering.iter_mut().find(same) {
-            begun.told.push(told);
-            continue;
-        }
-        let entered = enter(core.clone(), found.clone(), told.found.reference.clone());
+    for (found, told) in frame.news(core, asker, answers, at) {
+        let name = told.first().map(|told| told.found.reference.clone()).unwrap_or_default();
+        let entered = enter(core.clone(), found.clone(), name);
         // A task of its own: the owner is told although the asker may be gone.
         let (answer, entered_in_time) = oneshot::channel();
         core.streams.spawn(async move {
             // Nobody may wait for it any more.
             let _ = answer.send(entered.await);
         });
-        entering.push(Entering { told: vec![told], found, entered: entered_in_time });
+        entering.push(Entering { told, found, entered: entered_in_time });
     }
     let ended = core.clock.monotonic().saturating_add(ENTERED_WITHIN);
     for Entering { told, found, entered } in entering {

@@ -110,10 +110,12 @@ impl Issuer {
         ISSUERS.get(self).copied().unwrap_or(Some(Party::Secretariat))
     }
 
-    fn letters(code: &str) -> Option<Self> {
+    /// These letters in capitals, whether anybody issues under them or not.
+    pub(crate) fn letters(code: &str) -> Option<Self> {
         let mut letters = [0; 3];
-        let fits = (1..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_uppercase());
+        let fits = (1..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphabetic());
         letters.get_mut(..code.len()).filter(|_| fits)?.copy_from_slice(code.as_bytes());
+        letters.make_ascii_uppercase();
         Some(Self(letters))
     }
 }
@@ -124,9 +126,7 @@ impl FromStr for Issuer {
     /// Reads a code in any case, filled up with `<` or not. `DEU` is read as the `D` that German documents bear.
     fn from_str(text: &str) -> Result<Self, TextError> {
         let trimmed = text.trim_end_matches('<');
-        let code =
-            if trimmed.eq_ignore_ascii_case("DEU") { "D".to_owned() } else { trimmed.to_ascii_uppercase() };
-        Self::letters(&code)
+        Self::letters(if trimmed.eq_ignore_ascii_case("DEU") { "D" } else { trimmed })
             .filter(|issuer| ISSUERS.contains_key(issuer))
             .ok_or_else(|| TextError::new(text, "the ICAO code of an issuer, such as FRA, D or UTO"))
     }

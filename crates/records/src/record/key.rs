@@ -71,6 +71,16 @@ impl Key {
         }
     }
 
+    /// The travel document that the key stands for, with its number folded.
+    pub fn document(&self) -> Option<(Issuer, DocumentNumber)> {
+        if self.kind != KeyKind::TravelDocument {
+            return None;
+        }
+        let (issuer, number) = std::str::from_utf8(self.as_bytes()).ok()?.split_once('/')?;
+        // Keys are made of issuers that there are.
+        Some((Issuer::letters(issuer)?, number.parse().ok()?))
+    }
+
     /// The database.
     pub fn database(&self) -> Database {
         self.database
@@ -128,6 +138,9 @@ mod tests {
         assert_eq!(key("UTO", "X4719TO6M"), key("UTO", "X4719T06M"));
         assert_ne!(key("FRA", "X4719T06M"), key("UTO", "X4719T06M"));
         assert_eq!(format!("{:?}", key("FRA", "X4719T06M")), "sltd/travel-document");
+        let folded = ("D".parse().unwrap(), "X4719T06M".parse().unwrap());
+        assert_eq!(key("DEU", "X4719TO6M").document(), Some(folded));
+        assert_eq!(Key::words(Database::Art, KeyKind::Title, "D/X4719T06M").document(), None);
     }
 
     #[test]

@@ -34,11 +34,27 @@ pub struct Serials<'a> {
     pub at: Locator,
 }
 
-/// Letters in front and digits behind, after folding.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+/// Letters in front and digits behind, after folding. In place: every search for a document looks for one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Series {
-    prefix: Box<str>,
+    /// Filled up with zeroes.
+    prefix: [u8; DocumentNumber::MAX_CHARS],
     digits: usize,
+}
+
+impl Series {
+    /// None when no number begins like this.
+    fn new(prefix: &str, digits: usize) -> Option<Self> {
+        let mut bytes = [0; DocumentNumber::MAX_CHARS];
+        bytes.get_mut(..prefix.len())?.copy_from_slice(prefix.as_bytes());
+        Some(Self { prefix: bytes, digits })
+    }
+
+    fn prefix(&self) -> &str {
+        let len = self.prefix.iter().position(|byte| *byte == 0).unwrap_or(self.prefix.len());
+        // Made of a text, and of nothing else.
+        std::str::from_utf8(&self.prefix[..len]).unwrap_or("")
+    }
 }
 
 #[derive(Clone, Default, Debug)]
@@ -86,9 +102,13 @@ impl Ranges {
     /// Each range with its numbers.
     pub fn serials(&self) -> impl Iterator<Item = Serials<'_>> {
         self.series.iter().flat_map(|((issuer, series), spans)| {
-            spans.spans.iter().map(|&Span { from, to, at }| {
-                let Series { prefix, digits } = series;
-                Serials { issuer: *issuer, prefix, digits: *digits, from, to, at }
+            spans.spans.iter().map(|&Span { from, to, at }| Serials {
+                issuer: *issuer,
+                prefix: series.prefix(),
+                digits: series.digits,
+                from,
+                to,
+                at,
             })
         })
     }
@@ -131,7 +151,7 @@ impl Ranges {
     }
 
     fn put(&mut self, key: (Issuer, Series), span: Span) {
-        let Spans { spans, longest } = self.series.entry(key.clone()).or_default();
+        let Spans { spans, longest } = self.series.entry(key).or_default();
         let slot = spans.partition_point(|other| (other.from, other.at) < (span.from, span.at));
         spans.insert(slot, span);
         *longest = (*longest).max(span.to.saturating_sub(span.from) + 1);
@@ -143,7 +163,7 @@ impl Ranges {
         let of_series = |((issuer, series), of): (&(Issuer, Series), &Spans)| {
             let stored = |span: &Span| StoredRange {
                 issuer: issuer.to_string(),
-                prefix: series.prefix.clone(),
+                prefix: series.prefix().into(),
                 digits: series.digits,
                 from: span.from,
                 to: span.to,
@@ -158,7 +178,7 @@ impl Ranges {
     pub(super) fn of_stored(stored: Vec<StoredRange>) -> Option<Self> {
         let mut ranges = Self::default();
         for StoredRange { issuer, prefix, digits, from, to, at } in stored {
-            let series = Series { prefix, digits };
+            let series = Series::new(&prefix, digits)?;
             let at = Locator::of_number(at)?;
             ranges.put((issuer.parse().ok()?, series), Span { from, to, at });
         }
@@ -181,5 +201,5 @@ fn folded_serial(number: &DocumentNumber) -> Option<(Series, u128)> {
     let text = folded.as_str();
     let digits = text.bytes().rev().take_while(u8::is_ascii_digit).count();
     let (prefix, tail) = text.split_at(text.len() - digits);
-    Some((Series { prefix: prefix.into(), digits }, tail.parse().ok()?))
+    Some((Series::new(prefix, digits)?, tail.parse().ok()?))
 }
