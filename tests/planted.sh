@@ -64,7 +64,8 @@ row() {
 
 mirror
 # What does not depend on this tree was built for the simulator already.
-[ -d "$build" ] || [ ! -d target/sim ] || cp -Rp target/sim "$build"
+built="${CARGO_TARGET_DIR:-target}/sim"
+[ -d "$build" ] || [ ! -d "$built" ] || cp -Rp "$built" "$build"
 printf '%-26s  %-7s  %5s  %s\n' bug kind seed "caught by the check"
 for name; do
   patch=tests/planted/$name.patch

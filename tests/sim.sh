@@ -3,4 +3,4 @@
 set -eu
 cd "$(dirname "$0")/.."
 export RUSTFLAGS="${RUSTFLAGS:-} --cfg tokio_unstable"
-exec cargo run --locked --quiet --target-dir target/sim --package i247-sim -- "$@"
+exec cargo run --locked --quiet --target-dir "${CARGO_TARGET_DIR:-target}/sim" --package i247-sim -- "$@"

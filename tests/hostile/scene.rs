@@ -20,6 +20,9 @@ const GROWTH_KIB_MAX: u64 = 64 * 1024;
 /// Files that a process may have opened for itself since: segments of its log, snapshots.
 const FILES_MORE_MAX: usize = 4;
 
+/// How long an honest call may take when a case is over, a new connection included, in milliseconds.
+const HONEST_MS_MAX: u128 = 1000;
+
 /// How often a process is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -128,6 +131,7 @@ impl Target {
             "{}: {case}: honest call {took_ms} ms, {grown} KiB more, {} sockets, {} files",
             self.node, held.sockets, held.files
         );
+        assert!(took_ms <= HONEST_MS_MAX, "{case}: an honest call at {} took {took_ms} ms", self.node);
         assert!(grown <= GROWTH_KIB_MAX, "{case}: the memory of {} grew by {grown} KiB", self.node);
     }
 

@@ -19,6 +19,16 @@ const ADDRESSES: u8 = 10;
 /// Between two bytes of those who drip.
 const DRIP: Duration = Duration::from_millis(200);
 
+/// How long each is waited for at most, in milliseconds: a handshake, the preface, an answer to pings, a message, a Hello.
+const HANDSHAKE_MS: u128 = 5_000;
+const PREFACE_MS: u128 = 5_000;
+const PONG_MS: u128 = 10_000;
+const MESSAGE_MS: u128 = 20_000;
+const HELLO_MS: u128 = 10_000;
+
+/// What a machine that is busy with other cases may add, in milliseconds.
+const BUSY_MS: u128 = 3_000;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_does_not_go_on_is_sent_away_and_holds_nobody_up() -> Result<(), WorldError> {
     let Some(targets) = targets().await? else { return Ok(()) };
@@ -54,7 +64,7 @@ async fn half_handshakes(target: &Target) {
     for stream in held {
         closed(stream).await;
     }
-    said(target, "half handshakes were closed", begun);
+    ended(target, "half handshakes were closed", begun, HANDSHAKE_MS);
 }
 
 /// TLS, and then silence.
@@ -62,7 +72,7 @@ async fn no_preface(target: &Target) {
     let begun = target.now_ms();
     let mut line = Line::connect(target.address, target.tls()).await.unwrap();
     assert_ne!(line.end().await, End::Open, "{}", target.node);
-    said(target, "no preface", begun);
+    ended(target, "no preface", begun, PREFACE_MS);
 }
 
 /// TLS, and then a byte now and then.
@@ -77,7 +87,7 @@ async fn dripping_preface(target: &Target) {
         sleep(DRIP).await;
     }
     assert!(line.seen().closed, "{}: the preface dripped in", target.node);
-    said(target, "a dripping preface", begun);
+    ended(target, "a dripping preface", begun, PREFACE_MS);
 }
 
 /// A call that goes on, and nobody who answers pings.
@@ -86,7 +96,7 @@ async fn no_pong(target: &Target) {
     let mut line = target.line().await;
     assert_eq!(line.call_with("/grpc.health.v1.Health/Watch", &[Vec::new()], 1).await.messages().len(), 1);
     assert_ne!(line.hushed().await.line.end().await, End::Open, "{}", target.node);
-    said(target, "no answer to pings", begun);
+    ended(target, "no answer to pings", begun, PONG_MS);
 }
 
 /// A call whose message never ends.
@@ -107,7 +117,7 @@ async fn slow_body(target: &Target) {
     };
     let answer = tokio::time::timeout(PATIENCE, dripping).await.expect("it is answered").unwrap();
     assert_eq!(answer.grpc, Some(DEADLINE_EXCEEDED), "{answer:?}");
-    said(target, "a message without end", begun);
+    ended(target, "a message without end", begun, MESSAGE_MS);
 }
 
 /// A bureau's stream on which nobody says who it is.
@@ -117,7 +127,7 @@ async fn no_hello(hub: &Target) {
     let stream = line.begin("/i247.v1.ExchangeService/Connect").await;
     let answer = line.answer(stream).await;
     assert_eq!((answer.http, answer.messages().len()), (Some(200), 1), "a farewell: {answer:?}");
-    said(hub, "a stream without Hello", begun);
+    ended(hub, "a stream without Hello", begun, HELLO_MS);
 }
 
 async fn closed(mut stream: TcpStream) {
@@ -127,6 +137,8 @@ async fn closed(mut stream: TcpStream) {
 }
 
 #[expect(clippy::print_stdout, reason = "the figures of the case, shown with --nocapture")]
-fn said(target: &Target, what: &str, begun: u128) {
-    println!("{}: {what}: {} ms", target.node, target.now_ms() - begun);
+fn ended(target: &Target, what: &str, begun: u128, ms_max: u128) {
+    let took_ms = target.now_ms() - begun;
+    println!("{}: {what}: {took_ms} ms", target.node);
+    assert!(took_ms <= ms_max + BUSY_MS, "{}: {what}: {took_ms} ms", target.node);
 }

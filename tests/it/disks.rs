@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use i247_ledger::faults::BreakableDisk;
-use i247_model::Reason;
+use i247_model::{Hash, Reason};
 use i247_testkit::{World, WorldError, pb};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -107,6 +107,43 @@ async fn a_trace_tells_a_body_that_rots_from_a_header_that_does_not_hold() -> Re
     assert!(flip_where(&disk, &log, b"three-harbours"), "the header does not lie on the disk");
     assert_eq!(monitor.trace(&id).await.unwrap_err().refusal().unwrap().reason, Reason::ReadOnly);
     world.stop_all().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_ends_when_a_sync_fails_of_whatever_file_and_goes_on_when_it_is_started_again()
+-> Result<(), WorldError> {
+    let (hub, brazil) = (BreakableDisk::new(11), BreakableDisk::new(12));
+    let world = World::of(["FR", "BR"])
+        .hub_disk(Arc::new(hub.clone()))
+        .bureau_disk("BR", Arc::new(brazil.clone()))
+        .start()
+        .await?;
+    let before = world.bureau("FR").tell(&["BR"], "before both failures").await?;
+    world.bureau("FR").stands(&before, "closed", |status| status.closed).await?;
+    // The log rests: what is synced next is the line that says who looks.
+    let monitor = world.monitor().await?;
+    hub.fail_next_sync();
+    assert!(monitor.trace(&before.id.to_string()).await.is_err(), "who looked is written nowhere");
+    world.hub_ends().await?;
+    world.set_hub_disk(Arc::new(hub.kill()));
+    world.start_hub().await?;
+    world.monitor().await?.trace(&before.id.to_string()).await?;
+
+    // The journal rests: what is synced next is what is attached.
+    let attach = async || -> Result<Hash, WorldError> {
+        let note = pb::AttachmentNote { name: "prints.bin".into(), ..Default::default() };
+        Ok(world.bureau("BR").desk().await?.add_attachment(note, vec![7; 1000].into()).await?)
+    };
+    world.linked("BR").await?;
+    brazil.fail_next_sync();
+    assert!(attach().await.is_err(), "nobody knows whether it is durable");
+    world.ends("BR").await?;
+    world.set_bureau_disk("BR", Arc::new(brazil.kill()));
+    world.restart("BR").await?;
+    attach().await?;
+    let after = world.bureau("FR").tell(&["BR"], "after both failures").await?;
+    world.bureau("BR").receives(&after.id).await?;
+    world.finish().await
 }
 
 /// Flips a bit of every place below this directory that holds these bytes.

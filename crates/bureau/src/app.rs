@@ -20,7 +20,7 @@ use i247_ledger::{CloseError, Opened, Options, Segments};
 use i247_model::{CountryCode, Hash, Identity};
 use i247_node::{
     ChannelLimits, ConnectError, DescriptorError, Health, Limits, Listener, Live, Renewal, Rules, Seams,
-    Server, Shutdown, Telemetry, TelemetryError, TlsClock,
+    Server, Shutdown, Telemetry, TelemetryError, TlsClock, TrustedDisk,
 };
 use i247_trust::{Credentials, Presented, TlsError};
 use i247_wire::pb::copy_service_server::CopyServiceServer;
@@ -110,6 +110,12 @@ pub enum ServeError {
     /// The journal took nothing more. What was accepted is durable; start again once the disk is well.
     #[error("the journal stopped")]
     Journal,
+    /// A sync failed, of whatever file: nothing is taken for durable any more. Start again.
+    #[error("a sync of the disk failed")]
+    Disk,
+    /// A part without which the bureau is no use has ended by itself. What was accepted is durable.
+    #[error("a part of the bureau has ended by itself")]
+    Part,
     /// Everything was written, but the journal has no closing group; the next start takes a little longer.
     #[error("the journal was not closed cleanly")]
     Close(#[from] CloseError),
@@ -137,6 +143,8 @@ pub struct Bureau {
     rules: Rules,
     tls: Arc<rustls::ServerConfig>,
     listener: Box<dyn Listener>,
+    /// Cancelled when a sync has failed.
+    distrusted: CancellationToken,
 }
 
 impl Bureau {
@@ -153,6 +161,9 @@ impl Bureau {
         if credentials.identity != Identity::Bureau(me) {
             return Err(BuildError::Identity { country: me, found: credentials.identity });
         }
+        let distrusted = CancellationToken::new();
+        let disk = TrustedDisk::new(seams.disk, distrusted.clone());
+        let seams = Seams { disk: Arc::new(disk), ..seams };
         let telemetry =
             Telemetry::start(&config.telemetry, "i247-bureau", me.as_str(), &*seams.network).await?;
         let started = place(&config, &seams).start().await.map_err(|error| match error {
@@ -208,6 +219,7 @@ impl Bureau {
             rules,
             tls,
             listener,
+            distrusted,
         })
     }
 
@@ -239,7 +251,7 @@ impl Bureau {
     /// Serves until `stop`, then stops in order and returns when all is written and closed.
     ///
     /// # Errors
-    /// [`ServeError`] when the journal failed.
+    /// [`ServeError`] when it did not stop because it was asked to, or could not close the journal.
     ///
     /// # Cancel safety
     /// Dropped, it ends as a crash would: what was acknowledged is durable, nothing else is promised.
@@ -298,15 +310,20 @@ impl Bureau {
         listening.spawn_vital("cutting off", cut_changed(changed, live, listening.stop()));
         listening.spawn(keep_health(health, self.journal.clone(), states, listening.stop()));
         tracing::info!(country = %me, "the bureau serves");
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = shutdown.asked().cancelled_owned() => {}
-        }
+        let by_itself = tokio::select! {
+            () = stop.cancelled() => false,
+            () = shutdown.asked().cancelled_owned() => true,
+            () = self.distrusted.cancelled() => true,
+        };
         shutdown.run().await;
-        let closed = close(&self.journal, &self.keeper, &self.segments).await;
-        tracing::info!(country = %me, clean = closed.is_ok(), "the bureau has stopped");
+        let closed = match self.distrusted.is_cancelled() {
+            true => Err(ServeError::Disk),
+            false => close(&self.journal, &self.keeper, &self.segments).await,
+        };
+        let ended = closed.and(if by_itself { Err(ServeError::Part) } else { Ok(()) });
+        tracing::info!(country = %me, clean = ended.is_ok(), "the bureau has stopped");
         self.telemetry.stop().await;
-        closed
+        ended
     }
 
     fn directory(&self) -> Directory {

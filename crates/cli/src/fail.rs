@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
-use i247_client::{ClientError, ContextsError};
+use i247_client::{ClientError, ContextsError, pb};
 use i247_model::Refusal;
 
 /// How the command ends when it does not simply end.
@@ -94,6 +94,16 @@ impl From<&Refusal> for Fail {
         }
         let fields = refusal.fields.clone();
         Self { exit: Exit::Refused, what: format!("refused: {}", refusal.reason), fields, next }
+    }
+}
+
+/// A refusal as it came.
+impl From<pb::Refusal> for Fail {
+    fn from(refusal: pb::Refusal) -> Self {
+        match Refusal::try_from(refusal) {
+            Ok(refusal) => Self::from(&refusal),
+            Err(_) => Self::refused("the hub refused it", "see that both run the same version of i247"),
+        }
     }
 }
 

@@ -210,14 +210,8 @@ pub(crate) async fn status(id: Option<&str>, session: &Session) -> Result<(), Fa
     };
     let status = desk.status(id).await?;
     out::answer(session, || to_json("StatusResponse", &status), || render::status(&status));
-    match status.item.as_ref().and_then(|item| item.refusal.clone()) {
-        Some(refusal) => {
-            let refusal = i247_model::Refusal::try_from(refusal);
-            Err(refusal.map_or_else(
-                |_| Fail::refused("the hub refused it", "`--json` shows what the hub said"),
-                |refusal| Fail::from(&refusal),
-            ))
-        }
+    match status.item.and_then(|item| item.refusal) {
+        Some(refusal) => Err(refusal.into()),
         None => Ok(()),
     }
 }

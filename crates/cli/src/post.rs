@@ -206,11 +206,7 @@ async fn send(grant: pb::Grant, subject: &str, done: &str, session: &Session) ->
     let id = hand_in(&desk, draft).await?;
     let answered = answer(&desk, &id).await?;
     if let Some(refusal) = answered.as_ref().and_then(|item| item.refusal.clone()) {
-        let refusal = i247_model::Refusal::try_from(refusal);
-        return Err(refusal.map_or_else(
-            |_| Fail::refused("the hub refused it", format!("`i247 status {id}` shows what it said")),
-            |refusal| Fail::from(&refusal),
-        ));
+        return Err(refusal.into());
     }
     if session.global.json {
         out::json(&json!({ "id": id.to_string(), "accepted": answered.is_some() }));

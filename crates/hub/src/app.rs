@@ -12,7 +12,7 @@ use i247_ledger::{Options, Segments};
 use i247_model::Identity;
 use i247_node::{
     DescriptorError, Health, Limits, Listener, Live, Renewal, Seams, Server, Shutdown, Stage, Telemetry,
-    TelemetryError, TlsClock, reflection,
+    TelemetryError, TlsClock, TrustedDisk, reflection,
 };
 use i247_trust::{Credentials, Presented, Root, TlsError, server_config};
 use i247_wire::pb::copy_service_server::CopyServiceServer;
@@ -104,6 +104,9 @@ pub enum ServeError {
     /// History cannot be read, and nothing is decided without it. Start again: it is made anew from the log.
     #[error("history cannot be read")]
     History,
+    /// A sync failed, of whatever file: nothing is taken for durable any more. Start again.
+    #[error("a sync of the disk failed")]
+    Disk,
     /// A part without which the hub is no use has ended by itself. What was answered is durable.
     #[error("a part of the hub has ended by itself")]
     Part,
@@ -122,6 +125,8 @@ pub struct Hub {
     audit: audit::Writer,
     ledger: Arc<Segments>,
     archive: Arc<Archive>,
+    /// Cancelled when a sync has failed.
+    distrusted: CancellationToken,
     shutdown: Shutdown,
     door: Stage,
     pipeline: Stage,
@@ -136,6 +141,9 @@ impl Hub {
         if credentials.identity != Identity::Hub(config.site.clone()) {
             return Err(BuildError::WrongIdentity(credentials.identity.clone()));
         }
+        let distrusted = CancellationToken::new();
+        let disk = TrustedDisk::new(seams.disk, distrusted.clone());
+        let seams = Seams { disk: Arc::new(disk), ..seams };
         let network = seams.network.clone();
         let telemetry =
             Telemetry::start(&config.telemetry, "i247-hub", config.site.as_str(), &*network).await?;
@@ -183,6 +191,7 @@ impl Hub {
             audit: audit_writer,
             ledger,
             archive,
+            distrusted,
             shutdown,
             door,
             pipeline,
@@ -226,6 +235,7 @@ impl Hub {
             audit,
             ledger,
             archive,
+            distrusted,
             shutdown,
             door,
             pipeline,
@@ -259,14 +269,16 @@ impl Hub {
         door.spawn(renewal.run(door.stop()));
         let door_stop = door.stop();
         door.spawn_vital("server", server.serve(listener, door_stop));
-        // Either ends the service; neither can lose anything by being dropped.
+        // Each ends the service; none can lose anything by being dropped.
         let by_itself = tokio::select! {
             () = stop.cancelled() => false,
             () = asked.cancelled() => true,
+            () = distrusted.cancelled() => true,
         };
         shutdown.run().await;
         let ended = match (Arc::into_inner(failed).and_then(OnceLock::into_inner), by_itself) {
             (Some(error), _) => Err(error),
+            (None, _) if distrusted.is_cancelled() => Err(ServeError::Disk),
             (None, true) => Err(ServeError::Part),
             (None, false) => Ok(()),
         };

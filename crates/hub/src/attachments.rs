@@ -89,7 +89,7 @@ pub(crate) async fn fetch(
     // Whoever may not have it learns nothing, not even whether it exists.
     let absent = || {
         let refusal = Refusal::of(Reason::UnknownReference, "message_id");
-        status(&predecessors::perhaps_comes_back(&core.views, refusal, core.clock.now()))
+        status(&predecessors::perhaps_lost(&core.views, refusal, core.clock.now()))
     };
     let at = {
         let found = past::entered(&core, &id).await.map_err(|refusal| status(&refusal))?;

@@ -10,6 +10,7 @@
 mod asked;
 mod check;
 mod handed_in;
+mod kept;
 mod operations;
 mod rolled;
 mod signed_for;

@@ -311,7 +311,7 @@ fn open_all(
     };
     let opened = open_many(&envelopes, Door::Submission, now, signer_of).into_iter().zip(given);
     let check = |(opened, given): (Result<Attested, Refusal>, Given)| {
-        let attested = opened.map_err(|refusal| predecessors::perhaps_later(views, refusal, now))?;
+        let attested = opened.map_err(|refusal| predecessors::perhaps_lost(views, refusal, now))?;
         let way = predecessors::way(views, given, &attested, peer)?;
         let lifted = Box::new(lift(&attested)?);
         Ok(Checked { attested: Box::new(attested), lifted, way })

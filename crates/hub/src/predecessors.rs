@@ -173,27 +173,26 @@ fn said(acceptance: &pb::Acceptance) -> Result<Earlier, Refusal> {
     Ok(Earlier { accepted_at, recipients: acceptance.recipients, notice_id })
 }
 
-/// For a while after a recovery a key or certificate that is not known may be one whose admission was lost: its owner
-/// comes again when the authority has sent its changes again.
-pub(crate) fn perhaps_later(views: &RwLock<Views>, refusal: Refusal, now: Timestamp) -> Refusal {
-    let unknown = matches!(refusal.reason, Reason::UnknownKey | Reason::CertificateNotInForce);
-    if !unknown || !read(views).state.is_recovering(now) {
+/// For a while after a recovery a key, a certificate or a message that is not known, or a message not known to have been
+/// delivered, may be what was lost, and is asked for again later. Whoever may not have it is told the same.
+pub(crate) fn perhaps_lost(views: &RwLock<Views>, refusal: Refusal, now: Timestamp) -> Refusal {
+    let (later, next_step) = match refusal.reason {
+        Reason::UnknownKey | Reason::CertificateNotInForce => (
+            Reason::Busy,
+            "the hub was restored from an older copy and does not know this key again yet: \
+             send the same bytes again once the authority has sent its changes again",
+        ),
+        Reason::UnknownReference => (
+            Reason::ReferenceAhead,
+            "the hub was restored from an older copy and may not have got this message back yet: \
+             ask again until it has, or for an hour",
+        ),
+        _ => return refusal,
+    };
+    if !read(views).state.is_recovering(now) {
         return refusal;
     }
-    let next_step = "the hub was restored from an older copy and does not know this key again yet: \
-                     send the same bytes again once the authority has sent its changes again";
-    Refusal { next_step: next_step.into(), ..Refusal::of(Reason::Busy, "key_id") }.retry_after(COME_AGAIN)
-}
-
-/// For a while after a recovery a message that is not known, or not known to have been delivered, may be one that was lost:
-/// what is asked of it can be asked again. Whoever may not have it is told the same.
-pub(crate) fn perhaps_comes_back(views: &RwLock<Views>, refusal: Refusal, now: Timestamp) -> Refusal {
-    if refusal.reason != Reason::UnknownReference || !read(views).state.is_recovering(now) {
-        return refusal;
-    }
-    let next_step = "the hub was restored from an older copy and may not have got this message back yet: \
-                     ask again until it has, or for an hour";
-    let later = Refusal::of_fields(Reason::ReferenceAhead, refusal.fields).retry_after(COME_AGAIN);
+    let later = Refusal::of_fields(later, refusal.fields).retry_after(COME_AGAIN);
     Refusal { next_step: next_step.into(), ..later }
 }
 
@@ -251,12 +250,10 @@ mod tests {
         };
         let authority = Authority::new(validity, TlsKey::P256).unwrap();
         let mut views = Views::new(authority.credentials().root.clone());
-        let said = |views: &RwLock<Views>, reason, at| {
-            perhaps_later(views, Refusal::of(reason, "key_id"), at).reason
-        };
-        let asked = |views: &RwLock<Views>, reason, at| {
-            perhaps_comes_back(views, Refusal::of(reason, "message_id"), at)
-        };
+        let said =
+            |views: &RwLock<Views>, reason, at| perhaps_lost(views, Refusal::of(reason, "key_id"), at).reason;
+        let asked =
+            |views: &RwLock<Views>, reason, at| perhaps_lost(views, Refusal::of(reason, "message_id"), at);
         let genesis = |log_id: u8, before: &[u8]| Input::Genesis {
             log_id: vec![log_id],
             previous: previous(before, 1),

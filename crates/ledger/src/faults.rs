@@ -9,7 +9,9 @@
 //!
 //! The same seed and the same calls give the same faults.
 
+mod file;
 mod lock;
+mod struck;
 mod trap;
 mod world;
 
@@ -18,9 +20,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use self::file::BreakableFile;
 use self::lock::BreakableLock;
 pub use self::trap::{Moment, Trap};
-use self::world::{Change, Faults, Inode, NameChange, World, apply_name, power_is_off};
+use self::world::{Faults, Inode, NameChange, World, apply_name, power_is_off};
 use crate::disk::{DirLock, Disk, DiskFile, Room};
 
 /// What a disk writes whole or not at all, in bytes; a seeded power cut tears even that now and then.
@@ -79,6 +82,7 @@ impl BreakableDisk {
             next_inode: 0,
             operations: 0,
             faults: Faults::default(),
+            struck: Default::default(),
         };
         BreakableDisk { world: Arc::new(Mutex::new(world)), boot: 0 }
     }
@@ -86,7 +90,8 @@ impl BreakableDisk {
     /// A copy that goes its own way.
     #[must_use]
     pub fn fork(&self) -> BreakableDisk {
-        BreakableDisk { world: Arc::new(Mutex::new(self.world().clone())), boot: self.boot }
+        let world = World { struck: Default::default(), ..self.world().clone() };
+        BreakableDisk { world: Arc::new(Mutex::new(world)), boot: self.boot }
     }
 
     /// The power goes off and on again: what was not synced is lost, kept or torn, as the dice fall. Faults that
@@ -297,7 +302,7 @@ impl BreakableDisk {
     }
 
     fn file(&self, inode: u64) -> Arc<dyn DiskFile> {
-        Arc::new(BreakableFile { disk: self.clone(), inode })
+        Arc::new(BreakableFile::new(self.clone(), inode))
     }
 }
 
@@ -386,101 +391,4 @@ impl Disk for BreakableDisk {
         let room = |total: u64| Room { free: total.saturating_sub(world.used()), total };
         Ok(world.faults.capacity.map(room))
     }
-}
-
-#[derive(Debug)]
-struct BreakableFile {
-    disk: BreakableDisk,
-    inode: u64,
-}
-
-impl DiskFile for BreakableFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut world = self.disk.running()?;
-        if world.faults.reads_fail > 0 {
-            world.faults.reads_fail -= 1;
-            return Err(input_output());
-        }
-        let short = world.faults.short_transfers && world.dice.one_in(4);
-        let flip = world.faults.flip_one_read_in.is_some_and(|times| world.dice.one_in(times));
-        let luck = world.dice.roll();
-        let Some(file) = world.files.get(&self.inode) else { return Ok(0) };
-        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(file.current.len());
-        let mut count = buffer.len().min(file.current.len() - from);
-        if short && count > 1 {
-            count = 1 + usize::try_from(luck % (count as u64 - 1)).unwrap_or(0);
-        }
-        buffer[..count].copy_from_slice(&file.current[from..from + count]);
-        if flip && count > 0 {
-            let bit = luck % (count as u64 * 8);
-            buffer[usize::try_from(bit / 8).unwrap_or(0)] ^= 1 << (bit % 8);
-        }
-        Ok(count)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        let mut world = self.disk.running()?;
-        let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        if world.trapped(Moment::BeforeWrite, self.inode, Some(bytes)) {
-            return Err(power_is_off());
-        }
-        if let Err(error) = world.operate() {
-            let change = Change::Write { offset, bytes: bytes.to_vec() };
-            world.change(self.inode, change);
-            return Err(error);
-        }
-        let fails = world.faults.next_write_fails.take();
-        let mut count = bytes.len();
-        if fails.is_some() || (world.faults.short_transfers && count > 1 && world.dice.one_in(4)) {
-            count = usize::try_from(world.dice.below(count as u64)).unwrap_or(0).max(1).min(count);
-        }
-        let whole = world.change(self.inode, Change::Write { offset, bytes: bytes[..count].to_vec() });
-        if let Some(kind) = fails {
-            return Err(kind.into());
-        }
-        if whole { Ok(count) } else { Err(io::ErrorKind::StorageFull.into()) }
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let slower_by = self.disk.running()?.faults.syncs_slower_by;
-        // On the thread that waits for the disk, as with a real one.
-        std::thread::sleep(slower_by);
-        let mut world = self.disk.running()?;
-        world.operate()?;
-        if world.trapped(Moment::BeforeSync, self.inode, None) {
-            return Err(power_is_off());
-        }
-        let gone = world.trapped(Moment::AfterSync, self.inode, None);
-        if world.faults.lazy_syncs {
-            return if gone { Err(power_is_off()) } else { Ok(()) };
-        }
-        let fails = world.faults.syncs_fail > 0;
-        let Some(file) = world.files.get_mut(&self.inode) else { return Ok(()) };
-        let changes = std::mem::take(&mut file.unsynced);
-        if fails {
-            world.faults.syncs_fail -= 1;
-            return Err(input_output());
-        }
-        for change in changes {
-            change.apply(&mut file.durable);
-        }
-        if gone { Err(power_is_off()) } else { Ok(()) }
-    }
-
-    fn allocate(&self, bytes: u64) -> io::Result<()> {
-        let mut world = self.disk.running()?;
-        world.operate()?;
-        let bytes = usize::try_from(bytes).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        let whole = world.change(self.inode, Change::Grow(bytes));
-        if whole { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        let world = self.disk.running()?;
-        Ok(world.files.get(&self.inode).map_or(0, |file| file.current.len() as u64))
-    }
-}
-
-fn input_output() -> io::Error {
-    io::Error::other("the disk has an error")
 }

@@ -30,6 +30,7 @@ mod shutdown;
 pub mod strict;
 mod telemetry;
 pub mod trace;
+mod trusted_disk;
 
 pub use authorise::{DescriptorError, Role, Rule, Rules, Shape};
 pub use causes::with_causes;
@@ -45,3 +46,4 @@ pub use seams::Seams;
 pub use server::{Agreed, Peer, Server};
 pub use shutdown::{Shutdown, Stage, stop_signal};
 pub use telemetry::{LogFormat, Telemetry, TelemetryConfig, TelemetryError};
+pub use trusted_disk::TrustedDisk;

@@ -59,8 +59,8 @@ pub(crate) fn unfinished(record: &Record) -> Vec<(String, String)> {
                 unfinished.push((id.clone(), format!("{id} stays {state} at {}", recipient.party)));
             }
             // What a lost log had said of it is corrected, and what need not arrive is seen where it has.
-            let soon = record.recovered.is_some() || wish.expires_at_ms > 0;
-            let at = recipient.party.parse::<CountryCode>().ok().filter(|_| soon);
+            let at = recipient.party.parse::<CountryCode>().ok();
+            let at = at.filter(|at| record.recovered.is_some() || !must_arrive(record, wish, *at));
             if at.is_some_and(|at| record.has(at, id) != has_it(recipient.state()) && !is_excused(record, at))
             {
                 let state = recipient.state().as_str_name();
@@ -126,9 +126,10 @@ fn must_arrive(record: &Record, wish: &Wish, at: CountryCode) -> bool {
         return false;
     }
     match wish.kind {
-        // Taken back, perhaps before it came.
+        // Taken back, perhaps before it came. A bureau that lost its data does not know that the hub has accepted that.
         Kind::Diffusion => !record.wishes.iter().any(|end| {
-            end.kind == Kind::Withdrawal && end.receipt && Some(&end.refers_to) == wish.id.as_ref()
+            let may_be_accepted = end.receipt || record.restored.contains(&end.from);
+            end.kind == Kind::Withdrawal && may_be_accepted && Some(&end.refers_to) == wish.id.as_ref()
         }),
         // For those who have what it takes back.
         Kind::Withdrawal => record.has(at, &wish.refers_to),

@@ -31,6 +31,7 @@ const EXPECTED: &[&str] = &[
     "damage refused",
     "ended by itself",
     "full disk",
+    "full disk with a group decided behind it",
     "hold and release",
     "hub crash between commits",
     "hub crash inside a commit",

@@ -16,6 +16,7 @@ use i247_ledger::faults::{BreakableDisk, Dice};
 use i247_model::CountryCode;
 
 use self::strikes::Cut;
+use crate::logs::Heard;
 use crate::network::Network;
 
 /// No fault before that: everybody is admitted first.
@@ -85,6 +86,7 @@ pub(crate) struct Breaker {
     /// Bureaus that stop for long, and until when, if that is fixed.
     leaving: BTreeMap<usize, Option<Duration>>,
     max_latency: Duration,
+    heard: Heard,
 }
 
 /// An older copy of a disk.
@@ -123,7 +125,7 @@ enum Special {
 
 impl Breaker {
     /// What the seed has in store.
-    pub(crate) fn new(seed: u64, network: &Network) -> Self {
+    pub(crate) fn new(seed: u64, network: &Network, heard: &Heard) -> Self {
         let mut dice = Dice::new(!seed);
         let bureau = 1 + usize::try_from(dice.below(network.bureaus.len() as u64)).unwrap_or(0);
         let drawn = match dice.below(10) {
@@ -158,12 +160,14 @@ impl Breaker {
             recovering: false,
             leaving: BTreeMap::new(),
             max_latency: network.max_latency,
+            heard: heard.clone(),
         }
     }
 
     /// What is due now.
     pub(crate) fn step(&mut self, network: &mut Network) {
         let now = network.now();
+        self.notice_disks(network);
         self.undo_due(network, now);
         self.blow(network, now);
         self.notice_ends(network, now);
@@ -213,13 +217,25 @@ impl Breaker {
         self.notice_recovery(network, now);
     }
 
+    /// What disks have done of what was set: what never struck does not count.
+    fn notice_disks(&self, network: &Network) {
+        for machine in 0..=network.bureaus.len() {
+            let struck = network.machine(machine).disk.borrow().struck();
+            struck.into_iter().for_each(|(what, times)| network.record.borrow_mut().count_all(what, times));
+        }
+        if self.heard.taken_back() > 0 {
+            count(network, "full disk with a group decided behind it");
+            note(network, "* hub takes back what it had decided behind what its disk had no room for");
+        }
+    }
+
     fn strike(&mut self, network: &mut Network, now: Duration) {
         let machine = self.some_machine(network);
         let bureau = self.some_bureau(network);
         if self.next_disk.is_some() {
             return;
         }
-        match self.dice.below(32) {
+        match self.dice.below(33) {
             0..6 => self.begin_crash(network, now, machine),
             6..8 => self.begin_crash(network, now, HUB),
             8 => self.cut(network, now, bureau, Cut::Both),
@@ -236,6 +252,7 @@ impl Breaker {
             23..26 => self.set_clock(network, now, machine),
             26 | 27 => self.suspend(network, now, bureau),
             28 | 29 => self.leave(network, bureau),
+            30 => self.fill_slow_disk(network, now),
             _ => self.stop(network, machine),
         }
     }

@@ -43,16 +43,16 @@ fn main() -> ExitCode {
             "Built without --cfg tokio_unstable: a seed does not decide everything. `make sim` builds it with it."
         );
     }
-    logs::start(arguments.log.as_deref());
+    let heard = logs::start(arguments.log.as_deref());
     let good = match arguments.work {
         Work::Seeds => report::all(&arguments),
         Work::Twice => report::twice(&arguments),
         Work::Tell => {
-            report::tell(&single::play(arguments.seeds.start, &arguments));
+            report::tell(&single::play(arguments.seeds.start, &arguments, &heard));
             true
         }
         Work::One => {
-            let outcome = single::play(arguments.seeds.start, &arguments);
+            let outcome = single::play(arguments.seeds.start, &arguments, &heard);
             outcome.history.iter().for_each(|line| println!("{line}"));
             report::tell(&outcome);
             outcome.violations.is_empty()

@@ -63,7 +63,7 @@ pub(crate) struct Expiry {
 
 impl Network {
     /// A network for this seed. Nothing has happened yet.
-    pub(crate) fn new(seed: u64, dir: &Path, plant: Plant) -> Result<Self, Fault> {
+    pub(crate) fn new(seed: u64, dir: &Path, plant: Plant, record: &Shared) -> Result<Self, Fault> {
         let mut dice = Dice::new(seed);
         let mut identities = Identities::new()?;
         let count = 3 + usize::try_from(dice.below(2))?;
@@ -94,7 +94,7 @@ impl Network {
             place(&mut sim, &bureau);
             bureaus.push(bureau);
         }
-        let record = Shared::default();
+        let record = Rc::clone(record);
         record.borrow_mut().lines = hub.network.lines.clone();
         let phase = Rc::new(Cell::new(Phase::Busy));
         let staff =

@@ -149,6 +149,9 @@ pub(crate) struct Record {
     pub(crate) suspended: Vec<(CountryCode, Duration)>,
     /// Countries whose clock was wrong or whose disk was slow at any time: when something came there, they cannot say.
     pub(crate) astray: BTreeSet<CountryCode>,
+    /// Countries whose disk flipped bits when it read at any time. What a bureau finds damaged, and damaged again when it
+    /// reads it once more, it leaves to its officer.
+    pub(crate) misread: BTreeSet<CountryCode>,
     /// When the hub was down, slow, full, or wrong about the time.
     pub(crate) hub_unwell: Vec<(Duration, Duration)>,
     /// The hub ran on an older copy of its data for a while.
@@ -172,7 +175,12 @@ impl Record {
 
     /// Counts something.
     pub(crate) fn count(&mut self, what: &str) {
-        *self.counts.entry(what.to_owned()).or_default() += 1;
+        self.count_all(what, 1);
+    }
+
+    /// Counts it so many times.
+    pub(crate) fn count_all(&mut self, what: &str, times: u64) {
+        *self.counts.entry(what.to_owned()).or_default() += times;
     }
 
     /// A promise was broken.

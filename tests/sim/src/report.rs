@@ -13,6 +13,7 @@ use i247_node::{Clock as _, SystemClock};
 
 use crate::arguments::Arguments;
 use crate::expect::missing;
+use crate::plants::Plant;
 use crate::run::Outcome;
 
 /// So many broken promises of a seed are shown.
@@ -45,10 +46,14 @@ pub(crate) fn all(asked: &Arguments) -> bool {
         }
     });
     total.print(clock.monotonic());
+    let bug = match asked.plant {
+        Plant::Nothing => String::new(),
+        plant => format!(" ARGS=\"--plant {}\"", plant.name()),
+    };
     for (seed, broken) in &total.failed {
         println!("\nseed {seed} failed:");
         broken.iter().for_each(|text| println!("  {text}"));
-        println!("  repeat with: make sim SEED={seed}");
+        println!("  repeat with: make sim SEED={seed}{bug}");
         println!("  its history: {}", asked.keep.join(seed.to_string()).display());
     }
     let missing = if asked.ci { missing(&total.counts) } else { Vec::new() };

@@ -8,10 +8,11 @@ use i247_trust::sha256;
 
 use crate::check::{check, unfinished};
 use crate::faults::Breaker;
+use crate::logs::Heard;
 use crate::network::{Fault, Network};
 use crate::officer::Phase;
 use crate::plants::Plant;
-use crate::record::Violation;
+use crate::record::{Record, Shared, Violation};
 
 /// How long work goes on.
 pub(crate) const BUSY: Duration = Duration::from_secs(20);
@@ -32,15 +33,14 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// A seed that could not be played to its end.
-    pub(crate) fn failed(text: &str) -> Self {
-        let violation = Violation { rule: "no panic", message: String::new(), text: text.to_owned() };
-        Self {
-            violations: vec![violation],
-            counts: BTreeMap::new(),
-            history: Vec::new(),
-            simulated: Duration::ZERO,
-        }
+    /// A seed that could not be played to its end, and what had happened until then.
+    pub(crate) fn broken_off(mut record: Record, text: &str) -> Self {
+        record.broken("no panic", "", text.to_owned());
+        Self::of(record, Duration::ZERO)
+    }
+
+    fn of(record: Record, simulated: Duration) -> Self {
+        Self { violations: record.violations, counts: record.counts, history: record.history, simulated }
     }
 
     /// The same for the same history.
@@ -50,10 +50,16 @@ impl Outcome {
     }
 }
 
-/// Plays a seed to its end.
-pub(crate) fn run(seed: u64, dir: &Path, plant: Plant) -> Result<Outcome, Fault> {
-    let mut network = Network::new(seed, dir, plant)?;
-    let mut breaker = Breaker::new(seed, &network);
+/// Plays a seed to its end, into this record.
+pub(crate) fn run(
+    seed: u64,
+    dir: &Path,
+    plant: Plant,
+    heard: &Heard,
+    record: &Shared,
+) -> Result<Outcome, Fault> {
+    let mut network = Network::new(seed, dir, plant, record)?;
+    let mut breaker = Breaker::new(seed, &network, heard);
     while network.now() < BUSY {
         breaker.step(&mut network);
         network.sim.step()?;
@@ -90,5 +96,5 @@ pub(crate) fn run(seed: u64, dir: &Path, plant: Plant) -> Result<Outcome, Fault>
     for machine in network.bureaus.iter().chain([&network.hub]) {
         drop(machine.disk.borrow().kill());
     }
-    Ok(Outcome { violations: record.violations, counts: record.counts, history: record.history, simulated })
+    Ok(Outcome::of(record, simulated))
 }

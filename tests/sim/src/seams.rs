@@ -66,8 +66,10 @@ impl Clock for SimClock {
     }
 }
 
-/// Where work that waits for the disk runs: at once, or in a task that waits as long as the disk is slow. Clones are
-/// equally slow.
+/// How long a disk that is well takes at most, in milliseconds. While a group is written, the next one is decided.
+const WELL_MS: u64 = 10;
+
+/// Where work that waits for the disk runs: in a task that waits as long as the disk takes. Clones are equally slow.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SimBlocking {
     slowest_ms: Arc<AtomicU64>,
@@ -75,7 +77,7 @@ pub(crate) struct SimBlocking {
 }
 
 impl SimBlocking {
-    /// Sets how long a job waits at most; 0: not at all.
+    /// Sets how long a job waits at most; 0: as long as on a disk that is well.
     pub(crate) fn set_slowest(&self, ms: u64) {
         self.slowest_ms.store(ms, Ordering::Relaxed);
     }
@@ -83,7 +85,7 @@ impl SimBlocking {
 
 impl Blocking for SimBlocking {
     fn run(&self, job: Box<dyn FnOnce() + Send>) {
-        let slowest = self.slowest_ms.load(Ordering::Relaxed);
+        let slowest = self.slowest_ms.load(Ordering::Relaxed).max(WELL_MS);
         let wait = self.dice.as_ref().map_or(0, |dice| dice.below(slowest + 1));
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) if wait > 0 => {

@@ -1,26 +1,32 @@
 //! One seed in this process: played, and its history kept when a promise was broken.
 
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
 use crate::arguments::Arguments;
+use crate::logs::Heard;
+use crate::record::Shared;
 use crate::run::{Outcome, run};
 
 /// So many messages get a history of their own.
 const KEPT: usize = 8;
 
 /// Plays a seed. A panic of the product is a broken promise too.
-pub(crate) fn play(seed: u64, asked: &Arguments) -> Outcome {
+pub(crate) fn play(seed: u64, asked: &Arguments, heard: &Heard) -> Outcome {
     let dir = std::env::temp_dir().join(format!("i247-sim-{}", std::process::id()));
-    let played = std::panic::catch_unwind(|| run(seed, &dir, asked.plant));
+    let record = Shared::default();
+    // Whatever unwinds, the record holds what had happened.
+    let play = AssertUnwindSafe(|| run(seed, &dir, asked.plant, heard, &record));
+    let played = std::panic::catch_unwind(play);
     // Only there when certificates were renewed.
     drop(std::fs::remove_dir_all(&dir));
     let outcome = match played {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(fault)) => Outcome::failed(&fault.to_string()),
+        Ok(Err(fault)) => Outcome::broken_off(record.take(), &fault.to_string()),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("of an unknown kind");
-            Outcome::failed(&format!("panic: {text}"))
+            Outcome::broken_off(record.take(), &format!("panic: {text}"))
         }
     };
     if !outcome.violations.is_empty()

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use bytes::Bytes;
 use clap::Args;
 use i247_client::{Desk, pb};
-use i247_model::{CountryCode, Hash, Party, Refusal, member};
+use i247_model::{CountryCode, Hash, Party, member};
 use i247_records::Database;
 use i247_records::record::{Cell, Change, Record, RecordName};
 
@@ -195,14 +195,11 @@ async fn send(desk: &Desk, one: &One, change: Change, session: &Session) -> Resu
     while load.next(SILENCE).await?.is_some() {}
     let status = decided(desk, Hash(name), &session.seams.clock, &mut |words| out::talk(words)).await?;
     let refusal = status.first.first().and_then(|line| line.refusal.clone());
+    let is_refused = refusal.is_some();
     if session.global.json {
         out::json(&to_json("LoadStatusResponse", &status));
-    } else if let Some(refusal) = refusal.clone() {
-        let known = Refusal::try_from(refusal);
-        return Err(known.map_or_else(
-            |_| Fail::refused("the hub refused it", "see that both run the same version of i247"),
-            |refusal| Fail::from(&refusal),
-        ));
+    } else if let Some(refusal) = refusal {
+        return Err(refusal.into());
     } else if status.accepted > 0 {
         let done = match change {
             Change::Withdraw(_) => "is withdrawn",
@@ -213,7 +210,7 @@ async fn send(desk: &Desk, one: &One, change: Change, session: &Session) -> Resu
     } else {
         out::data(&format!("{} is durable at the bureau, and not decided about yet", one.name()));
     }
-    Ok(if refusal.is_some() { ExitCode::from(Exit::Refused as u8) } else { ExitCode::SUCCESS })
+    Ok(if is_refused { ExitCode::from(Exit::Refused as u8) } else { ExitCode::SUCCESS })
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

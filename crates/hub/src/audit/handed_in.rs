@@ -2,21 +2,15 @@
 //! crashes between. How far each list has come follows from the journal itself.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use i247_ledger::disk::{self, Disk};
-use i247_ledger::{Ledger as _, outcome};
+use i247_ledger::Ledger as _;
 use i247_model::{Hash, Identity, Reason, Refusal, Timestamp};
 use i247_wire::pb;
-use prost::Message as _;
 
 use super::{Audit, COME_AGAIN, shut};
 
 /// Where it is kept how far the lists have come, beside the segments.
 const FILE: &str = "handed-in";
-
-/// The largest such file.
-const FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Lists of one asker; beyond, the one that was handed in the longest time ago is forgotten.
 const LISTS_MAX: usize = 256;
@@ -86,10 +80,10 @@ impl Audit {
 
     /// Reads from the journal how far the lists have come: what was kept of that, and the entries behind it.
     async fn read_lists(&self) -> Result<Lists, Refusal> {
-        let (disk, dir) = (self.disk.clone(), self.dir.clone());
-        let kept = outcome(&*self.blocking, move || kept(&*disk, &dir)).await.unwrap_or_default();
+        let kept: Option<pb::HandedIn> = self.kept(FILE).await;
         // Kept of a journal that was longer: of no use for this one.
-        let (after, mut lists) = kept.filter(|(at, _)| *at <= self.journal.end().0).unwrap_or_default();
+        let kept = kept.filter(|kept| kept.position <= self.journal.end().0);
+        let (after, mut lists) = kept.and_then(lists).unwrap_or_default();
         let take_in = |group: &pb::AuditGroup| lists.extend(group.records.iter().filter_map(handed_in));
         let read = self.each_group(after + 1, self.opened_at.0, take_in).await;
         read.map_err(|_| shut("the journal of searches cannot be read: tell whoever runs the hub"))?;
@@ -106,12 +100,8 @@ impl Audit {
             at_ms: last.at_ms,
         };
         let position = self.journal.end().0;
-        let bytes = pb::HandedIn { position, lists: lists.iter().map(list).collect() }.encode_to_vec();
-        let (disk, dir) = (self.disk.clone(), self.dir.clone());
-        let kept = outcome(&*self.blocking, move || disk::replace_whole(&*disk, &dir, FILE, &bytes)).await;
-        if let Some(Err(error)) = kept {
-            tracing::warn!(%error, "how far offline searches were handed in is not kept");
-        }
+        let handed_in = pb::HandedIn { position, lists: lists.iter().map(list).collect() };
+        self.keep_beside(FILE, &handed_in).await;
     }
 }
 
@@ -159,10 +149,8 @@ fn handed_in(record: &pb::AuditRecord) -> Option<((String, [u8; 16]), Last)> {
     Some(((record.asker.clone(), offline.list.as_ref().try_into().ok()?), last))
 }
 
-/// What was kept; none when there is nothing that can be used.
-fn kept(disk: &dyn Disk, dir: &Path) -> Option<(u64, Lists)> {
-    let bytes = disk::read_whole(disk, &dir.join(FILE), FILE_BYTES).ok()?;
-    let kept = pb::HandedIn::decode(bytes.as_slice()).ok()?;
+/// What was kept, and of the journal up to where; none when it is not whole.
+fn lists(kept: pb::HandedIn) -> Option<(u64, Lists)> {
     let list = |list: pb::HandedInList| {
         let chain = Hash::from_slice(&list.chain)?;
         let last = Last { number: list.number, chain, at_ms: list.at_ms, noted: 0 };

@@ -11,15 +11,12 @@
 //! counted.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use i247_ledger::disk::{self, Disk};
-use i247_ledger::{ReadError, outcome};
+use i247_ledger::ReadError;
 use i247_model::{Identity, Reason, Refusal};
 use i247_wire::pb;
-use prost::Message as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -28,9 +25,6 @@ use crate::grants;
 
 /// Where it is kept, beside the segments.
 const FILE: &str = "operations";
-
-/// The largest such file.
-const FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Operations that are counted at once.
 const OPERATIONS_MAX: usize = 256;
@@ -226,12 +220,12 @@ impl Audit {
     }
 
     async fn read_past(&self) -> Result<Operations, ReadError> {
-        let (disk, dir) = (self.disk.clone(), self.dir.clone());
-        let kept = outcome(&*self.blocking, move || kept(&*disk, &dir)).await.unwrap_or_default();
+        let kept: Option<pb::CountedOperations> = self.kept(FILE).await;
         // Kept of a journal that was longer: of no use for this one.
-        let (position, mut past) = kept.filter(|(at, _)| *at <= self.opened_at.0).unwrap_or_default();
+        let kept = kept.filter(|kept| kept.position <= self.opened_at.0).unwrap_or_default();
+        let (after, mut past) = (kept.position, Operations::from(kept));
         let count = |group: &pb::AuditGroup| group.records.iter().for_each(|record| past.count(record));
-        self.each_group(position + 1, self.opened_at.0, count).await?;
+        self.each_group(after + 1, self.opened_at.0, count).await?;
         Ok(past)
     }
 
@@ -243,16 +237,12 @@ impl Audit {
             return;
         }
         *kept_at = position;
-        let bytes = {
+        let counted = {
             let asked = self.book.asked();
             let operations = asked.operations.iter().map(|(name, operation)| wire(name, operation)).collect();
-            pb::CountedOperations { position, operations, forgotten_ms: asked.forgotten_ms }.encode_to_vec()
+            pb::CountedOperations { position, operations, forgotten_ms: asked.forgotten_ms }
         };
-        let (disk, dir) = (self.disk.clone(), self.dir.clone());
-        let kept = outcome(&*self.blocking, move || disk::replace_whole(&*disk, &dir, FILE, &bytes)).await;
-        if let Some(Err(error)) = kept {
-            tracing::warn!(%error, "what was asked in operations is not kept");
-        }
+        self.keep_beside(FILE, &counted).await;
     }
 }
 
@@ -273,24 +263,23 @@ fn wire(name: &str, operation: &Operation) -> pb::CountedOperation {
     }
 }
 
-/// What was kept; none when there is nothing that can be used.
-fn kept(disk: &dyn Disk, dir: &Path) -> Option<(u64, Operations)> {
-    let bytes = disk::read_whole(disk, &dir.join(FILE), FILE_BYTES).ok()?;
-    let kept = pb::CountedOperations::decode(bytes.as_slice()).ok()?;
-    let station = |one: pb::CountedStation| ((one.asker, one.station), one.count.unwrap_or_default());
-    let operation = |one: pb::CountedOperation| {
-        let operation = Operation {
-            begun_by: one.begun_by,
-            since_ms: one.since_ms,
-            count: one.count.unwrap_or_default(),
-            first_ms: one.first_ms,
-            last_ms: one.last_ms,
-            stations: one.stations.into_iter().map(station).collect(),
+impl From<pb::CountedOperations> for Operations {
+    fn from(kept: pb::CountedOperations) -> Self {
+        let station = |one: pb::CountedStation| ((one.asker, one.station), one.count.unwrap_or_default());
+        let operation = |one: pb::CountedOperation| {
+            let operation = Operation {
+                begun_by: one.begun_by,
+                since_ms: one.since_ms,
+                count: one.count.unwrap_or_default(),
+                first_ms: one.first_ms,
+                last_ms: one.last_ms,
+                stations: one.stations.into_iter().map(station).collect(),
+            };
+            (one.name, operation)
         };
-        (one.name, operation)
-    };
-    let operations = kept.operations.into_iter().map(operation).collect();
-    Some((kept.position, Operations { operations, forgotten_ms: kept.forgotten_ms }))
+        let operations = kept.operations.into_iter().map(operation).collect();
+        Self { operations, forgotten_ms: kept.forgotten_ms }
+    }
 }
 
 #[cfg(test)]

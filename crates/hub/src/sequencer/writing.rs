@@ -137,11 +137,16 @@ impl Sequencer {
             }
             Err(AppendError::Full) => {
                 self.look_again = self.clock.monotonic().saturating_add(LOOK_AGAIN);
+                let next = mem::take(&mut self.groups.next);
                 if self.writable.send_replace(false) {
-                    tracing::error!("no room on the disk: nothing is accepted until there is some");
+                    let (written, behind) = (group.answers.len(), next.answers.len());
+                    tracing::error!(
+                        refused = written + behind,
+                        decided_ahead = behind,
+                        "no room on the disk: nothing is accepted until there is some"
+                    );
                 }
                 self.take_back(group);
-                let next = mem::take(&mut self.groups.next);
                 self.take_back(next);
                 Ok(())
             }

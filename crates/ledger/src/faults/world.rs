@@ -21,6 +21,7 @@ pub(super) struct World {
     pub(super) next_inode: u64,
     pub(super) operations: u64,
     pub(super) faults: Faults,
+    pub(super) struck: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Clone, Debug, Default)]

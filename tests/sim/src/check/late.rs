@@ -62,7 +62,7 @@ pub(super) fn overdue(record: &Record, wish: &Wish, id: &str) -> Vec<String> {
         }
         let mut replies = record.wishes.iter().filter(|reply| reply.from == at && reply.kind == Kind::Reply);
         let replied = replies.any(|reply| reply.refers_to == id);
-        if has && !replied && record.automatic.contains(&at) {
+        if has && !replied && record.automatic.contains(&at) && !record.misread.contains(&at) {
             overdue.push(format!("{id} is not answered by {at}, which answers by itself"));
         }
     }

@@ -57,12 +57,13 @@ fn in_turn(
         lanes.iter().filter(|(lane, _)| *lane < seen.lane).count(),
         lanes.iter().filter(|(lane, _)| *lane > seen.lane).count(),
     );
-    let others = lanes.len() - urgent + unseen(record, at, seen);
+    let again = again(seen, before, lines, line);
+    let others = lanes.len() - urgent + unseen(record, at, seen) + again;
     if urgent > PASS * (others + 1 + UNSEEN) {
         let text = format!("at {at} {urgent} more urgent messages came before it");
         broken.push(("no lane starves", seen.id.clone(), text));
     }
-    if less > 1 + (lanes.len() - less + again(seen, before, lines, line)) / 4 {
+    if less > 1 + (lanes.len() - less + again) / 4 {
         let text = format!("at {at} {less} less urgent messages came before it");
         broken.push(("the urgent first", seen.id.clone(), text));
     }
@@ -84,12 +85,12 @@ fn unseen(record: &Record, at: CountryCode, seen: &Seen) -> usize {
     gone.count()
 }
 
-/// How many of its lane came on the line before. The receipt for them may be lost: then they come once more, have their
-/// turns, and are not seen.
+/// How many of its lane came on the last line before on which anything came: others were cut or refused before that. The
+/// receipt for them may be lost: then they come once more, have their turns, and are not seen.
 fn again(seen: &Seen, before: &[Seen], lines: &[Line], line: &Line) -> usize {
-    let earlier =
-        lines.iter().rfind(|other| other.opened < line.opened).map_or(line.opened, |one| one.opened);
-    let times = earlier..line.opened;
+    let earlier = before.iter().rfind(|one| simulated(one.received_at_ms) < line.opened);
+    let Some(earlier) = earlier.and_then(|last| line_of(lines, last)) else { return 0 };
+    let times = earlier.opened..line.opened;
     before
         .iter()
         .filter(|one| one.lane == seen.lane && times.contains(&simulated(one.received_at_ms)))

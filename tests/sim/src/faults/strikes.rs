@@ -107,8 +107,7 @@ impl Breaker {
             }
         }
         let name = target.name.clone();
-        note(network, &format!("* at {name} {what}"));
-        count(network, what);
+        note(network, &format!("* at {name} {what} next"));
         self.excused.insert(machine, now);
     }
 
@@ -124,7 +123,6 @@ impl Breaker {
         }
         let name = target.name.clone();
         note(network, &format!("* the disk of {name} has {room} bytes left"));
-        count(network, "full disk");
         self.after(now, 500, 5_000, Undo::Room(machine));
         // More is decided while the disk finds out that there is no room.
         if self.dice.one_in(2) {
@@ -133,12 +131,24 @@ impl Breaker {
         }
     }
 
+    /// What the hub writes next finds no room after a while, in which it decides more.
+    pub(super) fn fill_slow_disk(&mut self, network: &mut Network, now: Duration) {
+        if self.busy(HUB) {
+            return;
+        }
+        let ms = 200 + self.dice.below(800);
+        self.slow_down(network, now, HUB, ms);
+        network.machine(HUB).disk.borrow().no_room_for_next_write();
+        note(network, "* at hub no room for a write next");
+        self.excused.insert(HUB, now);
+    }
+
     pub(super) fn flip_reads(&mut self, network: &mut Network, now: Duration, machine: usize) {
         let target = network.machine(machine);
         target.disk.borrow().flip_one_read_in(Some(8));
         let name = target.name.clone();
         note(network, &format!("* the disk of {name} flips bits when it reads"));
-        count(network, "bit flips in reads");
+        network.record.borrow_mut().misread.extend(target.country());
         self.excused.insert(machine, now);
         self.after(now, 300, 2_500, Undo::Reads(machine));
     }
