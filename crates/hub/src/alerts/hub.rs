@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::facts::Hub;
 use super::{Facts, Rule, Severity, Wrong};
 use crate::core::Behind;
 
@@ -38,10 +39,11 @@ pub(super) const RULES: [Rule; 6] = [
     Rule {
         name: "log_unreadable",
         severity: Severity::Critical,
-        about: "entries of the log cannot be read: who should get them waits for them. Since somebody first asked for one \
-                in vain, until each of them was read again: the hub tries twice a minute",
+        about: "entries of the log cannot be read, and who should get them waits for them; or bodies, and their messages \
+                go without. Since somebody first asked for one in vain, until each of them was read again: the hub tries \
+                twice a minute",
         next_step: "restore the log from a copy: i247 ledger check DATA says what is wrong where",
-        look: |facts| one(!facts.hub.unreadable.is_empty(), || unreadable(&facts.hub.unreadable)),
+        look: log_unreadable,
     },
     Rule {
         name: "log_append_slow",
@@ -82,14 +84,25 @@ fn disk_low(facts: &Facts) -> Vec<Wrong> {
     })
 }
 
-fn unreadable(positions: &[u64]) -> String {
+/// Entries and bodies are two alerts: either may be over before the other is.
+fn log_unreadable(facts: &Facts) -> Vec<Wrong> {
+    let Hub { unreadable, bodies, .. } = &facts.hub;
+    let mut wrong = one(!unreadable.is_empty(), || entries(unreadable, "of the log cannot be read"));
+    let damaged =
+        one(!bodies.is_empty(), || entries(bodies, "of the log cannot be read whole: the body is damaged"));
+    wrong.extend(damaged.into_iter().map(|wrong| Wrong { part: "bodies", ..wrong }));
+    wrong
+}
+
+/// What is wrong with entries, of which some are named.
+fn entries(positions: &[u64], what: &str) -> String {
     let (named, others) = positions.split_at(positions.len().min(ENTRIES_NAMED));
     let named: Vec<String> = named.iter().map(u64::to_string).collect();
     let named = named.join(", ");
     match (positions.len(), others.len()) {
-        (1, _) => format!("entry {named} of the log cannot be read"),
-        (_, 0) => format!("entries {named} of the log cannot be read"),
-        (_, others) => format!("entries {named} of the log and {others} more cannot be read"),
+        (1, _) => format!("entry {named} {what}"),
+        (_, 0) => format!("entries {named} {what}"),
+        (_, others) => format!("entries {named} and {others} more {what}"),
     }
 }
 
@@ -102,7 +115,6 @@ mod tests {
     use i247_ledger::disk::Room;
 
     use super::*;
-    use crate::alerts::facts::Hub;
 
     #[test]
     fn slow_writes_a_disk_that_fills_up_and_a_wrong_clock_are_said_and_nothing_else() {
@@ -119,7 +131,8 @@ mod tests {
         assert_eq!(named(Hub { astray: true, ..well.clone() }), ["hub_clock_astray"]);
         let behind = Some(Behind { party: "BR".parse().unwrap(), proved: 912, end: 871 });
         assert_eq!(named(Hub { behind, ..well.clone() }), ["hub_behind"]);
-        assert_eq!(named(Hub { unreadable: vec![7], ..well }), ["log_unreadable"]);
+        assert_eq!(named(Hub { unreadable: vec![7], ..well.clone() }), ["log_unreadable"]);
+        assert_eq!(named(Hub { bodies: vec![7], ..well }), ["log_unreadable"]);
     }
 
     #[test]
@@ -137,9 +150,14 @@ mod tests {
         for (unreadable, text) in [
             (vec![7], "entry 7 of the log cannot be read"),
             (vec![7, 9], "entries 7, 9 of the log cannot be read"),
-            ((1..=1024).collect(), "entries 1, 2, 3, 4, 5, 6, 7, 8 of the log and 1016 more cannot be read"),
+            ((1..=1024).collect(), "entries 1, 2, 3, 4, 5, 6, 7, 8 and 1016 more of the log cannot be read"),
         ] {
             assert_eq!(said("log_unreadable", Hub { unreadable, ..Hub::default() }), text);
         }
+        let bodies = Hub { unreadable: vec![7], bodies: vec![9], ..Hub::default() };
+        assert_eq!(
+            said("log_unreadable", bodies),
+            "entry 9 of the log cannot be read whole: the body is damaged"
+        );
     }
 }
