@@ -31,7 +31,7 @@ pub(crate) fn gauges(meter: &Meter, core: &Arc<Core>) -> Gauges {
 }
 
 /// Of the hub as a whole.
-fn whole(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<u64>; 12] {
+fn whole(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<u64>; 13] {
     let gauge = |name: &'static str, text: &'static str, read: fn(&Core) -> u64| {
         let core = core.clone();
         meter
@@ -42,6 +42,11 @@ fn whole(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<u64>; 12] {
     };
     [
         gauge("i247.log.size", "entries in the log", |core| core.views().position),
+        gauge(
+            "i247.behind_log",
+            "entries that the slowest view of the log has yet to take in",
+            Core::behind_log,
+        ),
         gauge("i247.messages.open", "messages that are not closed", |core| {
             core.views().state.open_count() as u64
         }),

@@ -156,13 +156,13 @@ fn summary(board: &Board) -> Vec<String> {
             numbers.refused_per_second
         ),
         format!(
-            "p99 {}  oldest {oldest}  open {}  overdue {}  alerts {}  log {} (+{})",
+            "p99 {}  oldest {oldest}  open {}  overdue {}  alerts {}  log {}, {} behind",
             span(numbers.delivery_p99_ms),
             numbers.open_messages,
             numbers.replies_overdue,
             numbers.alerts,
             numbers.log_end,
-            numbers.log_lag
+            numbers.behind_log
         ),
         format!(
             "links {} of {}, {} not post-quantum{}{}",

@@ -217,7 +217,9 @@ try {
     await open("live");
     await until("numbers as the hub says", async () => {
       const { numbers } = await asked(page, "Statistics", {});
-      const [accepted, links] = [number(await page.locator('[data-number="accepted"] b').textContent()), await page.locator(".hub .sum").textContent()];
+      const [accepted, behind] = await Promise.all(["accepted", "behind"].map(async (one) => number(await page.locator(`[data-number="${one}"] b`).textContent())));
+      const links = await page.locator(".hub .sum").textContent();
+      if (behind !== numbers.behind_log) return false;
       return links === `${numbers.links_connected}/${numbers.links}` && Math.abs(accepted - numbers.accepted_per_second) < 2 + numbers.accepted_per_second / 2;
     });
   });

@@ -33,7 +33,7 @@ export interface FlowNumbers {
   refused_per_second: number;
   delivery_p99_ms: number;
   oldest_accepted_at_ms: number;
-  log_lag: number;
+  behind_log: number;
   links_connected: number;
   links: number;
   links_not_post_quantum: number;

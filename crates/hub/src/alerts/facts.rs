@@ -82,6 +82,8 @@ pub(crate) struct Hub {
     pub(crate) unreadable: Vec<u64>,
     /// Entries whose body is damaged, in order.
     pub(crate) bodies: Vec<u64>,
+    /// The databases cannot follow the log: up to which entry they know it, and how many there are behind that.
+    pub(crate) databases_stuck: Option<(u64, u64)>,
     /// How long writes of the log took lately: 99 of 100 at most so long.
     pub(crate) append_p99: Option<Duration>,
     pub(crate) room: Option<Room>,
@@ -192,6 +194,7 @@ async fn hub(core: &Core) -> Hub {
         astray: core.pulse.is_astray(),
         unreadable: core.recent.unreadable_entries(),
         bodies: core.recent.damaged_bodies(),
+        databases_stuck: core.databases.is_stuck().then(|| (core.databases_as_of(), core.behind_log())),
         append_p99: core.pulse.append_p99(core.clock.monotonic()),
         room: core.room(),
         certificates: own_certificates(core),

@@ -15,7 +15,7 @@ const FREE_PERCENT: u64 = 20;
 /// Of entries that cannot be read so many are named.
 const ENTRIES_NAMED: usize = 8;
 
-pub(super) const RULES: [Rule; 6] = [
+pub(super) const RULES: [Rule; 7] = [
     Rule {
         name: "hub_not_writable",
         severity: Severity::Critical,
@@ -44,6 +44,19 @@ pub(super) const RULES: [Rule; 6] = [
                 twice a minute",
         next_step: "restore the log from a copy: i247 ledger check DATA says what is wrong where",
         look: log_unreadable,
+    },
+    Rule {
+        name: "databases_behind",
+        severity: Severity::Critical,
+        about: "the databases cannot follow the log: what is searched for is answered as of an earlier entry. Since the \
+                first attempt that failed, until one succeeds: the hub tries every five seconds",
+        next_step: "the log of the hub says why; i247 ledger check DATA says what is wrong where",
+        look: |facts| {
+            let text = |(as_of, behind)| {
+                format!("the databases answer as of entry {as_of} and are {behind} entries behind the log")
+            };
+            facts.hub.databases_stuck.map_or_else(Vec::new, |stuck| one(true, || text(stuck)))
+        },
     },
     Rule {
         name: "log_append_slow",
@@ -132,7 +145,8 @@ mod tests {
         let behind = Some(Behind { party: "BR".parse().unwrap(), proved: 912, end: 871 });
         assert_eq!(named(Hub { behind, ..well.clone() }), ["hub_behind"]);
         assert_eq!(named(Hub { unreadable: vec![7], ..well.clone() }), ["log_unreadable"]);
-        assert_eq!(named(Hub { bodies: vec![7], ..well }), ["log_unreadable"]);
+        assert_eq!(named(Hub { bodies: vec![7], ..well.clone() }), ["log_unreadable"]);
+        assert_eq!(named(Hub { databases_stuck: Some((871, 41)), ..well }), ["databases_behind"]);
     }
 
     #[test]
@@ -146,6 +160,10 @@ mod tests {
         assert_eq!(
             said("hub_behind", Hub { behind, ..Hub::default() }),
             "BR holds this hub's receipt of entry 912, and the log ended at 871"
+        );
+        assert_eq!(
+            said("databases_behind", Hub { databases_stuck: Some((871, 41)), ..Hub::default() }),
+            "the databases answer as of entry 871 and are 41 entries behind the log"
         );
         for (unreadable, text) in [
             (vec![7], "entry 7 of the log cannot be read"),
