@@ -156,6 +156,8 @@ try {
     }
     await until("what is counted beside it as the hub says", async () => {
       const { participants } = await asked(page, "OperationTally", { operation: "infra-red-2010" });
+      const unknown = await page.locator("td.counted").evaluateAll((all) => all.filter((cell) => !/\d/.test(cell.textContent)).map((cell) => cell.parentElement.dataset.figure));
+      if (unknown.length > 0) throw new Error(`not counted: ${unknown}`);
       return number(await page.locator('#recorded-infra-red-2010 tr[data-figure="countries"] .counted').textContent()) === participants;
     });
     // Two passports of France that were stolen, one of them checked twice at two desks, and one that nobody misses.
