@@ -5,7 +5,7 @@ import { browse, COUNTRIES, load, logIn, settled, start, until } from "./network
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const SCRIPT = '<img src="x" onerror="window.struck=1"><script>window.struck=1</script>';
-const PAGES = ["live", "messages", "country/FR", "matrix", "databases", "notices", "identities", "alerts", "operations"];
+const PAGES = ["live", "messages", "country/FR", "matrix", "databases", "notices", "identities", "alerts", "operations", "operations/hammer"];
 
 const failures = [];
 const complaints = [];
@@ -315,6 +315,9 @@ try {
         }
         const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         assert(wider <= 0, `${place} is ${wider} px wider than ${width}`);
+        // Only the matrix is a picture that does not get narrower.
+        const sideways = await page.locator(".scroll:not(:has(svg.matrix))").evaluateAll((all) => all.filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.ariaLabel));
+        assert(width > 390 || sideways.length === 0, `${place} at ${width} px: one has to scroll sideways for ${sideways}`);
       }
     }
     await page.setViewportSize({ width: 1280, height: 800 });

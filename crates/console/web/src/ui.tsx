@@ -1,6 +1,6 @@
 // Small parts that every page is made of.
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ask, CallError, type Failure } from "./api";
 import { to } from "./route";
 import type { State } from "./state";
@@ -102,11 +102,21 @@ export function Head(props: { title: ComponentChildren; children?: ComponentChil
   );
 }
 
+/** With more columns than this a table is too wide for a telephone: its rows become blocks there. */
+const NARROW = 3;
+
 /** A table that can be scrolled sideways where it is too wide, also by keyboard. */
-export function Table(props: { label: string; head: ComponentChildren[]; children: ComponentChildren; class?: string }) {
+export function Table(props: { label: string; head: string[]; children: ComponentChildren; class?: string }) {
+  const table = useRef<HTMLTableElement>(null);
+  // In a block each cell says itself what it is.
+  useLayoutEffect(() => {
+    for (const row of table.current?.tBodies[0]?.rows ?? []) {
+      [...row.cells].forEach((cell, at) => (cell.dataset["head"] = props.head[at] ?? ""));
+    }
+  });
   return (
     <div class="scroll" role="region" aria-label={props.label} tabIndex={0}>
-      <table class={props.class}>
+      <table ref={table} class={props.class ?? (props.head.length > NARROW ? "stacked" : "")}>
         <thead>
           <tr>
             {props.head.map((cell, at) =>
