@@ -4,7 +4,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ask, CallError, type Failure } from "./api";
 import { to } from "./route";
 import type { State } from "./state";
-import { clock, country, moment, said, t } from "./words";
+import { clock, country, moment, said, t, whyNot } from "./words";
 
 /** What a look-up came to. What was there stays while it is asked again. */
 export interface Looked<T> {
@@ -65,7 +65,7 @@ export function Failed({ failure }: { failure: Failure }) {
   const more = failure.next_step ?? "";
   return (
     <p class="failed" role="alert">
-      <Shape state="down" /> {said("error", failure.reason ?? failure.error)} {more && <span class="quiet">{more}</span>}
+      <Shape state="down" /> {whyNot(failure.reason ?? failure.error)} {more && <span class="quiet">{more}</span>}
     </p>
   );
 }
