@@ -202,7 +202,7 @@ export function At({ ms, whole = false }: { ms: number; whole?: boolean }) {
   if (!ms) return <span class="quiet">–</span>;
   return (
     <time dateTime={new Date(ms).toISOString()} title={`${moment(ms)} UTC`}>
-      {whole ? moment(ms) : clock(ms)}
+      {whole ? `${moment(ms)} UTC` : clock(ms)}
     </time>
   );
 }

@@ -98,7 +98,7 @@ export function duration(ms: number): string {
 }
 
 export function moment(ms: number): string {
-  return new Intl.DateTimeFormat(locale.value, { dateStyle: "medium", timeStyle: "medium", timeZone: "UTC" }).format(ms);
+  return new Intl.DateTimeFormat(locale.value, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23", timeZone: "UTC" }).format(ms);
 }
 
 export function day(ms: number): string {
