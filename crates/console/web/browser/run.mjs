@@ -353,6 +353,21 @@ try {
     return `${took} ms (well at ${well})`;
   });
 
+  await story("a hub that accepts nothing is said to", async () => {
+    const { numbers } = await asked(page, "Statistics", {});
+    const picture = { lost: null, at_ms: Date.now(), countries: [], numbers: { ...numbers, writable: false } };
+    // A full disk cannot be had here: what the console would tell of it is put in its place.
+    await page.route("**/api/live", (route) => route.fulfill({ contentType: "text/event-stream", body: `event: picture\ndata: ${JSON.stringify(picture)}\n\n` }));
+    await open("live");
+    await page.reload();
+    await page.locator(".attention").getByText("The hub accepts nothing.").waitFor();
+    await page.locator(".picture .hub.down").waitFor();
+    await page.unrouteAll({ behavior: "wait" });
+    await page.reload();
+    await page.locator(".picture .hub:not(.down)").waitFor();
+    assert((await page.getByText("The hub accepts nothing.").count()) === 0, "it accepts again");
+  });
+
   await story("a console that is lost is said to be, and found again", async () => {
     page.quiet = true;
     await traffic.stop();

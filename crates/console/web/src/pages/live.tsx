@@ -71,13 +71,19 @@ const LISTED = 8;
 
 function Attention({ scene }: { scene: Scene }) {
   const now = scene.second.value;
+  const shut = scene.numbers.value?.writable === false;
   const all = [...scene.countries.value.values()].map((country) => ({ country, state: stateOf(country, now) }));
   const bad = all
     .filter(({ state }) => state !== "well")
     .sort((a, b) => worse(a.state, b.state) || waiting(b.country) - waiting(a.country));
   return (
     <Panel title={t("attention")} class="attention" aside={bad.length > 0 && <span class="many">{count(bad.length)}</span>}>
-      {all.length > 0 && bad.length === 0 && (
+      {shut && (
+        <p class="failed">
+          <Shape state="down" /> {t("hub_takes_nothing")} <a href={to("alerts")}>{t("page.alerts")}</a>
+        </p>
+      )}
+      {all.length > 0 && bad.length === 0 && !shut && (
         <Nothing>
           <Shape state="well" /> {t("all_well")}
         </Nothing>
