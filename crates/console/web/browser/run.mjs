@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { browse, COUNTRIES, load, logIn, settled, start, until } from "./network.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const words = JSON.parse(readFileSync(new URL("../src/words/en.json", import.meta.url), "utf8"));
 const SCRIPT = '<img src="x" onerror="window.struck=1"><script>window.struck=1</script>';
 const PAGES = ["live", "messages", "country/FR", "matrix", "databases", "notices", "identities", "alerts", "operations", "operations/hammer"];
 
@@ -215,6 +216,29 @@ try {
       const shown = await page.locator("#copies tr[data-copy]").evaluateAll((rows) => rows.map((row) => [row.dataset.copy, row.querySelector(".version").textContent, row.querySelector(".as_of time")?.dateTime, row.querySelector(".age").className]));
       const told = copies.map((one) => [`${one.holder} ${one.database}`, `${one.base_version} / ${one.supplement_version}`, new Date(one.as_of_ms).toISOString(), "age state well"]);
       return copies.length === 1 && copies[0].party === "DE" && copies[0].database === "SLTD" && String(shown) === String(told);
+    });
+    await open("notices");
+    await until("notices as the hub says", async () => {
+      const { notices, counts } = await asked(page, "Notices", { limit: 100 });
+      const ids = await page.locator("#notices tbody th").allTextContents();
+      const inForce = await page.locator("[data-colour]").evaluateAll((all) => all.map((one) => [one.dataset.colour, one.querySelector(".in-force").textContent]));
+      const told = counts.map((one) => [one.colour, one.in_force]);
+      return ids.length > 0 && String(ids) === String(notices.map((one) => one.notice_id)) && String(inForce.map(([colour, text]) => [colour, number(text)])) === String(told);
+    });
+    await open("identities");
+    await until("identities as the hub says", async () => {
+      const { identities } = await asked(page, "Identities");
+      const paths = await page.locator("#identities tbody th").allTextContents();
+      const told = identities.map((one) => new URL(one.identity).pathname.slice(1));
+      return paths.length > COUNTRIES.length && String(paths) === String(told.slice(0, paths.length)) && paths.length === Math.min(60, told.length);
+    });
+    await open("alerts");
+    await until("alerts and their rules as the hub says", async () => {
+      const { alerts, rules } = await asked(page, "Alerts", {});
+      const nameless = rules.map((rule) => `alert.${rule.name}`).filter((word) => !(word in words));
+      assert(nameless.length === 0, `no word for ${nameless}`);
+      const texts = await page.locator("#alerts .alerts > li").allTextContents();
+      return (await page.locator("#rules tbody tr").count()) === rules.length && texts.length === alerts.length && alerts.every((one, at) => texts[at].includes(one.text));
     });
     await open("live");
     await until("numbers as the hub says", async () => {
