@@ -14,7 +14,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Waits for an alert of this rule about this party; empty for the hub.
-async fn said(world: &World, rule: &str, party: &str) -> Result<pb::Alert, WorldError> {
+pub(crate) async fn said(world: &World, rule: &str, party: &str) -> Result<pb::Alert, WorldError> {
     let monitor = world.monitor().await?;
     world
         .until(&format!("{rule} about {party:?}"), async || {
@@ -25,7 +25,7 @@ async fn said(world: &World, rule: &str, party: &str) -> Result<pb::Alert, World
 }
 
 /// Waits until there is none any more.
-async fn over(world: &World, rule: &str, party: &str) -> Result<(), WorldError> {
+pub(crate) async fn over(world: &World, rule: &str, party: &str) -> Result<(), WorldError> {
     let monitor = world.monitor().await?;
     world
         .until(&format!("{rule} about {party:?} to be over"), async || {
@@ -151,7 +151,7 @@ async fn a_clock_that_is_wrong_is_an_alert() -> Result<(), WorldError> {
 async fn every_rule_says_what_it_watches_and_what_to_do() -> Result<(), WorldError> {
     let world = World::of(["FR"]).start().await?;
     let rules = world.monitor().await?.alerts(false).await?.rules;
-    assert_eq!(rules.len(), 16);
+    assert_eq!(rules.len(), 17);
     let called_by = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus/i247.rules.test.yml");
     let called_by = std::fs::read_to_string(called_by).unwrap();
     for rule in rules {

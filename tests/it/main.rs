@@ -14,6 +14,7 @@ mod demo;
 mod deploy;
 mod derived;
 mod disks;
+mod doctor;
 mod duplicates;
 mod explain;
 mod hits;

@@ -96,6 +96,8 @@ async fn hub_and_bureau_measure_what_the_list_says_by_these_names() -> Result<()
         "i247_messages_accepted_total{kind=\"request\"} 1",
         "i247_expired_total{lane=\"normal\"} 1",
         "i247_links_expected 3",
+        "i247_behind_log 0",
+        "i247_log_unreadable{part=\"body\"} 0",
         "i247_tls_handshakes_total{group=\"X25519MLKEM768\"}",
         "i247_outbox_depth{country=\"BR\",lane=\"normal\"} 0",
     ] {

@@ -1,9 +1,11 @@
 //! Records on their way into the databases: loaded through the real path, interrupted, refused, restricted, withdrawn.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use i247_client::{ClientError, Desk, pb};
+use i247_ledger::faults::BreakableDisk;
 use i247_model::{Hash, Reason, Refusal};
 use i247_records::record::{About, Cell, Change, Record, RecordName};
 use i247_records::{Database, batch};
@@ -223,4 +225,41 @@ async fn only_who_issued_a_document_may_report_it() -> Result<(), WorldError> {
     assert_eq!(refusal.next_step, "only BR may do this");
     assert!(show(&world, "BR", "FRA/PASSPORT/P0000001").await?.is_none());
     world.stop_all().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn databases_that_cannot_read_the_log_are_behind_it_until_they_can() -> Result<(), WorldError> {
+    let disk = BreakableDisk::new(31);
+    let world = World::of(["FR", "BR"]).hub_disk(Arc::new(disk.clone())).start().await?;
+    let monitor = world.monitor().await?;
+    let numbers = async || -> Result<pb::FlowNumbers, WorldError> {
+        Ok(monitor.statistics(60).await?.numbers.unwrap_or_default())
+    };
+    assert_eq!(numbers().await?.behind_log, 0);
+    disk.flip_one_read_in(Some(1));
+    load(&world.bureau("FR").desk().await?, 1, &lines(0..3)).await?;
+    let fed = world
+        .until("the databases to stay behind", async || {
+            let numbers = numbers().await?;
+            Ok((numbers.behind_log > 0).then_some(numbers))
+        })
+        .await?;
+    // Whatever comes after it, they wait for that entry.
+    let sent = world.bureau("FR").tell(&["BR"], "from this no record follows").await?;
+    world.bureau("BR").receives(&sent.id).await?;
+    let alert = crate::alerts::said(&world, "databases_behind", "").await?;
+    assert!(alert.text.ends_with("entries behind the log"), "{}", alert.text);
+    let later = numbers().await?;
+    assert!(later.behind_log > fed.behind_log, "{later:?} after {fed:?}");
+    disk.flip_one_read_in(None);
+    world.advance(WITHIN);
+    world
+        .until(
+            "the databases to be up to date",
+            async || Ok((numbers().await?.behind_log == 0).then_some(())),
+        )
+        .await?;
+    crate::alerts::over(&world, "databases_behind", "").await?;
+    decided(&world, 1).await?;
+    world.finish().await
 }

@@ -1,5 +1,5 @@
-//! The trace of a message, from the command of an officer to the answer, as a collector gets it: real processes export
-//! by OTLP to a receiver that is in this test.
+//! The trace of a message, from the command of an officer to the answer, and what is measured meanwhile, as a collector
+//! gets it: real processes export by OTLP to a receiver that is in this test.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,6 +9,12 @@ use std::time::Duration;
 use i247_client::{Context, Contexts};
 use i247_model::{CountryCode, Identity, Kind};
 use i247_testkit::{World, WorldError, country, name, program};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -16,13 +22,18 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::metrics::v1::{metric, number_data_point};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 /// What came, with the service that sent it.
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<(String, Span)>>>);
+struct Collector {
+    spans: Arc<Mutex<Vec<(String, Span)>>>,
+    /// How far each counter had come at the last export, by service and name, over all labels.
+    counters: Arc<Mutex<BTreeMap<(String, String), i64>>>,
+}
 
 #[tonic::async_trait]
 impl TraceService for Collector {
@@ -30,7 +41,7 @@ impl TraceService for Collector {
         &self,
         request: tonic::Request<ExportTraceServiceRequest>,
     ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
-        let mut came = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut came = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
         for of_one in request.into_inner().resource_spans {
             let resource = of_one.resource.unwrap_or_default();
             let service = attribute(&resource.attributes, "service.name");
@@ -38,6 +49,29 @@ impl TraceService for Collector {
             came.extend(spans.map(|span| (service.clone(), span)));
         }
         Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Collector {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportMetricsServiceRequest>,
+    ) -> Result<tonic::Response<ExportMetricsServiceResponse>, tonic::Status> {
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        for of_one in request.into_inner().resource_metrics {
+            let resource = of_one.resource.unwrap_or_default();
+            let service = attribute(&resource.attributes, "service.name");
+            for metric in of_one.scope_metrics.into_iter().flat_map(|scope| scope.metrics) {
+                let Some(metric::Data::Sum(sum)) = metric.data else { continue };
+                let points = sum.data_points.iter().map(|point| match point.value {
+                    Some(number_data_point::Value::AsInt(number)) => number,
+                    _ => 0,
+                });
+                counters.insert((service.clone(), metric.name), points.sum());
+            }
+        }
+        Ok(tonic::Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 
@@ -50,13 +84,19 @@ impl Collector {
         let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
         let server = tonic::transport::Server::builder()
             .add_service(TraceServiceServer::new(collector.clone()))
+            .add_service(MetricsServiceServer::new(collector.clone()))
             .serve_with_incoming(incoming);
         let serving = AbortOnDropHandle::new(tokio::spawn(async { server.await.unwrap() }));
         (collector, url, serving)
     }
 
+    fn counter(&self, service: &str, name: &str) -> Option<i64> {
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        counters.get(&(service.to_owned(), name.to_owned())).copied()
+    }
+
     fn spans(&self) -> Vec<(String, Span)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Every span below the command that put this message on the network, indented below its parent, in the order of
@@ -190,6 +230,9 @@ async fn one_trace_follows_a_question_from_the_officers_command_to_the_answer() 
     let call = spans.iter().find(|(_, span)| span.name == "i247.v1.DeskService/Send").unwrap();
     assert_eq!(attribute(&call.1.attributes, "rpc.system"), "grpc");
     assert_eq!(attribute(&call.1.attributes, "rpc.method"), "Send");
+    // The question, its answer, and what was told by the way.
+    assert_eq!(collector.counter("i247-hub", "i247.messages.accepted"), Some(3));
+    assert!(collector.counter("i247-bureau", "i247.tls.handshakes").is_some_and(|count| count > 0));
     Ok(())
 }
 

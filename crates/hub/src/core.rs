@@ -136,6 +136,13 @@ impl Core {
         if taken_in >= fed_at { end } else { taken_in }
     }
 
+    /// How many entries of the log its slowest view has yet to take in: the databases, which follow the others by
+    /// themselves.
+    pub(crate) fn behind_log(&self) -> u64 {
+        let end = self.views().position;
+        end.saturating_sub(self.databases_as_of())
+    }
+
     /// Whether anything is taken at all. A full disk is the sequencer's business.
     ///
     /// # Errors

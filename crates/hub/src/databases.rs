@@ -23,6 +23,7 @@ mod tests;
 mod verdicts;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -71,6 +72,8 @@ pub(crate) struct Databases {
     store: Arc<Store>,
     /// Rung with every entry that was taken in.
     taken_in: watch::Sender<u64>,
+    /// The last attempt to follow the log failed.
+    stuck: AtomicBool,
 }
 
 /// A record that was found by a key.
@@ -228,6 +231,7 @@ impl Databases {
             batches: Arc::default(),
             store,
             taken_in: watch::Sender::new(0),
+            stuck: AtomicBool::new(false),
         };
         databases.recall().await?;
         databases.take_in(&feeds(databases.position())?).await?;
@@ -249,6 +253,11 @@ impl Databases {
     /// The last entry that was taken in; from those behind it that are in the views, nothing follows.
     pub(crate) fn position(&self) -> u64 {
         self.shelves().position()
+    }
+
+    /// Whether the last attempt to follow the log failed.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
     }
 
     /// A database as it is once all up to this position is taken in.
@@ -385,6 +394,7 @@ pub(crate) async fn follow(core: Arc<Core>, stop: CancellationToken) {
             if matches!(error, DatabasesError::GivenUp | DatabasesError::Read(ReadError::Cancelled)) {
                 return;
             }
+            databases.stuck.store(true, Ordering::Relaxed);
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 position = databases.position(),
@@ -396,6 +406,7 @@ pub(crate) async fn follow(core: Arc<Core>, stop: CancellationToken) {
                 () = stop.cancelled() => return,
             }
         }
+        databases.stuck.store(false, Ordering::Relaxed);
         tokio::select! {
             changed = fed.changed() => if changed.is_err() { return },
             () = stop.cancelled() => return,

@@ -31,7 +31,7 @@ pub(crate) fn gauges(meter: &Meter, core: &Arc<Core>) -> Gauges {
 }
 
 /// Of the hub as a whole.
-fn whole(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<u64>; 12] {
+fn whole(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<u64>; 13] {
     let gauge = |name: &'static str, text: &'static str, read: fn(&Core) -> u64| {
         let core = core.clone();
         meter
@@ -42,6 +42,11 @@ fn whole(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<u64>; 12] {
     };
     [
         gauge("i247.log.size", "entries in the log", |core| core.views().position),
+        gauge(
+            "i247.behind_log",
+            "entries that the slowest view of the log has yet to take in",
+            Core::behind_log,
+        ),
         gauge("i247.messages.open", "messages that are not closed", |core| {
             core.views().state.open_count() as u64
         }),
@@ -76,7 +81,7 @@ fn whole(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<u64>; 12] {
 }
 
 /// Of each bureau, each lane, each rule.
-fn parts(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<f64>; 9] {
+fn parts(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<f64>; 10] {
     let gauge = |name: &'static str, unit: &'static str, text: &'static str, read: fn(&Core) -> Vec<Seen>| {
         let core = core.clone();
         meter
@@ -118,19 +123,14 @@ fn parts(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<f64>; 9] {
                 })
                 .collect()
         }),
-        gauge("i247.copy.age", "s", "age of the oldest offline copy of a country and its posts", |core| {
-            let (now, mut oldest) = (core.clock.now(), BTreeMap::new());
-            for (_, holder, held) in crate::monitor::databases::copies(core) {
-                if let Some(party) = party_of(&holder) {
-                    // The oldest come first.
-                    oldest.entry(party).or_insert(now.since(held.as_of).as_secs_f64());
-                }
-            }
-            oldest.into_iter().map(|(party, age)| (age, vec![country(party)])).collect()
-        }),
+        gauge("i247.copy.age", "s", "age of the oldest offline copy of a country and its posts", copy_ages),
         gauge("i247.disk.free", "By", "room on the disk of the log", |core| {
             let room = core.room();
             room.map_or_else(Vec::new, |room| vec![(room.free as f64, vec![])])
+        }),
+        gauge("i247.log.unreadable", "", "entries, and bodies, that cannot be read now", |core| {
+            let of = |part, found: Vec<u64>| (found.len() as f64, vec![KeyValue::new("part", part)]);
+            vec![of("entry", core.recent.unreadable_entries()), of("body", core.recent.damaged_bodies())]
         }),
         gauge("i247.alerts", "", "what is wrong now, by rule", |core| {
             let counts = core.alerts.counts().into_iter();
@@ -142,6 +142,17 @@ fn parts(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<f64>; 9] {
                 .collect()
         }),
     ]
+}
+
+fn copy_ages(core: &Core) -> Vec<Seen> {
+    let (now, mut oldest) = (core.clock.now(), BTreeMap::new());
+    for (_, holder, held) in crate::monitor::databases::copies(core) {
+        if let Some(party) = party_of(&holder) {
+            // The oldest come first.
+            oldest.entry(party).or_insert(now.since(held.as_of).as_secs_f64());
+        }
+    }
+    oldest.into_iter().map(|(party, age)| (age, vec![country(party)])).collect()
 }
 
 fn bureaus(core: &Core) -> Vec<Party> {
@@ -183,7 +194,6 @@ pub(crate) struct Counters {
     duplicates: Counter<u64>,
     receipts: Counter<u64>,
     frames: Counter<u64>,
-    unreadable: Counter<u64>,
     searches: Counter<u64>,
     searches_refused: Counter<u64>,
     search: Histogram<f64>,
@@ -212,10 +222,6 @@ impl Counters {
             duplicates: counter("i247.duplicates", "submissions that were answered before"),
             receipts: counter("i247.receipts", "what recipients signed for, by stage"),
             frames: counter("i247.receipts.frames", "frames of receipts"),
-            unreadable: counter(
-                "i247.log.unreadable",
-                "entries and bodies that were found damaged or unreadable while they were served",
-            ),
             searches: counter("i247.searches", "keys that the databases were asked for, by result"),
             searches_refused: counter("i247.searches.refused", "frames of keys that were refused"),
             search: seconds("i247.search", "from a frame of keys to its answers", fast.clone()),
@@ -272,10 +278,6 @@ impl Counters {
 
     pub(crate) fn receipts(&self) {
         self.frames.add(1, &[]);
-    }
-
-    pub(crate) fn unreadable(&self, part: &'static str) {
-        self.unreadable.add(1, &[KeyValue::new("part", part)]);
     }
 
     /// A frame of keys was answered, or refused, in so much time.

@@ -11,7 +11,6 @@ use i247_wire::pb;
 use prost::Message as _;
 use tokio::sync::watch;
 
-use crate::gauges::Counters;
 use crate::spans::Traced;
 use crate::views::envelope_of;
 
@@ -41,14 +40,13 @@ impl Stored {
 }
 
 /// The newest messages.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Recent {
     kept: Mutex<Kept>,
-    counters: Counters,
     /// Messages that somebody asked for and that cannot be read: the position of the entry, and which of it.
     unreadable: watch::Sender<BTreeSet<(u64, u32)>>,
-    /// Entries whose body is damaged.
-    bodies: Mutex<BTreeSet<u64>>,
+    /// The same of messages whose body is damaged.
+    bodies: Mutex<BTreeSet<(u64, u32)>>,
 }
 
 #[derive(Debug, Default)]
@@ -58,26 +56,28 @@ struct Kept {
 }
 
 impl Recent {
-    pub(crate) fn new(counters: Counters) -> Self {
-        Self {
-            kept: Mutex::default(),
-            counters,
-            unreadable: watch::Sender::new(BTreeSet::new()),
-            bodies: Mutex::default(),
-        }
-    }
-
     /// The messages that somebody asked for and that cannot be read. While there are any, an operator must act.
     pub(crate) fn unreadable(&self) -> watch::Receiver<BTreeSet<(u64, u32)>> {
         self.unreadable.subscribe()
     }
 
-    /// Tries to read those again that could not be read: whoever waited for one may be gone, and nobody else would ask.
+    /// The entries that cannot be read, in order and each once.
+    pub(crate) fn unreadable_entries(&self) -> Vec<u64> {
+        positions(&self.unreadable.borrow())
+    }
+
+    /// The entries whose body is damaged, in order and each once.
+    pub(crate) fn damaged_bodies(&self) -> Vec<u64> {
+        positions(&self.bodies.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tries to read that again which could not be read: whoever waited for it may be gone, and nobody else would ask.
     ///
     /// # Cancel safety
     /// Dropped, some were tried and others were not.
     pub(crate) async fn look_again(&self, ledger: &dyn Ledger) {
-        let named = self.unreadable.borrow().clone();
+        let mut named = self.unreadable.borrow().clone();
+        named.extend(self.bodies.lock().unwrap_or_else(PoisonError::into_inner).iter());
         for (position, n) in named {
             // What came of it is in the list.
             drop(self.find(ledger, MessageRef { position, n }).await);
@@ -116,9 +116,7 @@ impl Recent {
         match found {
             Ok((stored, body_damaged)) => {
                 self.readable(at);
-                if body_damaged {
-                    self.name_body(at.position);
-                }
+                self.note_body(at, body_damaged);
                 Ok(stored)
             }
             Err((refusal, why)) => {
@@ -138,7 +136,6 @@ impl Recent {
             .unreadable
             .send_if_modified(|named| named.len() < NAMED_MAX && named.insert((at.position, at.n)));
         if named {
-            self.counters.unreadable("entry");
             let position = at.position;
             tracing::error!(position, why, "an entry cannot be read: who should get it waits for it");
         }
@@ -150,13 +147,23 @@ impl Recent {
         }
     }
 
-    fn name_body(&self, position: u64) {
+    fn note_body(&self, at: MessageRef, is_damaged: bool) {
         let mut named = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
-        if named.len() < NAMED_MAX && named.insert(position) {
-            self.counters.unreadable("body");
+        let position = at.position;
+        if !is_damaged {
+            if named.remove(&(position, at.n)) {
+                tracing::info!(position, "the body is not damaged any more");
+            }
+        } else if named.len() < NAMED_MAX && named.insert((position, at.n)) {
             tracing::error!(position, "a body is damaged: its message is delivered without it");
         }
     }
+}
+
+fn positions(named: &BTreeSet<(u64, u32)>) -> Vec<u64> {
+    let mut positions: Vec<u64> = named.iter().map(|(position, _)| *position).collect();
+    positions.dedup();
+    positions
 }
 
 /// The message in a record, and whether its body is damaged.
@@ -177,7 +184,6 @@ fn size(stored: &Stored) -> usize {
 #[cfg(test)]
 mod tests {
     use i247_ledger::{AppendError, Draft, EraseError, Memory};
-    use opentelemetry::metrics::MeterProvider as _;
 
     use super::*;
 
@@ -231,14 +237,9 @@ mod tests {
         Trouble { log, broken: Mutex::new(broken), body }
     }
 
-    fn recent() -> Recent {
-        let meter = opentelemetry::metrics::noop::NoopMeterProvider::new().meter("test");
-        Recent::new(Counters::new(&meter))
-    }
-
     #[tokio::test]
     async fn an_entry_that_cannot_be_read_is_named_once_until_it_can() {
-        let (recent, log) = (recent(), trouble(true, None).await);
+        let (recent, log) = (Recent::default(), trouble(true, None).await);
         let mut unreadable = recent.unreadable();
         for _ in 0..3 {
             assert_eq!(recent.find(&log, AT).await.unwrap_err().reason, Reason::ReadOnly);
@@ -256,7 +257,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_could_not_be_read_is_tried_again_although_nobody_asks_for_it_any_more() {
-        let (recent, log) = (recent(), trouble(true, None).await);
+        let (recent, log) = (Recent::default(), trouble(true, None).await);
         let unreadable = recent.unreadable();
         assert!(recent.find(&log, AT).await.is_err());
         recent.look_again(&log).await;
@@ -267,13 +268,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_damaged_body_is_named_and_the_rest_is_served() {
-        let (recent, log) = (recent(), trouble(false, Some(Body::Damaged)).await);
+    async fn a_damaged_body_is_named_until_it_is_whole_and_the_rest_is_served() {
+        let (recent, mut log) = (Recent::default(), trouble(false, Some(Body::Damaged)).await);
         for _ in 0..2 {
             let stored = recent.find(&log, AT).await.unwrap();
             assert_eq!((&stored.envelope.header[..], &stored.envelope.body[..]), (&b"header"[..], &b""[..]));
         }
-        assert_eq!(*recent.bodies.lock().unwrap(), BTreeSet::from([1]));
-        assert!(recent.unreadable().borrow().is_empty());
+        assert_eq!(recent.damaged_bodies(), [1]);
+        assert!(recent.unreadable_entries().is_empty());
+        recent.look_again(&log).await;
+        assert_eq!(recent.damaged_bodies(), [1]);
+        log.body = None;
+        recent.look_again(&log).await;
+        assert!(recent.damaged_bodies().is_empty());
     }
 }

@@ -21,6 +21,9 @@ pub fn render(table: &Table) -> Vec<String> {
     let line = |a: &str, b: &str, c: &str| format!("{a:label$}  {b:>run$}  {c}").trim_end().to_owned();
     let mut lines = vec![line(&table.operation, "this run", "recorded"), "-".repeat(label + run + 20)];
     lines.extend(rows.iter().map(|(a, b, c)| line(a, b, c)));
+    if rows.is_empty() {
+        lines.push("Neither the log nor the journal of searches holds anything of it.".to_owned());
+    }
     let mut sources: Vec<&str> =
         table.rows.iter().filter_map(|row| row.recorded.as_ref()).map(|cell| cell.source.as_str()).collect();
     sources.sort_unstable();
@@ -89,6 +92,13 @@ mod tests {
         let short = lines.iter().position(|line| line == "The run falls short:").unwrap();
         assert_eq!(lines[short + 1], "  BR: silent, 1 cases wait for its answer");
         assert!(lines.iter().all(|line| line.is_ascii() && line.len() <= 110));
+    }
+
+    #[test]
+    fn of_an_operation_that_nobody_worked_it_is_said_that_there_is_nothing() {
+        let nothing = crate::count::Counted { operation: "misspelt".into(), ..Default::default() };
+        let lines = render(&tabulate(&nothing, &[], None));
+        assert_eq!(lines[2], "Neither the log nor the journal of searches holds anything of it.");
     }
 
     #[test]

@@ -71,16 +71,34 @@ pub fn tabulate(counted: &Counted, recorded: &[Recorded], rehearsal: Option<&Cou
         (Figure::PossiblyLocated, "Possibly located"),
         (Figure::PositivePercent, "Arrested or positively located, in percent"),
     ];
+    let has_cases = counted.cases().next().is_some();
     let mut rows: Vec<Row> = figures
         .into_iter()
-        .map(|(figure, label)| {
+        .filter_map(|(figure, label)| {
             let run = value(counted, figure);
             let recorded = recorded.iter().find(|recorded| recorded.figure == figure);
-            Row { label: label.into(), run: run.to_string(), recorded: recorded.map(|one| cell(one, run)) }
+            // That nobody was found says something where there are cases, and nothing where there are none.
+            let occurs = run > 0 || recorded.is_some() || (has_cases && is_outcome(figure));
+            let row = Row {
+                label: label.into(),
+                run: run.to_string(),
+                recorded: recorded.map(|one| cell(one, run)),
+            };
+            occurs.then_some(row)
         })
         .collect();
     rows.extend(own_rows(counted, rehearsal));
     Table { operation: counted.operation.clone(), rows, gaps: gaps(counted), digest: digest(counted) }
+}
+
+/// Whether a figure says how cases ended.
+fn is_outcome(figure: Figure) -> bool {
+    match figure {
+        Figure::Cases | Figure::Countries | Figure::Officers | Figure::Sent | Figure::Received => false,
+        Figure::Arrests | Figure::PositivelyLocated | Figure::PossiblyLocated | Figure::PositivePercent => {
+            true
+        }
+    }
 }
 
 fn value(counted: &Counted, figure: Figure) -> u64 {
@@ -113,7 +131,8 @@ fn cell(recorded: &Recorded, run: u64) -> RecordedCell {
     }
 }
 
-/// What nothing was recorded of.
+/// What nothing was recorded of: kinds of messages that occur, searches where there were any, and of the network where it
+/// carried something.
 fn own_rows(counted: &Counted, rehearsal: Option<&Counted>) -> Vec<Row> {
     let row = |label: &str, run: String| Row { label: label.to_owned(), run, recorded: None };
     let kinds = [
@@ -124,9 +143,14 @@ fn own_rows(counted: &Counted, rehearsal: Option<&Counted>) -> Vec<Row> {
         (Kind::PersonLocated, "Reports: person located"),
         (Kind::ArrestReport, "Reports: person arrested"),
     ];
+    let accepted_of = kinds.into_iter().map(|(kind, label)| (label, counted.accepted_of(kind)));
     let mut rows: Vec<Row> =
-        kinds.into_iter().map(|(kind, label)| row(label, counted.accepted_of(kind).to_string())).collect();
+        accepted_of.filter(|(_, run)| *run > 0).map(|(label, run)| row(label, run.to_string())).collect();
     rows.extend(search_rows(counted.searches));
+    let accepted: u64 = counted.accepted.values().sum();
+    if accepted == 0 {
+        return rows;
+    }
     rows.push(row("Frames of receipts", counted.receipts.to_string()));
     rows.push(row("Reminders", counted.reminders.to_string()));
     rows.push(row("Escalations", counted.escalations.to_string()));
@@ -136,7 +160,6 @@ fn own_rows(counted: &Counted, rehearsal: Option<&Counted>) -> Vec<Row> {
     }
     rows.push(row("Delivery time, half within", milliseconds(counted.delivery_p50_ms)));
     rows.push(row("Delivery time, 99 in 100 within", milliseconds(counted.delivery_p99_ms)));
-    let accepted: u64 = counted.accepted.values().sum();
     rows.push(row("Messages accepted", accepted.to_string()));
     let per_second = (accepted * 1000).checked_div(counted.lasted_ms);
     rows.push(row("Messages a second", per_second.map_or_else(|| "-".to_owned(), |rate| rate.to_string())));
@@ -289,5 +312,43 @@ mod tests {
         assert_eq!(run_of(&table, "Records located"), "1");
         let without = tabulate(&small(), &[], None);
         assert!(without.rows.iter().all(|row| !row.label.starts_with("Searches")));
+    }
+
+    #[test]
+    fn an_operation_of_searches_alone_has_rows_of_searches_alone() {
+        let searches =
+            CountedSearches { stations: 2, keys: 4, matches: 3, hits: 3, confirmed: 0, located: 0 };
+        let table = tabulate(&Counted { searches, receipts: 9, ..Counted::default() }, &[], None);
+        let rows: Vec<(&str, &str)> =
+            table.rows.iter().map(|row| (row.label.as_str(), row.run.as_str())).collect();
+        let expected = [
+            ("Searches: stations that asked", "2"),
+            ("Searches: keys asked", "4"),
+            ("Searches: matches", "3"),
+            ("Hits that owners were told of", "3"),
+            ("Hits confirmed by their owners", "0"),
+            ("Records located", "0"),
+        ];
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn kinds_that_do_not_occur_have_no_row_and_what_was_recorded_always_has() {
+        let letters = Counted { accepted: [("free text".to_owned(), 2)].into(), ..Counted::default() };
+        let arrests = recorded(Figure::Arrests, 71, Qualifier::Exact);
+        let table = tabulate(&letters, &[arrests], None);
+        let labels: Vec<&str> = table.rows.iter().map(|row| row.label.as_str()).collect();
+        let expected = [
+            "Arrests",
+            "Frames of receipts",
+            "Reminders",
+            "Escalations",
+            "Delivery time, half within",
+            "Delivery time, 99 in 100 within",
+            "Messages accepted",
+            "Messages a second",
+        ];
+        assert_eq!(labels, expected);
+        assert!(tabulate(&Counted::default(), &[], None).rows.is_empty());
     }
 }

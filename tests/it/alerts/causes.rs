@@ -125,7 +125,7 @@ async fn a_hub_that_is_an_older_copy_is_an_alert_and_the_newest_copy_is_none() -
 async fn an_entry_that_rots_is_an_alert_until_it_can_be_read_again() -> Result<(), WorldError> {
     let disk = BreakableDisk::new(23);
     let world = World::of(["FR", "BR"]).hub_disk(Arc::new(disk.clone())).start().await?;
-    let (sent, segment, offset) = waits_for_brazil(&world, &disk).await?;
+    let (sent, segment, offset) = waits_for_brazil(&world, &disk, OPERATION).await?;
     assert!(disk.flip(&segment, offset, 0));
     world.heal("BR");
     let alert = said(&world, "log_unreadable", "").await?;
@@ -142,7 +142,7 @@ async fn an_entry_that_nobody_waits_for_any_more_is_an_alert_no_longer_than_it_c
 -> Result<(), WorldError> {
     let disk = BreakableDisk::new(24);
     let world = World::of(["FR", "BR"]).hub_disk(Arc::new(disk.clone())).start().await?;
-    let (_, segment, offset) = waits_for_brazil(&world, &disk).await?;
+    let (_, segment, offset) = waits_for_brazil(&world, &disk, OPERATION).await?;
     assert!(disk.flip(&segment, offset, 0));
     world.heal("BR");
     said(&world, "log_unreadable", "").await?;
@@ -154,12 +154,39 @@ async fn an_entry_that_nobody_waits_for_any_more_is_an_alert_no_longer_than_it_c
     world.stop_all().await
 }
 
-/// A message that waits for a bureau which is away, and which the hub has to read from its disk; and where it lies.
-async fn waits_for_brazil(world: &World, disk: &BreakableDisk) -> Result<(Sent, PathBuf, u64), WorldError> {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_rots_is_an_alert_until_it_is_whole_again() -> Result<(), WorldError> {
+    let disk = BreakableDisk::new(25);
+    let world = World::of(["FR", "BR"]).hub_disk(Arc::new(disk.clone())).start().await?;
+    let (sent, segment, offset) = waits_for_brazil(&world, &disk, TEXT).await?;
+    assert!(disk.flip(&segment, offset, 0));
+    world.heal("BR");
+    let alert = said(&world, "log_unreadable", "").await?;
+    let status = world.bureau("FR").stands(&sent, "accepted", |_| true).await?;
+    let text = format!("entry {} of the log cannot be read whole: the body is damaged", status.position);
+    assert_eq!((alert.text.as_str(), alert.severity()), (text.as_str(), pb::AlertSeverity::Critical));
+    // It is delivered without it, and nobody asks for it again.
+    world.bureau("FR").stands(&sent, "delivered", |status| status.closed).await?;
+    assert!(disk.flip(&segment, offset, 0));
+    over(&world, "log_unreadable", "").await?;
+    world.stop_all().await
+}
+
+/// What a message says, and what its header says of it.
+const TEXT: &str = "about an operation";
+const OPERATION: &str = "three-harbours";
+
+/// A message that waits for a bureau which is away, and which the hub has to read from its disk; and where a word of it
+/// lies.
+async fn waits_for_brazil(
+    world: &World,
+    disk: &BreakableDisk,
+    word: &str,
+) -> Result<(Sent, PathBuf, u64), WorldError> {
     world.cut("BR");
     world.unlinked("BR").await?;
-    let mut draft = free_text(&["BR"], "about an operation");
-    draft.operation = "three-harbours".into();
+    let mut draft = free_text(&["BR"], TEXT);
+    draft.operation = OPERATION.into();
     let sent = world.bureau("FR").send(draft).await?;
     world.bureau("FR").accepted(&sent).await?;
     // What it still had in memory would serve.
@@ -168,7 +195,7 @@ async fn waits_for_brazil(world: &World, disk: &BreakableDisk) -> Result<(Sent, 
     let log = world.dir().join("hub/data/log");
     let holds = |path: &PathBuf| {
         let bytes = disk.contents(path).unwrap_or_default();
-        bytes.windows(14).position(|window| window == b"three-harbours").map(|at| at as u64)
+        bytes.windows(word.len()).position(|window| window == word.as_bytes()).map(|at| at as u64)
     };
     let files = disk.list(&log).unwrap().into_iter().map(|name| log.join(name));
     let (segment, offset) = files.filter_map(|path| Some((path.clone(), holds(&path)?))).next().unwrap();

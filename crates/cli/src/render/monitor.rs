@@ -44,7 +44,7 @@ pub(crate) fn hub(
         ("hub", if numbers.writable { "takes entries" } else { "TAKES NOTHING" }.to_owned()),
         (
             "log",
-            format!("{} entries, {} of them not yet in history on disk", numbers.log_end, numbers.log_lag),
+            format!("{} entries; the slowest view is {} behind the log", numbers.log_end, numbers.behind_log),
         ),
         ("links", format!("{} of {} connected", numbers.links_connected, numbers.links)),
         (
@@ -158,6 +158,37 @@ pub(crate) fn tapped(event: &pb::TapEvent) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hub_is_told_in_a_few_lines() {
+        let numbers = pb::FlowNumbers {
+            writable: true,
+            log_end: 1234,
+            behind_log: 5,
+            links: 12,
+            links_connected: 11,
+            accepted_per_second: 20.04,
+            delivery_p99_ms: 1_540,
+            oldest_accepted_at_ms: 1_000,
+            replies_overdue: 2,
+            ..pb::FlowNumbers::default()
+        };
+        let statistics =
+            pb::StatisticsResponse { at_ms: 61_000, numbers: Some(numbers), ..Default::default() };
+        let rules = vec![pb::AlertRule::default(); 16];
+        let alerts = pb::AlertsResponse { rules, ..Default::default() };
+        let expected = "\
+hub       takes entries
+log       1234 entries; the slowest view is 5 behind the log
+links     11 of 12 connected
+now       20.0 accepted/s, 0.0 delivered/s, 0.0 refused/s
+delivery  99 of 100 within 1.5 s; the oldest waits for 60.0 s
+open      0 messages, 2 answers overdue, 0 notices to review
+
+Nothing is wrong by any of 16 rules.";
+        let told = hub(&statistics, &alerts, &pb::DatabasesResponse::default());
+        assert_eq!(anstream::adapter::strip_str(&told).to_string(), expected);
+    }
 
     #[test]
     fn offline_copies_are_told_by_their_age() {

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use clap::Args;
 use i247_client::{ClientError, Monitor, pb};
+use i247_model::{CountryCode, member};
 use ratatui::DefaultTerminal;
 use ratatui::Frame;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use ratatui::layout::{Constraint, Layout};
+use ratatui::layout::{Alignment, Constraint, Layout};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line as Text;
-use ratatui::widgets::{Cell, Paragraph, Row, Table, TableState};
+use ratatui::widgets::{Cell, Paragraph, Row, Table};
 use tokio::sync::mpsc;
 use tonic::Streaming;
 
@@ -35,12 +36,44 @@ const KEYS: Duration = Duration::from_millis(100);
 
 const HEADER: [&str; 8] = ["LINK", "STATE", "SENT/s", "RECV/s", "V/U/N/B QUEUED", "OLDEST", "P99", "ALERT"];
 
+/// How wide they are, and which of them hold a number.
+const WIDTHS: [u16; 8] = [5, 9, 8, 8, 16, 10, 8, 8];
+const NUMBERS: [usize; 5] = [2, 3, 4, 5, 6];
+
+/// Where so much is left beside them, countries have their names, of which so much is shown at most.
+const NAME_ROOM: u16 = 12;
+const NAME_MOST: u16 = 32;
+
 /// How it is shown.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct TopArgs {
     /// Print one table and end
     #[arg(long)]
     once: bool,
+}
+
+/// Which links are on the screen.
+#[derive(Debug, Default)]
+struct Shown {
+    /// The first of them.
+    first: usize,
+    /// How many there is room for.
+    room: usize,
+}
+
+impl Shown {
+    /// Goes where a key says; drawing goes no further than there are links.
+    fn go(&mut self, key: KeyCode) {
+        self.first = match key {
+            KeyCode::Down | KeyCode::Char('j') => self.first.saturating_add(1),
+            KeyCode::Up | KeyCode::Char('k') => self.first.saturating_sub(1),
+            KeyCode::PageDown | KeyCode::Char(' ') => self.first.saturating_add(self.room),
+            KeyCode::PageUp => self.first.saturating_sub(self.room),
+            KeyCode::Home => 0,
+            KeyCode::End => usize::MAX,
+            _ => self.first,
+        };
+    }
 }
 
 /// Shows the links until `q`, or once.
@@ -71,10 +104,10 @@ async fn show(
     ticks: &mut Streaming<pb::MonitorServiceWatchResponse>,
 ) -> Result<(), Fail> {
     let mut keys = keys();
-    let mut state = TableState::default();
+    let mut shown = Shown::default();
     let mut statistics = tokio::time::interval(STATISTICS);
     loop {
-        terminal.draw(|frame| draw(frame, board, &mut state)).map_err(|error| {
+        terminal.draw(|frame| draw(frame, board, &mut shown)).map_err(|error| {
             Fail::because("the table cannot be drawn", &error, "run it in another terminal, or with --once")
         })?;
         // Dropping a wait loses nothing: ticks, keys and the interval are remembered.
@@ -82,11 +115,7 @@ async fn show(
             tick = next(ticks) => board.tick(tick?),
             key = keys.recv() => match key {
                 Some(KeyCode::Char('q') | KeyCode::Esc) | None => return Ok(()),
-                Some(KeyCode::Down | KeyCode::Char('j')) => state.scroll_down_by(1),
-                Some(KeyCode::Up | KeyCode::Char('k')) => state.scroll_up_by(1),
-                Some(KeyCode::PageDown) => state.scroll_down_by(20),
-                Some(KeyCode::PageUp) => state.scroll_up_by(20),
-                Some(_) => {}
+                Some(key) => shown.go(key),
             },
             _ = statistics.tick() => board.statistics(&monitor.statistics(WINDOW_S).await?),
         }
@@ -99,7 +128,8 @@ async fn next(ticks: &mut Streaming<pb::MonitorServiceWatchResponse>) -> Result<
     tick.and_then(|tick| tick.tick).ok_or_else(gone)
 }
 
-/// Keys as they are pressed. The thread that waits for them ends with the receiver.
+/// Keys as they are pressed, and none where the terminal has another size. The thread that waits for them ends with the
+/// receiver.
 fn keys() -> mpsc::Receiver<KeyCode> {
     let (pressed, keys) = mpsc::channel(16);
     tokio::task::spawn_blocking(move || {
@@ -110,11 +140,17 @@ fn keys() -> mpsc::Receiver<KeyCode> {
                 continue;
             }
             let Ok(event) = event::read() else { return };
-            let Event::Key(KeyEvent { code, modifiers, kind: KeyEventKind::Press, .. }) = event else {
-                continue;
+            let key = match event {
+                Event::Key(KeyEvent { code: KeyCode::Char('c'), modifiers, .. })
+                    if modifiers.contains(KeyModifiers::CONTROL) =>
+                {
+                    KeyCode::Esc
+                }
+                Event::Key(KeyEvent { code, kind: KeyEventKind::Press, .. }) => code,
+                Event::Resize(..) => KeyCode::Null,
+                _ => continue,
             };
-            let stop = code == KeyCode::Char('c') && modifiers.contains(KeyModifiers::CONTROL);
-            if pressed.blocking_send(if stop { KeyCode::Esc } else { code }).is_err() {
+            if pressed.blocking_send(key).is_err() {
                 return;
             }
         }
@@ -122,22 +158,48 @@ fn keys() -> mpsc::Receiver<KeyCode> {
     keys
 }
 
-fn draw(frame: &mut Frame, board: &Board, state: &mut TableState) {
-    let [head, body, foot] =
-        Layout::vertical([Constraint::Length(3), Constraint::Min(1), Constraint::Length(1)])
-            .areas(frame.area());
+fn draw(frame: &mut Frame, board: &Board, shown: &mut Shown) {
     let lines = summary(board);
+    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let rows = [Constraint::Length(height), Constraint::Length(1), Constraint::Min(2), Constraint::Length(1)];
+    let [head, _, body, foot] = Layout::vertical(rows).areas(frame.area());
     frame.render_widget(Paragraph::new(lines.into_iter().map(Text::from).collect::<Vec<_>>()), head);
-    let bold = Style::new().add_modifier(Modifier::BOLD);
+
     let links = board.lines();
-    let widths = [5, 9, 8, 8, 16, 10, 8, 8].map(Constraint::Length);
-    let rows = links.iter().map(|line| Row::new(cells(line).map(Cell::from)).style(style(line)));
-    let table = Table::new(rows, widths)
-        .header(Row::new(HEADER).style(bold))
-        .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED))
-        .column_spacing(1);
-    frame.render_stateful_widget(table, body, state);
-    frame.render_widget(Paragraph::new("q leaves   up/down, page up/down move   worst first"), foot);
+    shown.room = usize::from(body.height.saturating_sub(1)).max(1);
+    shown.first = shown.first.min(links.len().saturating_sub(shown.room));
+    let spare = body.width.saturating_sub(WIDTHS.iter().map(|width| width + 1).sum());
+    let name = if spare >= NAME_ROOM { spare.min(NAME_MOST) } else { 0 };
+    let mut widths = WIDTHS.map(Constraint::Length);
+    widths[0] = Constraint::Length(WIDTHS[0] + name);
+    let on_screen = links.iter().skip(shown.first).take(shown.room);
+    let rows = on_screen.map(|line| {
+        let mut cells = cells(line);
+        if name > 0 {
+            cells[0] = format!("{:<5}{}", line.party, name_of(&line.party));
+        }
+        row(cells).style(style(line))
+    });
+    let header = row(HEADER.map(str::to_owned)).style(Style::new().add_modifier(Modifier::BOLD));
+    frame.render_widget(Table::new(rows, widths).header(header).column_spacing(1), body);
+
+    let last = links.len().min(shown.first + shown.room);
+    let first = last.min(shown.first + 1);
+    let keys =
+        format!("{first}-{last} of {}, worst first   q leaves   arrows, page up/down move", links.len());
+    frame.render_widget(Paragraph::new(keys), foot);
+}
+
+/// Cells of a row, those with numbers at their right ends.
+fn row(cells: [String; 8]) -> Row<'static> {
+    Row::new(cells.into_iter().enumerate().map(|(at, cell)| {
+        let side = if NUMBERS.contains(&at) { Alignment::Right } else { Alignment::Left };
+        Cell::from(Text::from(cell).alignment(side))
+    }))
+}
+
+fn name_of(party: &str) -> &'static str {
+    party.parse::<CountryCode>().ok().and_then(member).map_or("", |member| member.name)
 }
 
 /// What matters of the whole network, in lines that fit 80 columns.
@@ -147,7 +209,7 @@ fn summary(board: &Board) -> Vec<String> {
         0 => "none".to_owned(),
         at => span(board.at_ms.saturating_sub(at)),
     };
-    vec![
+    let mut lines = vec![
         format!(
             "i247  {} UTC   accepted {:.1}/s  delivered {:.1}/s  refused {:.1}/s",
             render::clock(board.at_ms),
@@ -156,23 +218,33 @@ fn summary(board: &Board) -> Vec<String> {
             numbers.refused_per_second
         ),
         format!(
-            "p99 {}  oldest {oldest}  open {}  overdue {}  alerts {}  log {} (+{})",
-            span(numbers.delivery_p99_ms),
-            numbers.open_messages,
-            numbers.replies_overdue,
-            numbers.alerts,
-            numbers.log_end,
-            numbers.log_lag
-        ),
-        format!(
-            "links {} of {}, {} not post-quantum{}{}",
+            "links {} of {}, {} not post-quantum   log {}, {} behind",
             numbers.links_connected,
             numbers.links,
             numbers.links_not_post_quantum,
-            if numbers.writable { "" } else { "   THE HUB ACCEPTS NOTHING" },
-            if board.lost > 0 { format!("   {} ticks lost", board.lost) } else { String::new() }
+            numbers.log_end,
+            numbers.behind_log
         ),
-    ]
+        format!(
+            "p99 {}   oldest {oldest}   open {}   overdue {}   alerts {}",
+            latency(numbers.delivery_p99_ms),
+            numbers.open_messages,
+            numbers.replies_overdue,
+            numbers.alerts
+        ),
+    ];
+    if !numbers.writable {
+        lines.push("THE HUB ACCEPTS NOTHING: i247 alerts says why".to_owned());
+    }
+    if board.lost > 0 {
+        lines.push(format!("{} ticks were lost: what moved in them is not shown", board.lost));
+    }
+    lines
+}
+
+/// How long deliveries took; nothing where there were none.
+fn latency(p99_ms: u64) -> String {
+    if p99_ms == 0 { "-".to_owned() } else { span(p99_ms) }
 }
 
 /// A link in the columns of the table.
@@ -187,7 +259,7 @@ fn cells(line: &Line) -> [String; 8] {
         rate(line.received_per_second),
         if idle { "-".to_owned() } else { queued.join("/") },
         line.oldest_ms.map_or_else(|| "-".to_owned(), span),
-        if line.p99_ms == 0 { "-".to_owned() } else { span(line.p99_ms) },
+        latency(line.p99_ms),
         render::severity(line.worst).to_owned(),
     ]
 }
@@ -230,33 +302,97 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_table_fits_eighty_columns() {
+    /// So many links, of which France's is in a bad way.
+    fn board(parties: &[&str]) -> Board {
         let mut board = Board::default();
-        let country = pb::FlowCountry {
-            party: "FR".into(),
+        let country = |party: &&str| pb::FlowCountry {
+            party: (*party).to_owned(),
             connected: true,
             standing: pb::Standing::Active.into(),
-            queued: vec![1, 22, 333, 4444],
-            oldest_accepted_at_ms: 1_000,
-            worst: pb::AlertSeverity::Critical.into(),
+            ..Default::default()
         };
-        let numbers = pb::FlowNumbers { links: 196, links_connected: 196, ..Default::default() };
+        let mut countries: Vec<pb::FlowCountry> = parties.iter().map(country).collect();
+        countries[0].queued = vec![1, 22, 333, 4444];
+        countries[0].oldest_accepted_at_ms = 1_000;
+        countries[0].worst = pb::AlertSeverity::Critical.into();
+        let numbers = pb::FlowNumbers {
+            accepted_per_second: 1999.9,
+            delivered_per_second: 391_980.4,
+            refused_per_second: 0.1,
+            links: 196,
+            links_connected: 196,
+            links_not_post_quantum: 196,
+            log_end: 1_234_567_890,
+            behind_log: 12_345,
+            alerts: 196,
+            oldest_accepted_at_ms: 1_000,
+            open_messages: 1_234_567,
+            replies_overdue: 12_345,
+            ..Default::default()
+        };
         board.tick(pb::FlowTick {
             at_ms: 1_700_000_000_000,
             span_ms: 1000,
-            countries: vec![country],
+            countries,
             numbers: Some(numbers),
+            ticks_lost: 12,
             ..Default::default()
         });
-        let mut terminal = Terminal::new(TestBackend::new(80, 10)).unwrap();
-        terminal.draw(|frame| draw(frame, &board, &mut TableState::default())).unwrap();
-        let shown: String = terminal.backend().buffer().content().iter().map(|cell| cell.symbol()).collect();
-        for word in
-            ["connected", "1/22/333/4444", "critical", "19675 days", "196 of 196", "ALERT", "q leaves"]
-        {
-            assert!(shown.contains(word), "{word}: {shown}");
-        }
-        assert!(shown.contains("THE HUB ACCEPTS NOTHING"));
+        board
+    }
+
+    fn drawn(board: &Board, shown: &mut Shown, width: u16, height: u16) -> Vec<String> {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| draw(frame, board, shown)).unwrap();
+        let cells = terminal.backend().buffer().content();
+        let lines = cells.chunks(usize::from(width));
+        let line = |cells: &[_]| -> String { cells.iter().map(ratatui::buffer::Cell::symbol).collect() };
+        lines.map(|cells| line(cells).trim_end().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_table_fits_eighty_columns() {
+        let shown = drawn(&board(&["FR", "BR"]), &mut Shown::default(), 80, 10);
+        let expected = [
+            "i247  22:13:20 UTC   accepted 1999.9/s  delivered 391980.4/s  refused 0.1/s",
+            "links 196 of 196, 196 not post-quantum   log 1234567890, 12345 behind",
+            "p99 -   oldest 19675 days   open 1234567   overdue 12345   alerts 196",
+            "THE HUB ACCEPTS NOTHING: i247 alerts says why",
+            "12 ticks were lost: what moved in them is not shown",
+            "",
+            "LINK  STATE       SENT/s   RECV/s   V/U/N/B QUEUED     OLDEST      P99 ALERT",
+            "FR    connected        -        -    1/22/333/4444 19675 days        - critical",
+            "BR    connected        -        -                -          -        -",
+            "1-2 of 2, worst first   q leaves   arrows, page up/down move",
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn where_there_is_room_countries_have_names() {
+        let shown = drawn(&board(&["FR"]), &mut Shown::default(), 100, 9);
+        assert!(shown[7].starts_with("FR   France               connected "), "{}", shown[7]);
+    }
+
+    #[test]
+    fn keys_go_as_far_as_there_are_links() {
+        let board = board(&["FR", "BR", "JP", "SN"]);
+        let mut shown = Shown::default();
+        let links = |shown: &mut Shown| drawn(&board, shown, 80, 10)[7..].to_vec();
+        let begins = |shown: &mut Shown| -> Vec<String> {
+            links(shown).iter().map(|line| line.chars().take(5).collect()).collect()
+        };
+        let first = begins(&mut shown);
+        assert_eq!((first[0].as_str(), first[2].as_str()), ("FR   ", "1-2 o"));
+        shown.go(KeyCode::PageDown);
+        assert_eq!(begins(&mut shown)[2], "3-4 o");
+        shown.go(KeyCode::Down);
+        assert_eq!(begins(&mut shown)[2], "3-4 o", "no further");
+        shown.go(KeyCode::Up);
+        assert_eq!(begins(&mut shown)[2], "2-3 o");
+        shown.go(KeyCode::End);
+        assert_eq!(begins(&mut shown)[2], "3-4 o");
+        shown.go(KeyCode::Home);
+        assert_eq!(begins(&mut shown), first);
     }
 }

@@ -4,7 +4,7 @@ export const LANES: Lane[] = ["VERY_URGENT", "URGENT", "NORMAL", "BULK"];
 export const KINDS = [
   "NOTICE_REQUEST", "REVIEW_DECISION", "NOTICE", "ADDENDUM", "CANCELLATION", "DIFFUSION", "WITHDRAWAL", "REQUEST",
   "REPLY", "PERSON_LOCATED", "ARREST_REPORT", "NATIONAL_DECISION", "FREE_TEXT", "REMINDER", "ESCALATION", "RESTRICTION",
-  "VOID", "NEW_EPOCH",
+  "VOID", "NEW_EPOCH", "RECORDS", "HIT", "HIT_DECISION", "HIT_ACTION", "GRANT",
 ] as const;
 export type Severity = "UNSPECIFIED" | "NOTICE" | "WARNING" | "CRITICAL";
 
@@ -33,7 +33,7 @@ export interface FlowNumbers {
   refused_per_second: number;
   delivery_p99_ms: number;
   oldest_accepted_at_ms: number;
-  log_lag: number;
+  behind_log: number;
   links_connected: number;
   links: number;
   links_not_post_quantum: number;

@@ -1,10 +1,10 @@
 // Small parts that every page is made of.
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ask, CallError, type Failure } from "./api";
 import { to } from "./route";
 import type { State } from "./state";
-import { clock, country, moment, said, t } from "./words";
+import { clock, country, moment, said, t, whyNot } from "./words";
 
 /** What a look-up came to. What was there stays while it is asked again. */
 export interface Looked<T> {
@@ -65,7 +65,7 @@ export function Failed({ failure }: { failure: Failure }) {
   const more = failure.next_step ?? "";
   return (
     <p class="failed" role="alert">
-      <Shape state="down" /> {said("error", failure.reason ?? failure.error)} {more && <span class="quiet">{more}</span>}
+      <Shape state="down" /> {whyNot(failure.reason ?? failure.error)} {more && <span class="quiet">{more}</span>}
     </p>
   );
 }
@@ -102,11 +102,21 @@ export function Head(props: { title: ComponentChildren; children?: ComponentChil
   );
 }
 
+/** With more columns than this a table is too wide for a telephone: its rows become blocks there. */
+const NARROW = 3;
+
 /** A table that can be scrolled sideways where it is too wide, also by keyboard. */
-export function Table(props: { label: string; head: ComponentChildren[]; children: ComponentChildren; class?: string }) {
+export function Table(props: { label: string; head: string[]; children: ComponentChildren; class?: string }) {
+  const table = useRef<HTMLTableElement>(null);
+  // In a block each cell says itself what it is.
+  useLayoutEffect(() => {
+    for (const row of table.current?.tBodies[0]?.rows ?? []) {
+      [...row.cells].forEach((cell, at) => (cell.dataset["head"] = props.head[at] ?? ""));
+    }
+  });
   return (
     <div class="scroll" role="region" aria-label={props.label} tabIndex={0}>
-      <table class={props.class}>
+      <table ref={table} class={props.class ?? (props.head.length > NARROW ? "stacked" : "")}>
         <thead>
           <tr>
             {props.head.map((cell, at) =>
@@ -192,7 +202,7 @@ export function At({ ms, whole = false }: { ms: number; whole?: boolean }) {
   if (!ms) return <span class="quiet">–</span>;
   return (
     <time dateTime={new Date(ms).toISOString()} title={`${moment(ms)} UTC`}>
-      {whole ? moment(ms) : clock(ms)}
+      {whole ? `${moment(ms)} UTC` : clock(ms)}
     </time>
   );
 }

@@ -38,8 +38,17 @@ export function t(word: Word, values: Record<string, string | number> = {}): str
 
 /** The text for a word that the hub said, such as `VERY_URGENT` of `lane`; itself where there is none. */
 export function said(group: string, value: string): string {
-  const key = `${group}.${value.toLowerCase().replace(/[ -]/g, "_")}`;
+  const key = keyOf(group, value);
   return key in en ? t(key as Word) : value.toLowerCase().replace(/_/g, " ");
+}
+
+/** Why there is no answer: what a page says of it, or the hub's reason. */
+export function whyNot(value: string): string {
+  return said(keyOf("error", value) in en ? "error" : "reason", value);
+}
+
+function keyOf(group: string, value: string): string {
+  return `${group}.${value.toLowerCase().replace(/[ -]/g, "_")}`;
 }
 
 // Digits are Latin in every language: ids and log positions are, and they stand side by side.
@@ -89,7 +98,7 @@ export function duration(ms: number): string {
 }
 
 export function moment(ms: number): string {
-  return new Intl.DateTimeFormat(locale.value, { dateStyle: "medium", timeStyle: "medium", timeZone: "UTC" }).format(ms);
+  return new Intl.DateTimeFormat(locale.value, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23", timeZone: "UTC" }).format(ms);
 }
 
 export function day(ms: number): string {

@@ -80,6 +80,10 @@ pub(crate) struct Hub {
     pub(crate) astray: bool,
     /// Entries that cannot be read, in order.
     pub(crate) unreadable: Vec<u64>,
+    /// Entries whose body is damaged, in order.
+    pub(crate) bodies: Vec<u64>,
+    /// The databases cannot follow the log: up to which entry they know it, and how many there are behind that.
+    pub(crate) databases_stuck: Option<(u64, u64)>,
     /// How long writes of the log took lately: 99 of 100 at most so long.
     pub(crate) append_p99: Option<Duration>,
     pub(crate) room: Option<Room>,
@@ -188,19 +192,13 @@ async fn hub(core: &Core) -> Hub {
         full: !*core.writable.borrow(),
         behind: *core.behind.borrow(),
         astray: core.pulse.is_astray(),
-        unreadable: unreadable(core),
+        unreadable: core.recent.unreadable_entries(),
+        bodies: core.recent.damaged_bodies(),
+        databases_stuck: core.databases.is_stuck().then(|| (core.databases_as_of(), core.behind_log())),
         append_p99: core.pulse.append_p99(core.clock.monotonic()),
         room: core.room(),
         certificates: own_certificates(core),
     }
-}
-
-/// The entries that cannot be read, each once.
-fn unreadable(core: &Core) -> Vec<u64> {
-    let unreadable = core.recent.unreadable();
-    let mut positions: Vec<u64> = unreadable.borrow().iter().map(|(position, _)| *position).collect();
-    positions.dedup();
-    positions
 }
 
 /// The hub's own, as they were renewed last.

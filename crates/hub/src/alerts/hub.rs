@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::facts::Hub;
 use super::{Facts, Rule, Severity, Wrong};
 use crate::core::Behind;
 
@@ -14,7 +15,7 @@ const FREE_PERCENT: u64 = 20;
 /// Of entries that cannot be read so many are named.
 const ENTRIES_NAMED: usize = 8;
 
-pub(super) const RULES: [Rule; 6] = [
+pub(super) const RULES: [Rule; 7] = [
     Rule {
         name: "hub_not_writable",
         severity: Severity::Critical,
@@ -38,10 +39,24 @@ pub(super) const RULES: [Rule; 6] = [
     Rule {
         name: "log_unreadable",
         severity: Severity::Critical,
-        about: "entries of the log cannot be read: who should get them waits for them. Since somebody first asked for one \
-                in vain, until each of them was read again: the hub tries twice a minute",
+        about: "entries of the log cannot be read, and who should get them waits for them; or bodies, and their messages \
+                go without. Since somebody first asked for one in vain, until each of them was read again: the hub tries \
+                twice a minute",
         next_step: "restore the log from a copy: i247 ledger check DATA says what is wrong where",
-        look: |facts| one(!facts.hub.unreadable.is_empty(), || unreadable(&facts.hub.unreadable)),
+        look: log_unreadable,
+    },
+    Rule {
+        name: "databases_behind",
+        severity: Severity::Critical,
+        about: "the databases cannot follow the log: what is searched for is answered as of an earlier entry. Since the \
+                first attempt that failed, until one succeeds: the hub tries every five seconds",
+        next_step: "the log of the hub says why; i247 ledger check DATA says what is wrong where",
+        look: |facts| {
+            let text = |(as_of, behind)| {
+                format!("the databases answer as of entry {as_of} and are {behind} entries behind the log")
+            };
+            facts.hub.databases_stuck.map_or_else(Vec::new, |stuck| one(true, || text(stuck)))
+        },
     },
     Rule {
         name: "log_append_slow",
@@ -82,14 +97,25 @@ fn disk_low(facts: &Facts) -> Vec<Wrong> {
     })
 }
 
-fn unreadable(positions: &[u64]) -> String {
+/// Entries and bodies are two alerts: either may be over before the other is.
+fn log_unreadable(facts: &Facts) -> Vec<Wrong> {
+    let Hub { unreadable, bodies, .. } = &facts.hub;
+    let mut wrong = one(!unreadable.is_empty(), || entries(unreadable, "of the log cannot be read"));
+    let damaged =
+        one(!bodies.is_empty(), || entries(bodies, "of the log cannot be read whole: the body is damaged"));
+    wrong.extend(damaged.into_iter().map(|wrong| Wrong { part: "bodies", ..wrong }));
+    wrong
+}
+
+/// What is wrong with entries, of which some are named.
+fn entries(positions: &[u64], what: &str) -> String {
     let (named, others) = positions.split_at(positions.len().min(ENTRIES_NAMED));
     let named: Vec<String> = named.iter().map(u64::to_string).collect();
     let named = named.join(", ");
     match (positions.len(), others.len()) {
-        (1, _) => format!("entry {named} of the log cannot be read"),
-        (_, 0) => format!("entries {named} of the log cannot be read"),
-        (_, others) => format!("entries {named} of the log and {others} more cannot be read"),
+        (1, _) => format!("entry {named} {what}"),
+        (_, 0) => format!("entries {named} {what}"),
+        (_, others) => format!("entries {named} and {others} more {what}"),
     }
 }
 
@@ -102,7 +128,6 @@ mod tests {
     use i247_ledger::disk::Room;
 
     use super::*;
-    use crate::alerts::facts::Hub;
 
     #[test]
     fn slow_writes_a_disk_that_fills_up_and_a_wrong_clock_are_said_and_nothing_else() {
@@ -119,7 +144,9 @@ mod tests {
         assert_eq!(named(Hub { astray: true, ..well.clone() }), ["hub_clock_astray"]);
         let behind = Some(Behind { party: "BR".parse().unwrap(), proved: 912, end: 871 });
         assert_eq!(named(Hub { behind, ..well.clone() }), ["hub_behind"]);
-        assert_eq!(named(Hub { unreadable: vec![7], ..well }), ["log_unreadable"]);
+        assert_eq!(named(Hub { unreadable: vec![7], ..well.clone() }), ["log_unreadable"]);
+        assert_eq!(named(Hub { bodies: vec![7], ..well.clone() }), ["log_unreadable"]);
+        assert_eq!(named(Hub { databases_stuck: Some((871, 41)), ..well }), ["databases_behind"]);
     }
 
     #[test]
@@ -134,12 +161,21 @@ mod tests {
             said("hub_behind", Hub { behind, ..Hub::default() }),
             "BR holds this hub's receipt of entry 912, and the log ended at 871"
         );
+        assert_eq!(
+            said("databases_behind", Hub { databases_stuck: Some((871, 41)), ..Hub::default() }),
+            "the databases answer as of entry 871 and are 41 entries behind the log"
+        );
         for (unreadable, text) in [
             (vec![7], "entry 7 of the log cannot be read"),
             (vec![7, 9], "entries 7, 9 of the log cannot be read"),
-            ((1..=1024).collect(), "entries 1, 2, 3, 4, 5, 6, 7, 8 of the log and 1016 more cannot be read"),
+            ((1..=1024).collect(), "entries 1, 2, 3, 4, 5, 6, 7, 8 and 1016 more of the log cannot be read"),
         ] {
             assert_eq!(said("log_unreadable", Hub { unreadable, ..Hub::default() }), text);
         }
+        let bodies = Hub { unreadable: vec![7], bodies: vec![9], ..Hub::default() };
+        assert_eq!(
+            said("log_unreadable", bodies),
+            "entry 9 of the log cannot be read whole: the body is damaged"
+        );
     }
 }

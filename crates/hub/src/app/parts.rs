@@ -30,7 +30,6 @@ use crate::lookups::{self, Lookups};
 use crate::made::Maker;
 use crate::overdue::Overdue;
 use crate::quota::Quotas;
-use crate::recent::Recent;
 use crate::searched::Searched;
 use crate::sequencer::{Groups, Held, Sequencer, Work};
 use crate::stamps::Stamps;
@@ -97,7 +96,7 @@ impl Parts<'_> {
             )?,
             links: Arc::new(links),
             live,
-            recent: Arc::new(Recent::new(counters.clone())),
+            recent: Arc::default(),
             counters,
             flow: Arc::new(Flow::new(seams.clock.now())),
             lookups: Lookups::new(seams.disk.clone(), seams.blocking.clone(), config.data.join(lookups::DIR)),

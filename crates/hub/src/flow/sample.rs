@@ -50,8 +50,9 @@ impl Stand {
 pub(crate) fn sample(core: &Core, now: Timestamp) -> Sample {
     let alerts = core.alerts.standing();
     let mut sample = Sample { at: now, ..Sample::default() };
-    let views = core.views();
     let numbers = &mut sample.numbers;
+    numbers.behind_log = core.behind_log();
+    let views = core.views();
     for (country, record) in views.state.directory().bureaus() {
         let party = Party::Bureau(country);
         let link = core.links.find(party);
@@ -74,8 +75,6 @@ pub(crate) fn sample(core: &Core, now: Timestamp) -> Sample {
         }
         sample.stands.insert(party, stand);
     }
-    let behind = views.position.saturating_sub(views.history.runs().end().0);
-    numbers.log_lag = behind;
     numbers.open_messages = views.state.open_count() as u64;
     numbers.pending_reviews = u32::try_from(views.state.reviews().count()).unwrap_or(u32::MAX);
     numbers.log_end = views.position;

@@ -17,7 +17,7 @@ export function AlertsPage() {
       <Shown looked={looked}>
         {(data) => (
           <>
-            <Panel title={t("now")} aside={<span class="many">{count(data.alerts.filter((alert) => !alert.cleared_at_ms).length)}</span>}>
+            <Panel title={t("now")} id="alerts" aside={<span class="many">{count(data.alerts.filter((alert) => !alert.cleared_at_ms).length)}</span>}>
               {data.alerts.length === 0 ? (
                 <Nothing>
                   <Shape state="well" /> {t("no_alerts")}
@@ -26,7 +26,7 @@ export function AlertsPage() {
                 <AlertList alerts={data.alerts} now={data.at_ms} />
               )}
             </Panel>
-            <Panel title={t("rules")}>
+            <Panel title={t("rules")} id="rules">
               <Table label={t("rules")} head={[t("rule"), t("weight"), t("watches"), t("next_step")]}>
                 {data.rules.map((rule) => (
                   <tr key={rule.name}>

@@ -122,7 +122,7 @@ function Shelves({ data }: { data: Databases }) {
           )}
           {data.refusals.length > 0 && (
             <Panel title={t("searches_refused")}>
-              <Facts facts={data.refusals.map((one) => [one.reason, count(one.count)])} />
+              <Facts facts={data.refusals.map((one) => [said("reason", one.reason), count(one.count)])} />
             </Panel>
           )}
         </div>

@@ -49,7 +49,7 @@ function Identities({ data }: { data: Identities }) {
         <Expiry data={data} />
       </Panel>
       <Panel
-        title={t("page.identities")} aside={<span class="many">{count(fitting.length)}</span>}
+        title={t("page.identities")} id="identities" aside={<span class="many">{count(fitting.length)}</span>}
       >
         <div class="controls">
           <label>

@@ -35,18 +35,18 @@ export function LivePage() {
 function Numbers({ scene, lost }: { scene: Scene; lost: boolean }) {
   const numbers = scene.numbers.value;
   const now = scene.second.value;
-  const told: [string, string, string, string, boolean][] = [
+  const told: [string, string, string, string, boolean, string?][] = [
     ["accepted", t("number.accepted"), numbers ? rate(numbers.accepted_per_second) : "–", t("per_second"), false],
     ["delivered", t("number.delivered"), numbers ? rate(numbers.delivered_per_second) : "–", t("per_second"), false],
     ["p99", t("number.p99"), numbers ? (numbers.delivery_p99_ms > 0 ? duration(numbers.delivery_p99_ms) : "–") : "–", "", false],
     ["oldest", t("number.oldest"), oldest(numbers, now), "", numbers !== null && waits(numbers, now) > 10_000],
-    ["lag", t("number.lag"), numbers ? count(numbers.log_lag) : "–", t("entries"), false],
+    ["behind", t("behind_log"), numbers ? count(numbers.behind_log) : "–", t("entries"), false, t("behind_log_hint")],
     ["pq", t("number.pq"), numbers ? count(numbers.links_not_post_quantum) : "–", t("links"), (numbers?.links_not_post_quantum ?? 0) > 0],
   ];
   return (
     <dl class={`numbers${lost ? " lost" : ""}`}>
-      {told.map(([key, name, value, unit, bad]) => (
-        <div key={key} data-number={key} class={bad ? "bad" : ""}>
+      {told.map(([key, name, value, unit, bad, hint]) => (
+        <div key={key} data-number={key} class={bad ? "bad" : ""} title={hint}>
           <dt>{name}</dt>
           <dd>
             {bad && <Shape state="slow" />} <b>{value}</b> <span class="quiet">{unit}</span>
@@ -71,13 +71,19 @@ const LISTED = 8;
 
 function Attention({ scene }: { scene: Scene }) {
   const now = scene.second.value;
+  const shut = scene.numbers.value?.writable === false;
   const all = [...scene.countries.value.values()].map((country) => ({ country, state: stateOf(country, now) }));
   const bad = all
     .filter(({ state }) => state !== "well")
     .sort((a, b) => worse(a.state, b.state) || waiting(b.country) - waiting(a.country));
   return (
     <Panel title={t("attention")} class="attention" aside={bad.length > 0 && <span class="many">{count(bad.length)}</span>}>
-      {all.length > 0 && bad.length === 0 && (
+      {shut && (
+        <p class="failed">
+          <Shape state="down" /> {t("hub_takes_nothing")} <a href={to("alerts")}>{t("page.alerts")}</a>
+        </p>
+      )}
+      {all.length > 0 && bad.length === 0 && !shut && (
         <Nothing>
           <Shape state="well" /> {t("all_well")}
         </Nothing>

@@ -50,8 +50,8 @@ export function NoticesPage() {
             <ul class="colours">
               {data.counts.map((one) => (
                 <li key={one.colour}>
-                  <button type="button" aria-pressed={colour === one.colour} onClick={() => choose({ colour: colour === one.colour ? "" : one.colour })}>
-                    <i class={`swatch ${one.colour.toLowerCase()}`} /> {said("colour", one.colour)} <b>{count(one.in_force)}</b>
+                  <button type="button" data-colour={one.colour} aria-pressed={colour === one.colour} onClick={() => choose({ colour: colour === one.colour ? "" : one.colour })}>
+                    <i class={`swatch ${one.colour.toLowerCase()}`} /> {said("colour", one.colour)} <b class="in-force">{count(one.in_force)}</b>
                     {one.pending > 0 && <span class="quiet">{t("pending_n", { n: count(one.pending) })}</span>}
                   </button>
                 </li>
@@ -62,7 +62,7 @@ export function NoticesPage() {
                 <Shape state="slow" /> {t("oldest_pending", { time: duration(Math.max(0, Date.now() - data.oldest_pending_at_ms)) })}
               </p>
             )}
-            <Panel title={t("page.notices")}>
+            <Panel title={t("page.notices")} id="notices">
               {data.notices.length === 0 ? <Nothing>{t("nothing_found")}</Nothing> : <Rows notices={data.notices} />}
               <p class="more">
                 {begins.length > 1 && <button type="button" onClick={() => setBegins(begins.slice(0, -1))}>{t("back")}</button>}

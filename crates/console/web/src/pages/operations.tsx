@@ -90,7 +90,7 @@ function OnTheNetwork({ name, tally }: { name: string; tally: Tally }) {
         <Facts
           facts={[
             [t("participants"), count(tally.participants)],
-            [t("seats"), count(tally.seats)],
+            [t("seats"), tally.seats > 0 ? count(tally.seats) : ""],
             ...cases,
             [t("began"), <At ms={tally.first_accepted_at_ms} whole />],
             [t("last_message"), <At ms={tally.last_accepted_at_ms} whole />],
@@ -122,7 +122,7 @@ function OnTheNetwork({ name, tally }: { name: string; tally: Tally }) {
                 <th scope="row">
                   <Party code={one.country} />
                 </th>
-                <td class="number">{t("n_of_m", { n: count(one.answered), m: count(one.owed) })}</td>
+                <td class="number">{one.owed > 0 ? t("n_of_m", { n: count(one.answered), m: count(one.owed) }) : <span class="quiet">–</span>}</td>
                 <td class="receipts"><Parts label={t("answered")} parts={[{ name: t("answered"), value: one.answered, class: "actioned" }, { name: t("owed"), value: one.owed - one.answered, class: "queued" }]} /></td>
                 <td class="number">{one.undelivered > 0 ? count(one.undelivered) : <span class="quiet">0</span>}</td>
               </tr>

@@ -19,6 +19,7 @@ interface Tally {
   participants: number;
   seats: number;
   cases: number;
+  cases_located: number;
   /** None while the journal of searches is being read. */
   searches?: { count: { keys: number; matches: number }; stations: number } | null;
 }
@@ -34,7 +35,7 @@ function Operation({ one }: { one: Recorded["operations"][number] }) {
   return <Progress one={one} counted={counted} says={<a href={to("operations", one.id)}>{t("counted_at_hub")}</a>} />;
 }
 
-/** What the hub counts of a figure; nothing where it does not know: it reads no body. */
+/** What the hub counts of a figure; nothing as long as it does not know. */
 function count_of(tally: Tally, figure: string): number | undefined {
   const kind = (name: string) => tally.kinds.find((of) => of.kind === name);
   switch (figure) {
@@ -50,6 +51,8 @@ function count_of(tally: Tally, figure: string): number | undefined {
       return kind("reply")?.delivered ?? 0;
     case "arrests":
       return kind("arrest report")?.accepted ?? 0;
+    case "located":
+      return tally.cases_located;
     case "checks":
       return tally.searches?.count.keys;
     case "matches":
@@ -72,7 +75,7 @@ function Progress({ one, counted, says }: { one: Recorded["operations"][number];
             <tr key={figure.figure} data-figure={figure.figure}>
               <th scope="row" title={figure.source}>{said("figure", figure.figure)}</th>
               <td class="number recorded">{figure.qualifier === "exact" ? count(figure.value) : t(figure.qualifier === "about" ? "about_n" : "more_than_n", { n: count(figure.value) })}</td>
-              <td class="number counted">{now === undefined ? <span class="quiet" title={t("not_counted_here")}>–</span> : count(now)}</td>
+              <td class="number counted">{now === undefined ? <span class="quiet" title={t("searches_being_read")}>–</span> : count(now)}</td>
               <td class="receipts">
                 {now !== undefined && (
                   <svg class="parts" viewBox="0 0 100 4" preserveAspectRatio="none" role="img" aria-label={t("n_of_m", { n: count(now), m: count(figure.value) })}>

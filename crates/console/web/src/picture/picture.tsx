@@ -84,7 +84,7 @@ export function Picture(props: { scene: Scene; members: Member[]; lost: boolean;
             country={countries.get(spot.code)} now={scene.second.value} hub={layout.hub}
           />
         ))}
-        <g class={`hub${lost ? " down" : ""}`} transform={`translate(${layout.hub.x} ${layout.hub.y})`}>
+        <g class={`hub${lost || numbers?.writable === false ? " down" : ""}`} transform={`translate(${layout.hub.x} ${layout.hub.y})`}>
           <circle r="31" />
           <text y="-3">{t("hub")}</text>
           <text class="sum" y="13">
