@@ -287,14 +287,19 @@ impl Hub {
         }
         // After a fault the next start reads the log, and trusts nothing else.
         if ended.is_ok() {
-            store(&core, &archive).await;
-            databases::store(&core).await;
-            if let Err(error) = ledger.close().await {
-                tracing::warn!(%error, "the log was not closed");
-            }
+            close(&core, &archive, &ledger).await;
         }
         telemetry.stop().await;
         ended
+    }
+}
+
+/// Stores what the next start need not make anew, and closes the log.
+async fn close(core: &Core, archive: &Arc<Archive>, ledger: &Segments) {
+    store(core, archive).await;
+    databases::store(core).await;
+    if let Err(error) = ledger.close().await {
+        tracing::warn!(%error, "the log was not closed");
     }
 }
 
