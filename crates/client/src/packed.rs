@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn whatever_is_not_in_the_answer_is_not_recorded() {
-        let found = pb::KeyAnswer { result: pb::SearchResult::Match.into(), ..pb::KeyAnswer::default() };
+        use pb::SearchResult::{Match, NoRecord};
+        let found = pb::KeyAnswer { result: Match.into(), ..pb::KeyAnswer::default() };
         let answered = |places: &[u32]| pb::SearchResponse {
             answers: vec![found.clone(); places.len()],
             as_of_position: 7,
@@ -71,7 +72,6 @@ mod tests {
         let results = |found: pb::SearchResponse| -> Vec<_> {
             found.answers.iter().map(pb::KeyAnswer::result).collect()
         };
-        use pb::SearchResult::{Match, NoRecord};
         let whole = unpacked(answered(&[1]), 3);
         assert_eq!((whole.as_of_position, whole.places.len()), (7, 0));
         assert_eq!(results(whole), [NoRecord, Match, NoRecord]);
