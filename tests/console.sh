@@ -14,5 +14,6 @@ node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.ex
 [ -x "${I247_CHROMIUM:-/usr/bin/chromium}" ] || lacks "Chromium is missing"
 (cd $web && npm run --silent build)
 touch crates/console/build.rs
-cargo build --locked --package i247-cli
+# As all tests are built.
+cargo build --locked --workspace --bins
 cd $web && node browser/run.mjs

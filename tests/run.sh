@@ -6,8 +6,9 @@ cd "$(dirname "$0")/.."
 skipped=""
 excused=""
 
-# Some stories start real processes.
-cargo build --locked --package i247-cli
+# Some stories start real processes. All at once, as the tests are built: a package alone has other features, and would be
+# built twice.
+cargo build --locked --workspace --bins
 
 # The simulation of the router plays this many random histories here; make histories plays more.
 export I247_SEEDS="${I247_SEEDS:-20000}"
@@ -19,7 +20,6 @@ fi
 cargo test --workspace --locked --doc
 
 # Real processes on real disks, in short; make kill9 and make powercut do more. 77: it cannot run here.
-cargo build --locked --package i247-disks
 disks() {
   status=0
   target/debug/i247-disks "$@" || status=$?
