@@ -35,6 +35,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use crate::calls;
 use crate::metrics_page;
 use crate::net::Network;
 
@@ -233,7 +234,9 @@ fn start_logs(
         None => None,
     };
     let spans = tracers.as_ref().map(|tracers| {
-        let ours = Targets::new().with_target(OURS, LevelFilter::INFO);
+        let ours = Targets::new()
+            .with_target(OURS, LevelFilter::INFO)
+            .with_target(calls::TARGET, LevelFilter::DEBUG);
         tracing_opentelemetry::layer().with_tracer(tracers.tracer(OURS)).with_filter(ours)
     });
     let subscriber = Registry::default().with(logs).with(spans);
