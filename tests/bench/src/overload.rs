@@ -39,8 +39,9 @@ pub(crate) use streams::Streams;
 
 /// What is offered on streams, in capacities: so many times the streams that reach it.
 const TIMES: usize = 4;
-/// What is offered by call besides, in capacities.
-const BY_CALL: f64 = 0.25;
+/// What is offered by call besides, in capacities of the streams: a quarter of what the hub can do by call, as a call costs
+/// it and whoever makes it four times what a frame of a stream does.
+const BY_CALL: f64 = 0.25 / 4.0;
 /// Envelopes that the hub lets each stream have under way.
 const HUB_WINDOW: usize = 64;
 

@@ -33,6 +33,13 @@ pub(crate) fn step_back() -> Result<()> {
     Ok(())
 }
 
+/// A command of this program that steps back from its start.
+pub(crate) fn stepped_back(program: &Path) -> Command {
+    let mut command = Command::new("nice");
+    command.arg("-n").arg(STEP_BACK.to_string()).arg(program);
+    command
+}
+
 /// A server that ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {

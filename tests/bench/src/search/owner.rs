@@ -1,5 +1,6 @@
 //! The country whose records these are: its bureau, the shipped program in a process of its own, and its officer, who
-//! loads files with the shipped command. Nothing else fills a database.
+//! loads files with the shipped command. Nothing else fills a database. Both are machines of their own elsewhere; here they
+//! step back from the processors.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -13,7 +14,7 @@ use i247_node::{Clock as _, SystemClock, TcpNetwork};
 use tokio::process::Command;
 
 use crate::hub::{Hub, People, SITE};
-use crate::process::{Server, Stopwatch};
+use crate::process::{Server, Stopwatch, stepped_back};
 
 /// Whose records they are, and what its documents say.
 pub(crate) const COUNTRY: &str = "FR";
@@ -65,7 +66,7 @@ impl Owner {
             std::fs::create_dir_all(place)?;
             whose.save(place)?;
         }
-        let mut command = Command::new(program);
+        let mut command = stepped_back(program);
         command.args(["bureau", COUNTRY, "--listen", "127.0.0.1:0", "--site", SITE]);
         command.args(["--hub", hub.address()]);
         command.arg("--data").arg(dir.join("data")).arg("--credentials").arg(&credentials);
@@ -101,7 +102,7 @@ impl Owner {
     /// The command ends, and the bureau goes on with what it has.
     pub(crate) async fn load(&self, file: &Path, records: u64) -> Result<Loading> {
         let begun = self.clock.monotonic();
-        let mut command = Command::new(&self.program);
+        let mut command = stepped_back(&self.program);
         command.args(["records", "load", "sltd"]).arg(file).env("I247_HOME", &self.dir);
         said(&mut command).await.context("load")?;
         let took = self.clock.monotonic() - begun;
