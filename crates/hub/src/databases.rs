@@ -24,7 +24,7 @@ mod verdicts;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,6 +37,7 @@ use i247_records::nominal::NominalError;
 use i247_records::record::{Key, Record};
 use i247_records::template::TemplateError;
 use i247_records::{Database, Date, batch};
+use parking_lot::{RwLock, RwLockReadGuard};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -223,14 +224,16 @@ impl Databases {
         feeds: impl Fn(u64) -> Result<Vec<u64>, HistoryError>,
     ) -> Result<Self, DatabasesError> {
         let store = Arc::new(Store::new(disk, &log.join(DIR), blocking.clone()));
-        let shelves = Arc::new(RwLock::new(store.open(&*ledger).await?));
+        let shelves = store.open(&*ledger).await?;
+        let taken_in = watch::Sender::new(shelves.position());
+        let shelves = Arc::new(RwLock::new(shelves));
         let databases = Self {
             ledger,
             blocking,
             shelves,
             batches: Arc::default(),
             store,
-            taken_in: watch::Sender::new(0),
+            taken_in,
             stuck: AtomicBool::new(false),
         };
         databases.recall().await?;
@@ -253,6 +256,11 @@ impl Databases {
     /// The last entry that was taken in; from those behind it that are in the views, nothing follows.
     pub(crate) fn position(&self) -> u64 {
         self.shelves().position()
+    }
+
+    /// As [`position`](Self::position), or a little less while something is taken in: without waiting for that.
+    pub(crate) fn taken_in(&self) -> u64 {
+        *self.taken_in.borrow()
     }
 
     /// Whether the last attempt to follow the log failed.
@@ -380,7 +388,7 @@ impl Databases {
     }
 
     fn shelves(&self) -> RwLockReadGuard<'_, Shelves> {
-        self.shelves.read().unwrap_or_else(PoisonError::into_inner)
+        self.shelves.read()
     }
 }
 

@@ -1,8 +1,8 @@
-//! How the sequencer is doing, for those who look after the hub: how long the last writes of the log took, and whether
-//! its clock is believed. One small write a group.
+//! How the sequencer is doing, for those who must not wait for it: how far the views are, how long the last writes of the
+//! log took, and whether its clock is believed. A few small writes a group.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,9 +21,24 @@ pub(crate) struct Pulse {
     /// When each began, and how long it took.
     appends: Mutex<VecDeque<(Duration, Duration)>>,
     astray: AtomicBool,
+    position: AtomicU64,
+    fed_at: AtomicU64,
 }
 
 impl Pulse {
+    /// The views are at this position, and records follow from this entry last.
+    pub(crate) fn applied(&self, position: u64, fed_at: u64) {
+        // In this order: whoever sees the position sees this too, or what is newer.
+        self.fed_at.store(fed_at, Ordering::Release);
+        self.position.store(position, Ordering::Release);
+    }
+
+    /// The last entry in the views, and the last up to it from which records follow, or one that came just now.
+    pub(crate) fn applied_to(&self) -> (u64, u64) {
+        let position = self.position.load(Ordering::Acquire);
+        (position, self.fed_at.load(Ordering::Acquire))
+    }
+
     /// A group was written in so much time, from this moment of monotonic time on.
     pub(crate) fn appended(&self, begun: Duration, took: Duration) {
         let mut appends = self.appends.lock().unwrap_or_else(PoisonError::into_inner);

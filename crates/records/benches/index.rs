@@ -140,7 +140,8 @@ fn follow(index: &mut Index, records: u64) {
     (records..records + 1_000_000).for_each(|record| index.add(key(&space, record), locator(record), false));
     rate("a million records more, added", 1_000_000, begun);
     let begun = Instant::now();
-    index.seal(end(records + 1_000_000)).unwrap().unwrap().store().unwrap();
+    let unsealed = index.run_of_changes(end(records + 1_000_000)).unwrap().unwrap();
+    index.seal(unsealed).unwrap().store().unwrap();
     println!("  made a run, durable, in {:.2} s", begun.elapsed().as_secs_f64());
     for record in 0..100_000 {
         index.add(key(&space, records + 1_000_000 + record), locator(records + 1_000_000 + record), false);

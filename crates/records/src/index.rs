@@ -10,8 +10,8 @@
 //! * A [`Fingerprint`] only names candidates: the caller reads each record and compares the whole key.
 //! * Restrictions are applied inside: a restricted candidate comes out only when the caller's `sees` lets it, so that
 //!   an asker who may not see it gets what one gets who asks for a key that is not there.
-//! * [`Index::seal`] makes a run of the delta and [`Index::merge_due`] few of many; what takes long is a value of its
-//!   own ([`Sealed`], [`Merge`]) that another thread can carry out while the index answers.
+//! * [`Index::seal`] makes a run of the delta and [`Index::merge_due`] few of many; what takes long is done beside the
+//!   index or is a value of its own ([`Sealed`], [`Merge`]) that another thread carries out while the index answers.
 //! * [`Sorter`] makes a run of a whole log in bounded memory.
 //!
 //! Asked for in batches, keys wait for memory together. The `index` benchmark of this crate prints what that comes to.
@@ -25,6 +25,7 @@ mod run;
 mod shape;
 mod sort;
 mod spaces;
+mod work;
 
 use std::fmt;
 use std::io;
@@ -39,7 +40,7 @@ use sha2::{Digest, Sha256};
 use self::delta::Delta;
 use self::entry::{Entry, Value};
 use self::merge::{Merged, Source};
-use self::run::{Range, Run, RunWriter};
+use self::run::{Range, Run};
 use self::shape::{LANES, Span};
 
 pub use self::entry::{Live, Locator};
@@ -47,6 +48,7 @@ pub use self::fingerprint::{Fingerprint, KeySpace};
 pub use self::frozen::Frozen;
 pub use self::sort::Sorter;
 pub use self::spaces::KeySpaces;
+pub use self::work::{Merge, MergedRun, Replaced, Sealed, Unsealed};
 
 /// Why an index cannot be used. The log has everything that is in it: [`Index::clear`] and a rebuild help always.
 #[derive(Debug, thiserror::Error)]
@@ -336,20 +338,32 @@ impl Index {
         Hash(hash.finalize().into())
     }
 
-    /// Makes a run of the changes, which reach up to and with `through`: nothing when there is nothing new. The run is
-    /// searched at once; it is durable when [`Sealed::store`] has returned. Store runs in the order of their seals.
+    /// Makes a run of the changes, which reach up to and with `through`: nothing when there is nothing new. It takes as
+    /// long as there are changes; meanwhile they are searched where they are, until [`seal`](Self::seal).
     ///
     /// # Errors
-    /// [`IndexError::Ahead`] when a change lies behind `through`. Nothing changed then.
-    pub fn seal(&mut self, through: Position) -> Result<Option<Sealed>, IndexError> {
+    /// [`IndexError::Ahead`] when a change lies behind `through`.
+    pub fn run_of_changes(&self, through: Position) -> Result<Option<Unsealed>, IndexError> {
         let range = Range { after: self.through(), through };
         if through <= range.after {
             return Ok(None);
         }
         let run = Arc::new(Run::of(range, self.delta.len() as u64, self.delta.entries())?);
-        self.delta = Delta::new();
+        Ok(Some(Unsealed { run, puts: self.delta.puts() }))
+    }
+
+    /// Puts a run in the place of the changes of which it was made: it is searched at once, and durable when
+    /// [`Sealed::store`] has returned. Store runs in the order of their seals. None when something changed since it was
+    /// made; then nothing changes here.
+    #[must_use]
+    pub fn seal(&mut self, unsealed: Unsealed) -> Option<Sealed> {
+        let Unsealed { run, puts } = unsealed;
+        if run.range.after != self.through() || puts != self.delta.puts() {
+            return None;
+        }
+        let replaced = std::mem::take(&mut self.delta);
         self.runs.push(run.clone());
-        Ok(Some(Sealed { run, disk: self.disk.clone(), dir: self.dir.clone() }))
+        Some(Sealed { run, replaced, disk: self.disk.clone(), dir: self.dir.clone() })
     }
 
     /// What should be merged now, if anything: the newest runs, as long as the next older one is not larger than they are
@@ -377,19 +391,16 @@ impl Index {
         (parts.len() > 1).then(|| Merge { range, parts: parts.to_vec(), disk, dir })
     }
 
-    /// Puts a merged run in the place of its parts, and removes their files. What is not in this index any more changes
-    /// nothing.
-    ///
-    /// # Errors
-    /// When the disk refuses to remove a file; the merged run is used all the same.
-    pub fn adopt(&mut self, merged: MergedRun) -> Result<(), IndexError> {
-        let same = |window: &[Arc<Run>]| window.iter().zip(&merged.parts).all(|(a, b)| Arc::ptr_eq(a, b));
-        let Some(at) = self.runs.windows(merged.parts.len()).position(same) else { return Ok(()) };
-        self.runs.splice(at..at + merged.parts.len(), [merged.run]);
-        for part in merged.parts {
-            remove_if_there(&*self.disk, &part.range.path(&self.dir))?;
+    /// Puts a merged run in the place of its parts, which are left to be removed. What is not in this index any more
+    /// changes nothing.
+    pub fn adopt(&mut self, merged: MergedRun) -> Replaced {
+        let MergedRun { run, mut parts } = merged;
+        let same = |window: &[Arc<Run>]| window.iter().zip(&parts).all(|(a, b)| Arc::ptr_eq(a, b));
+        match self.runs.windows(parts.len()).position(same) {
+            Some(at) => drop(self.runs.splice(at..at + parts.len(), [run])),
+            None => parts.clear(),
         }
-        Ok(())
+        Replaced { parts, disk: self.disk.clone(), dir: self.dir.clone() }
     }
 }
 
@@ -420,68 +431,6 @@ struct Asked {
 fn in_memory(sources: Vec<Source<'_>>) -> impl Iterator<Item = Entry> + '_ {
     const WHY: &str = "only pieces on a disk can fail";
     Merged::new(sources).expect(WHY).map(|entry| entry.expect(WHY))
-}
-
-/// A run that is searched but not yet durable.
-#[derive(Debug)]
-#[must_use = "a run that is not stored is made anew from the log after a restart"]
-pub struct Sealed {
-    run: Arc<Run>,
-    disk: Arc<dyn Disk>,
-    dir: PathBuf,
-}
-
-impl Sealed {
-    /// Makes it durable. It blocks.
-    ///
-    /// # Errors
-    /// What the disk says. The index goes on; after a restart the log's changes have to be told from an earlier
-    /// position.
-    pub fn store(&self) -> Result<(), IndexError> {
-        self.run.store(&*self.disk, &self.dir)
-    }
-}
-
-/// Runs that are to become one. They stay searchable meanwhile.
-#[derive(Debug)]
-#[must_use = "nothing is merged before it is carried out"]
-pub struct Merge {
-    range: Range,
-    parts: Vec<Arc<Run>>,
-    disk: Arc<dyn Disk>,
-    dir: PathBuf,
-}
-
-impl Merge {
-    /// Writes the merged run durably, then reads it into memory. It blocks; beside the two it takes little memory.
-    ///
-    /// # Errors
-    /// What the disk says; the parts are still there.
-    pub fn carry_out(self) -> Result<MergedRun, IndexError> {
-        let range = self.range;
-        // What was removed has to be remembered as long as something older could still have it.
-        let forget = range.after == Position::START;
-        let at_most = self.parts.iter().map(|run| u64::from(run.packed.len())).sum();
-        let mut writer = RunWriter::create(&*self.disk, &self.dir, range, at_most)?;
-        let sources =
-            self.parts.iter().map(|run| Box::new(run.packed.entries().map(Ok)) as Source<'_>).collect();
-        for entry in in_memory(sources) {
-            if !(forget && entry.value.is_removed()) {
-                writer.push(entry)?;
-            }
-        }
-        writer.finish()?;
-        let run = Arc::new(Run::open(&*self.disk, &self.dir, range)?);
-        Ok(MergedRun { run, parts: self.parts })
-    }
-}
-
-/// A merged run and what it replaces.
-#[derive(Debug)]
-#[must_use = "the parts are searched until the index adopts it"]
-pub struct MergedRun {
-    run: Arc<Run>,
-    parts: Vec<Arc<Run>>,
 }
 
 /// Removes a file that may be there or not.

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use i247_ledger::Position;
 use i247_ledger::disk::{Disk, OsDisk, read_whole};
 use i247_ledger::faults::{BreakableDisk, Dice};
-use i247_records::index::{Candidate, Fingerprint, Flaw, Index, IndexError, KeySpace, Live, Locator, Sorter};
+use i247_records::index::{
+    Candidate, Fingerprint, Flaw, Index, IndexError, KeySpace, Live, Locator, Sealed, Sorter,
+};
 use proptest::prelude::*;
 
 const ALL: usize = usize::MAX;
@@ -37,12 +39,40 @@ fn found(index: &Index, key: Fingerprint) -> Vec<u64> {
 
 /// Seals up to `through` and stores the run.
 fn store(index: &mut Index, through: u64) {
-    index.seal(Position(through)).unwrap().unwrap().store().unwrap();
+    seal(index, through).unwrap().store().unwrap();
+}
+
+/// Makes a run up to `through` that is not stored yet; none when there is nothing new.
+fn seal(index: &mut Index, through: u64) -> Option<Sealed> {
+    let unsealed = index.run_of_changes(Position(through)).unwrap()?;
+    Some(index.seal(unsealed).unwrap())
 }
 
 fn merge_all(index: &mut Index) {
     let merged = index.merge_all().unwrap().carry_out().unwrap();
-    index.adopt(merged).unwrap();
+    index.adopt(merged).remove().unwrap();
+}
+
+#[test]
+fn a_run_of_changes_that_are_no_longer_all_takes_no_place() {
+    let disk = BreakableDisk::new(8);
+    let mut index = open(&disk);
+    index.add(key(1), at(10), false);
+    let unsealed = index.run_of_changes(Position(10)).unwrap().unwrap();
+    assert_eq!(
+        (found(&index, key(1)), index.changes(), index.runs()),
+        (vec![10], 1, 0),
+        "searched as before"
+    );
+    // Of the same key and record: there are not more changes than before, and yet others.
+    index.remove(key(1), at(10));
+    assert!(index.seal(unsealed).is_none());
+    assert_eq!((found(&index, key(1)), index.changes(), index.runs()), (vec![], 1, 0));
+    let unsealed = index.run_of_changes(Position(10)).unwrap().unwrap();
+    let of_the_same = index.run_of_changes(Position(10)).unwrap().unwrap();
+    assert!(index.seal(unsealed).is_some());
+    assert!(index.seal(of_the_same).is_none(), "its changes are in a run already");
+    assert_eq!((found(&index, key(1)), index.changes(), index.runs()), (vec![], 0, 1));
 }
 
 #[test]
@@ -51,7 +81,7 @@ fn a_key_is_found_in_the_delta_in_a_run_and_after_a_restart() {
     let mut index = open(&disk);
     index.add(key(1), at(10), false);
     assert_eq!(found(&index, key(1)), [10]);
-    let sealed = index.seal(Position(10)).unwrap().unwrap();
+    let mut sealed = seal(&mut index, 10).unwrap();
     assert_eq!((found(&index, key(1)), index.changes(), index.runs()), (vec![10], 0, 1));
     sealed.store().unwrap();
     let index = open(&disk);
@@ -120,7 +150,7 @@ fn a_removed_record_stays_removed_when_only_the_newer_runs_are_merged() {
     index.add(key(10), at(10), false);
     store(&mut index, 10);
     let merged = index.merge_due(Position::START).unwrap().carry_out().unwrap();
-    index.adopt(merged).unwrap();
+    index.adopt(merged).remove().unwrap();
     assert_eq!(index.runs(), 2, "the two small ones are one");
     assert!(found(&index, key(1)).is_empty());
     merge_all(&mut index);
@@ -137,7 +167,7 @@ fn merging_as_it_falls_due_leaves_few_runs() {
         store(&mut index, round);
         while let Some(merge) = index.merge_due(Position::START) {
             let merged = merge.carry_out().unwrap();
-            index.adopt(merged).unwrap();
+            index.adopt(merged).remove().unwrap();
         }
         assert!(index.runs() <= 7, "{} runs after {round} rounds", index.runs());
     }
@@ -154,7 +184,7 @@ fn what_lies_behind_a_stored_position_is_not_merged_with_what_lies_before_it() {
     }
     while let Some(merge) = index.merge_due(Position(4)) {
         let merged = merge.carry_out().unwrap();
-        index.adopt(merged).unwrap();
+        index.adopt(merged).remove().unwrap();
     }
     assert_eq!(index.runs(), 2, "those before it, and those behind it");
     drop(index);
@@ -194,11 +224,11 @@ fn a_change_behind_the_end_of_its_run_is_refused_and_nothing_is_lost() {
     let disk = BreakableDisk::new(8);
     let mut index = open(&disk);
     index.add(key(1), at(11), false);
-    let refused = index.seal(Position(10)).unwrap_err();
+    let refused = index.run_of_changes(Position(10)).unwrap_err();
     assert_eq!(refused.to_string(), "an entry of position 11 does not belong into a run through position 10");
     assert_eq!(found(&index, key(1)), [11]);
-    assert!(index.seal(Position(11)).unwrap().is_some());
-    assert!(index.seal(Position(11)).unwrap().is_none());
+    assert!(seal(&mut index, 11).is_some());
+    assert!(seal(&mut index, 11).is_none());
 }
 
 #[test]
@@ -264,10 +294,10 @@ fn a_crash_in_a_store_or_a_merge_leaves_the_old_runs_or_the_new_one() {
         (1..=20).for_each(|number| index.add(key(number), at(number), false));
         store(&mut index, 20);
         (21..=40).for_each(|number| index.add(key(number), at(number), false));
-        let sealed = index.seal(Position(40)).unwrap().unwrap();
+        let mut sealed = seal(&mut index, 40).unwrap();
         disk.power_off_after(Dice::new(seed).below(30));
         let stored = sealed.store().is_ok();
-        let merged = index.merge_all().unwrap().carry_out().map(|merged| index.adopt(merged));
+        let merged = index.merge_all().unwrap().carry_out().and_then(|merged| index.adopt(merged).remove());
         let disk = disk.power_off();
         let index = open(&disk);
         let through = index.through().0;
@@ -286,7 +316,7 @@ fn a_run_behind_a_missing_one_is_dropped_and_told_again() {
     index.add(key(1), at(1), false);
     store(&mut index, 1);
     index.add(key(2), at(2), false);
-    let lost = index.seal(Position(2)).unwrap().unwrap();
+    let lost = seal(&mut index, 2).unwrap();
     drop(lost);
     index.add(key(3), at(3), false);
     store(&mut index, 3);
@@ -299,7 +329,7 @@ fn a_full_disk_is_said_and_leaves_the_index_as_it_was() {
     let disk = BreakableDisk::new(12);
     let mut index = open(&disk);
     index.add(key(1), at(1), false);
-    let sealed = index.seal(Position(1)).unwrap().unwrap();
+    let mut sealed = seal(&mut index, 1).unwrap();
     disk.set_capacity(Some(100));
     assert!(matches!(sealed.store(), Err(IndexError::Full(_))));
     assert_eq!(found(&index, key(1)), [1]);
@@ -408,7 +438,7 @@ fn near(number: u64) -> Fingerprint {
 fn carry_out(merge: Option<i247_records::index::Merge>, index: &mut Index) {
     if let Some(merge) = merge {
         let merged = merge.carry_out().unwrap();
-        index.adopt(merged).unwrap();
+        index.adopt(merged).remove().unwrap();
     }
 }
 

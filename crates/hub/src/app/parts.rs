@@ -29,6 +29,7 @@ use crate::links::Links;
 use crate::lookups::{self, Lookups};
 use crate::made::Maker;
 use crate::overdue::Overdue;
+use crate::pulse::Pulse;
 use crate::quota::Quotas;
 use crate::searched::Searched;
 use crate::sequencer::{Groups, Held, Sequencer, Work};
@@ -82,6 +83,8 @@ impl Parts<'_> {
         let log_id: Bytes = views.state.log_id().map(Bytes::copy_from_slice).unwrap_or_default();
         let (dir, recovered) = (config.data.join("attachments"), views.state.generation() > 0);
         let copies = Copies::new(seams, config, self.own.clone(), databases.clone(), &log_id);
+        let pulse = Arc::<Pulse>::default();
+        pulse.applied(views.position, views.fed_at);
         let views = Arc::new(RwLock::new(views));
         let grants = Grants::new(views.clone(), seams.clock.clone(), live.clone(), config.country_limit());
         let core = Arc::new(Core {
@@ -102,7 +105,7 @@ impl Parts<'_> {
             lookups: Lookups::new(seams.disk.clone(), seams.blocking.clone(), config.data.join(lookups::DIR)),
             alerts: Book::default(),
             overdue: Overdue::default(),
-            pulse: Arc::default(),
+            pulse,
             disk: seams.disk.clone(),
             data: config.data.clone(),
             room: Mutex::default(),

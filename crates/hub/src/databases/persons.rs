@@ -1,14 +1,13 @@
 //! Search for persons by name: over the shelves, with the restrictions inside; and what else is in memory alone. It must
 //! not keep a name anywhere else.
 
-use std::sync::{Arc, PoisonError, RwLock};
-
 use i247_ledger::outcome;
 use i247_model::Party;
 use i247_records::index::Locator;
 use i247_records::nominal::{Match, Query};
 use i247_records::record::{Key, RecordName};
 use i247_records::{Database, Date};
+use parking_lot::RwLock;
 
 use super::shelves::Shelves;
 use super::{Databases, DatabasesError, Found, MAX_CANDIDATES, Score};
@@ -74,7 +73,7 @@ impl Databases {
             for at in places {
                 let batch = self.batch(at.position().0).await?;
                 let record = self.record(&batch, at, database)?;
-                write(&self.shelves, |shelves| shelves.recall(at, record.as_ref()));
+                self.shelves.write().recall(at, record.as_ref());
                 self.merge_persons().await?;
             }
         }
@@ -90,17 +89,13 @@ impl Databases {
         let Some(merge) = due else { return Ok(()) };
         let merged = outcome(&*self.blocking, move || merge.build()).await;
         let merged = merged.ok_or(DatabasesError::GivenUp)??;
-        write(&self.shelves, |shelves| shelves.persons.install(merged));
+        self.shelves.write().persons.install(merged);
         Ok(())
     }
 }
 
 /// Whether the asker may see the record there.
 pub(super) fn sees(shelves: &RwLock<Shelves>, asker: Party, number: u64) -> bool {
-    let shelves = shelves.read().unwrap_or_else(PoisonError::into_inner);
+    let shelves = shelves.read();
     Locator::of_number(number).is_some_and(|at| shelves.sees(asker, at))
-}
-
-fn write(shelves: &Arc<RwLock<Shelves>>, change: impl FnOnce(&mut Shelves)) {
-    change(&mut shelves.write().unwrap_or_else(PoisonError::into_inner));
 }

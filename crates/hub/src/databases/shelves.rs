@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use i247_ledger::Position;
 use i247_model::{CountryCode, Hash, Party};
 use i247_records::index::{
-    Candidate, Fingerprint, Index, IndexError, KeySpaces, Locator, Merge, MergedRun, Sealed,
+    Candidate, Fingerprint, Index, IndexError, KeySpaces, Locator, Merge, MergedRun, Replaced, Sealed,
+    Unsealed,
 };
 use i247_records::nominal::Persons;
 use i247_records::record::{Content, Key, Record};
@@ -240,8 +241,13 @@ impl Shelves {
     ///
     /// # Errors
     /// Never for an index that was filled here.
-    pub(crate) fn seal(&mut self) -> Result<Option<Sealed>, IndexError> {
-        self.index.seal(Position(self.position))
+    pub(crate) fn run_of_changes(&self) -> Result<Option<Unsealed>, IndexError> {
+        self.index.run_of_changes(Position(self.position))
+    }
+
+    /// Puts a run in the place of what has gathered; nothing when more has gathered meanwhile.
+    pub(crate) fn seal(&mut self, unsealed: Unsealed) -> Option<Sealed> {
+        self.index.seal(unsealed)
     }
 
     /// What should be merged now, where there is a snapshot up to `stored`.
@@ -256,10 +262,7 @@ impl Shelves {
     }
 
     /// Takes a merged run.
-    ///
-    /// # Errors
-    /// When the disk refuses to remove its parts.
-    pub(crate) fn adopt(&mut self, merged: MergedRun) -> Result<(), IndexError> {
+    pub(crate) fn adopt(&mut self, merged: MergedRun) -> Replaced {
         self.index.adopt(merged)
     }
 }

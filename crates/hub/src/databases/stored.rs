@@ -12,12 +12,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use i247_ledger::disk::Disk;
 use i247_ledger::snapshot::{Snapshot, Snapshots};
 use i247_ledger::{Blocking, Ledger, Position, outcome};
 use i247_records::index::{Index, IndexError, Sealed};
+use parking_lot::{RwLock, RwLockWriteGuard};
 
 use super::DatabasesError;
 use super::kept::Kept;
@@ -26,7 +27,7 @@ use super::shelves::Shelves;
 /// The version of [`Kept`]; snapshots of other versions are passed over.
 const VERSION: u32 = 2;
 
-/// So many changes gather in memory before they become a run: while that is made, searches wait.
+/// So many changes gather in memory before they become a run.
 const SEAL_CHANGES: usize = 64 * 1024;
 
 /// A snapshot is due when at least so many changes came since the last one, and one for this many records that there
@@ -131,8 +132,8 @@ impl Store {
         }
     }
 
-    /// Stores the shelves as far as that is due, or all of them. Searches wait only while a run is sealed; nothing else
-    /// may change the shelves meanwhile.
+    /// Stores the shelves as far as that is due, or all of them. Searches go on; nothing else may change the shelves
+    /// meanwhile.
     ///
     /// # Errors
     /// What could not be written is written the next time.
@@ -159,7 +160,7 @@ impl Store {
     fn write(&self, shelves: &RwLock<Shelves>, extent: Extent) -> Result<Option<Snapshot>, DatabasesError> {
         let stored = self.stored.load(Ordering::Acquire);
         let (run_due, snapshot_due) = {
-            let shelves = read(shelves);
+            let shelves = shelves.read();
             if shelves.is_half_way() {
                 return Ok(None);
             }
@@ -169,31 +170,29 @@ impl Store {
         };
         let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
         if run_due || snapshot_due {
-            unwritten.extend(shelves.write().unwrap_or_else(PoisonError::into_inner).seal()?);
+            let unsealed = shelves.read().run_of_changes()?;
+            unwritten.extend(unsealed.and_then(|unsealed| shelves.write().seal(unsealed)));
         }
-        while let Some(oldest) = unwritten.first() {
+        while let Some(oldest) = unwritten.first_mut() {
             oldest.store()?;
             drop(unwritten.remove(0));
         }
         loop {
-            let due = read(shelves).merge_due(Position(stored));
+            let due = shelves.read().merge_due(Position(stored));
             let Some(merge) = due else { break };
             let merged = merge.carry_out()?;
-            shelves.write().unwrap_or_else(PoisonError::into_inner).adopt(merged)?;
+            let replaced = shelves.write().adopt(merged);
+            replaced.remove()?;
         }
         if !snapshot_due {
             return Ok(None);
         }
         let (position, state) = {
-            let mut shelves = shelves.write().unwrap_or_else(PoisonError::into_inner);
+            let mut shelves = shelves.write();
             shelves.begin_store();
-            let shelves = std::sync::RwLockWriteGuard::downgrade(shelves);
+            let shelves = RwLockWriteGuard::downgrade(shelves);
             (Position(shelves.position()), shelves.to_snapshot()?)
         };
         Ok(Some(Snapshot { position, version: VERSION, state: state.into() }))
     }
-}
-
-fn read(shelves: &RwLock<Shelves>) -> std::sync::RwLockReadGuard<'_, Shelves> {
-    shelves.read().unwrap_or_else(PoisonError::into_inner)
 }

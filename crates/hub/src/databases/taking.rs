@@ -2,8 +2,6 @@
 //! names, and goes on from there when it has come.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use i247_ledger::{Position, Record as LogRecord};
 use i247_model::{Party, Refusal};
@@ -12,14 +10,12 @@ use i247_records::nominal::Person;
 use i247_records::record::{Change, Content, Key, Record};
 use i247_records::register::{Effect, IndexChange, Lookup, Rejected, Request};
 use i247_records::{Database, Date};
+use parking_lot::RwLock;
 
 use super::DatabasesError;
 use super::batches::{Batch, Batches, Taken};
 use super::circulars::{Circular, Step, Subject};
 use super::shelves::{Restricted, Shelves};
-
-/// Searches wait while so many changes are decided.
-const CHUNK: usize = 64;
 
 /// So many records go at once when their day is past.
 const EXPIRE_AT_ONCE: usize = 256;
@@ -34,7 +30,7 @@ pub(crate) fn take_in(
     batches: &Batches,
     records: &[LogRecord],
 ) -> Result<Option<u64>, DatabasesError> {
-    let taken = read(shelves).position;
+    let taken = shelves.read().position;
     for record in records.iter().filter(|record| record.position.0 > taken) {
         let position = record.position.0;
         let broken = |refusal| DatabasesError::Entry { position, refusal };
@@ -43,9 +39,9 @@ pub(crate) fn take_in(
         if let Some(missing) = entry.take_in(shelves, batches, step).map_err(broken)? {
             return Ok(Some(missing));
         }
-        let mut shelves = write(shelves);
-        shelves.position = position;
-        shelves.entry = i247_trust::sha256(&[&record.entry]);
+        let hash = i247_trust::sha256(&[&record.entry]);
+        let mut shelves = shelves.write();
+        (shelves.position, shelves.entry) = (position, hash);
         shelves.items_done = 0;
     }
     Ok(None)
@@ -75,35 +71,37 @@ impl Entry<'_> {
         batches: &Batches,
         step: Option<Step>,
     ) -> Result<Option<u64>, Refusal> {
-        if let Some(missing) = write(shelves).begin(self.day, batches)? {
+        if let Some(missing) = shelves.write().begin(self.day, batches)? {
             return Ok(Some(missing));
         }
         match step {
-            Some(step) => write(shelves).circulate(self, step, batches),
+            Some(step) => shelves.write().circulate(self, step, batches),
             None => self.changes(shelves, batches),
         }
     }
 
-    /// Decides about each change of its batch.
+    /// Decides about each change of its batch. Searches go on while it decides, and wait only while one change is made: a
+    /// load takes most of a core, and whoever holds the lock for long is sent off the core with it.
     fn changes(&self, shelves: &RwLock<Shelves>, batches: &Batches) -> Result<Option<u64>, Refusal> {
-        let changes = self.batch.map(Batch::changes).transpose()?.flatten();
-        let Some((database, changes)) = changes else { return Ok(None) };
-        loop {
-            let mut shelves = write(shelves);
-            let done = shelves.items_done;
-            if done >= changes.len() {
-                return Ok(None);
-            }
-            let chunk: Range<usize> = done..changes.len().min(done + CHUNK);
-            for (item, change) in chunk.clone().zip(&changes[chunk]) {
-                if let Some(change) = change
-                    && let Some(missing) = shelves.change(self, database, item as u16, change, batches)?
-                {
-                    return Ok(Some(missing));
-                }
+        let Some(batch) = self.batch else { return Ok(None) };
+        let Some((database, changes)) = batch.changes()? else { return Ok(None) };
+        let mut shelves = shelves.upgradable_read();
+        for (item, change) in changes.iter().enumerate().skip(shelves.items_done) {
+            let (Some(change), Some(at)) = (change, Locator::new(Position(self.position), item as u16))
+            else {
+                continue;
+            };
+            let request = Request { change, sender: batch.sender, from_notice: false, at, today: self.day };
+            let decided = match shelves.decide(database, &request, (self.position, batch), batches) {
+                Err(Rejected::Unreadable(error)) => return error.missing(),
+                decided => decided.map_err(|rejected| rejected.refusal()),
+            };
+            shelves.with_upgraded(|shelves| {
+                shelves.decided(database, &request, decided);
                 shelves.items_done = item + 1;
-            }
+            });
         }
+        Ok(None)
     }
 }
 
@@ -191,22 +189,23 @@ impl Shelves {
         Ok(None)
     }
 
-    /// Decides about one change that a bureau sent. Returns the batch that is missing, if one is.
-    fn change(
-        &mut self,
-        entry: &Entry<'_>,
+    /// Decides about one change, in the batch that is being taken in.
+    fn decide(
+        &self,
         database: Database,
-        item: u16,
-        change: &Change,
+        request: &Request<'_>,
+        present: (u64, &Batch),
         batches: &Batches,
-    ) -> Result<Option<u64>, Refusal> {
-        let (Some(at), Some(batch)) = (Locator::new(Position(entry.position), item), entry.batch) else {
-            return Ok(None);
-        };
-        let request = Request { change, sender: batch.sender, from_notice: false, at, today: entry.day };
-        let reader = Reader { database, shelves: self, batches, present: Some((entry.position, batch)) };
-        let Some(register) = self.registers.get(&database) else { return Ok(None) };
-        match register.decide(&request, &reader) {
+    ) -> Result<Effect, Rejected<NotAtHand>> {
+        let reader = Reader { database, shelves: self, batches, present: Some(present) };
+        self.registers[&database].decide(request, &reader)
+    }
+
+    /// Makes what was decided about a change that a bureau sent.
+    fn decided(&mut self, database: Database, request: &Request<'_>, decided: Result<Effect, Refusal>) {
+        let (change, at) = (request.change, request.at);
+        let position = at.position().0;
+        match decided {
             Ok(effect) => {
                 let restricted = change.record().filter(|record| record.is_restricted());
                 let restricted = restricted.map(|record| Restricted::But {
@@ -214,16 +213,12 @@ impl Shelves {
                     except: record.about().except.clone().into_boxed_slice(),
                 });
                 self.apply(database, &effect, restricted);
-                self.note_place(at, database, batch.sender);
+                self.note_place(at, database, request.sender);
                 self.recall(at, change.record());
-                self.verdicts.entry(entry.position).or_default().accepted += 1;
+                self.verdicts.entry(position).or_default().accepted += 1;
             }
-            Err(Rejected::Unreadable(error)) => return error.missing(),
-            Err(rejected) => {
-                self.verdicts.entry(entry.position).or_default().refuse(item, rejected.refusal());
-            }
+            Err(refusal) => self.verdicts.entry(position).or_default().refuse(at.item(), refusal),
         }
-        Ok(None)
     }
 
     /// What an entry does to notices, diffusions and what follows from them. Returns the batch that is missing, if one is.
@@ -283,9 +278,7 @@ impl Shelves {
             let Some(at) = Locator::new(Position(entry.position), item as u16) else { break };
             let (database, change) = (record.database(), Change::Add(record));
             let request = Request { change: &change, sender: owner, from_notice: true, at, today: entry.day };
-            let reader = Reader { database, shelves: self, batches, present: Some((entry.position, batch)) };
-            let Some(register) = self.registers.get(&database) else { continue };
-            match register.decide(&request, &reader) {
+            match self.decide(database, &request, (entry.position, batch), batches) {
                 Ok(effect) => {
                     self.apply(database, &effect, Some(Restricted::Following(subject.clone())));
                     self.note_place(at, database, owner);
@@ -378,12 +371,4 @@ impl Shelves {
             }
         }
     }
-}
-
-fn write(shelves: &RwLock<Shelves>) -> RwLockWriteGuard<'_, Shelves> {
-    shelves.write().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn read(shelves: &RwLock<Shelves>) -> RwLockReadGuard<'_, Shelves> {
-    shelves.read().unwrap_or_else(PoisonError::into_inner)
 }

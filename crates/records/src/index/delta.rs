@@ -16,11 +16,18 @@ const FIRST_CHANGES: usize = 1024;
 pub(super) struct Delta {
     changes: BTreeMap<(u64, Locator), Value>,
     sieve: Vec<u64>,
+    puts: u64,
+}
+
+impl Default for Delta {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Delta {
     pub(super) fn new() -> Self {
-        Self { changes: BTreeMap::new(), sieve: sieve_for(FIRST_CHANGES) }
+        Self { changes: BTreeMap::new(), sieve: sieve_for(FIRST_CHANGES), puts: 0 }
     }
 
     /// How many changes there are.
@@ -28,7 +35,13 @@ impl Delta {
         self.changes.len()
     }
 
+    /// How often it was changed: the same number, the same changes.
+    pub(super) fn puts(&self) -> u64 {
+        self.puts
+    }
+
     pub(super) fn put(&mut self, entry: Entry) {
+        self.puts += 1;
         self.changes.insert(entry.key(), entry.value);
         if self.changes.len() * BITS_PER_CHANGE <= self.sieve.len() * 64 {
             mark(&mut self.sieve, entry.fingerprint);
