@@ -20,6 +20,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// Longer than the hub may take to cut somebody off, for machines that are busy with other stories.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Such a machine may make one of these late, and not all of them.
+const ATTEMPTS: usize = 4;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_post_comes_by_leave_of_its_bureau_and_goes_when_that_is_withdrawn() -> Result<(), WorldError> {
     let world = World::of(["FR", "BR"]).start().await?;
@@ -127,23 +130,34 @@ async fn on_the_real_clock_a_post_is_cut_off_within_a_second() -> Result<(), Wor
     let clock = world.seams().clock.clone();
     let cdg = world.post("FR", "cdg").await?;
     let france = world.bureau("FR");
-    let until = clock.now().plus(2 * SECOND);
-    france.grants(pb::Grant { until_ms: until.as_millis(), ..airport(&name("cdg")) }).await?;
-    let mut open = world.knocks(&cdg).await?.unwrap();
-    open.ends_within(PATIENCE).await?;
-    let after = clock.now().since(until);
-    assert!(clock.now() >= until, "not before its end");
-    println!("cut off {} ms after the grant's end", after.as_millis());
+    let (mut after_its_end, mut after_withdrawal) = (Vec::new(), Vec::new());
+    for _ in 0..ATTEMPTS {
+        let until = clock.now().plus(2 * SECOND);
+        france.grants(pb::Grant { until_ms: until.as_millis(), ..airport(&name("cdg")) }).await?;
+        let mut open = world.knocks(&cdg).await?.unwrap();
+        open.ends_within(PATIENCE).await?;
+        assert!(clock.now() >= until, "not before its end");
+        after_its_end.push(clock.now().since(until));
 
-    france.grants(airport(&name("cdg"))).await?;
-    let mut open = world.knocks(&cdg).await?.unwrap();
-    let sent = france.send(grant_draft(withdrawn("cdg"))).await?;
-    france.accepted(&sent).await?;
-    let accepted = clock.monotonic();
-    open.ends_within(PATIENCE).await?;
-    let withdrawn = clock.monotonic().saturating_sub(accepted);
-    println!("cut off {} ms after the withdrawal was known to be accepted", withdrawn.as_millis());
+        france.grants(airport(&name("cdg"))).await?;
+        let mut open = world.knocks(&cdg).await?.unwrap();
+        let sent = france.send(grant_draft(withdrawn("cdg"))).await?;
+        france.accepted(&sent).await?;
+        let accepted = clock.monotonic();
+        open.ends_within(PATIENCE).await?;
+        after_withdrawal.push(clock.monotonic().saturating_sub(accepted));
+        if within_a_second(&after_its_end) && within_a_second(&after_withdrawal) {
+            break;
+        }
+    }
+    println!("cut off {after_its_end:?} after the grant's end, {after_withdrawal:?} after its withdrawal");
+    assert!(within_a_second(&after_its_end), "{after_its_end:?} after the grant's end");
+    assert!(within_a_second(&after_withdrawal), "{after_withdrawal:?} after its withdrawal");
     world.finish().await
+}
+
+fn within_a_second(took: &[Duration]) -> bool {
+    took.iter().any(|took| *took <= SECOND)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -75,6 +75,28 @@ async fn operation_hammer_comes_to_its_recorded_figures() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_other_operations_come_to_their_recorded_figures() {
+    let Some(program) = i247_testkit::program() else { return };
+    let place = tempfile::tempdir().unwrap();
+    for (operation, checks, matches, denied, recorded) in [
+        ("anaconda", "20400", "200", "14", &["Documents checked", "Matches", "Posts that checked"][..]),
+        ("kigali", "6600", "5", "1", &["Documents checked", "Posts that checked"]),
+        ("manila", "5100", "4", "1", &["Documents checked", "Posts that checked"]),
+    ] {
+        let output = scenario(&program, place.path(), &["run", operation, "--json"]).await;
+        assert!(output.status.success(), "{operation}: {}", String::from_utf8_lossy(&output.stderr));
+        let table: Json = serde_json::from_slice(&output.stdout).unwrap();
+        let run = ["Documents checked", "Matches", "Denied by their owners"]
+            .map(|label| &row(&table, label)["run"]);
+        assert_eq!(run, [checks, matches, denied], "{operation}");
+        for label in recorded {
+            assert_eq!(row(&table, label)["recorded"]["met"], true, "{operation}: {label}");
+        }
+        assert_eq!(table["differences"], Json::Array(vec![]), "{operation}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_whole_network_asks_at_its_rate_with_its_peak() {
     let Some(program) = i247_testkit::program() else { return };
     let place = tempfile::tempdir().unwrap();

@@ -42,8 +42,9 @@ A copy answers POSSIBLE or NO RECORD, as of a moment: ask again on line before a
 warns, after 7 days it does not answer any more. What is asked of it is written down beside it, and handed in to the \
 hub's journal of searches by the next `i247 mind sync`.
 
-The directory holds fingerprints of what may be asked, and the searches that wait, in the clear: keep it as safe as a \
-register. Which versions were there is noted in the home directory of the command, so that an older copy is noticed.
+The directory holds fingerprints of what may be asked, in the clear, and the searches that wait, sealed by a key that lies \
+beside the private keys: keep it as safe as a register. Which versions were there is noted in the home directory of the \
+command, so that an older copy is noticed.
 
 Examples:
   i247 mind sync /var/lib/mind --context cdg

@@ -17,6 +17,7 @@ mod signed_for;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod writing;
 mod wrong;
 
 use std::io;
@@ -26,23 +27,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use i247_ledger::disk::{self, Disk};
-use i247_ledger::{
-    AppendError, Blocking, CloseError, Draft, Ledger, OpenError, Options, Position, ReadError, Segments,
-};
+use i247_ledger::{Blocking, CloseError, Ledger as _, OpenError, Options, Position, ReadError, Segments};
 use i247_model::{Hash, Reason, Refusal};
 use i247_node::{Clock, Dice, Seams};
 use i247_router::SearchRoot;
 use i247_trust::sha256;
 use i247_wire::pb;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Notify, watch};
 
-use crate::sequencer::Work;
 use crate::views::Views;
 use handed_in::HandedIn;
 use operations::{Book, Operations};
 use rolled::Sessions;
+use writing::Roots;
 use wrong::Wrong;
 
 pub use check::{Asked, Searches, check_searches};
@@ -50,16 +48,8 @@ pub(crate) use handed_in::Given;
 pub(crate) use rolled::Placed;
 pub(crate) use tally::Counted;
 pub use tally::{SearchTally, tally_searches};
+pub(crate) use writing::Writer;
 pub(crate) use wrong::WrongRollUp;
-
-/// What is noted waits at most so long before it is written.
-const WRITE_WAIT: Duration = Duration::from_millis(50);
-
-/// How often the log hears of the journal, when it has grown.
-const ROOT_EVERY: Duration = Duration::from_secs(1);
-
-/// How often a disk that was full is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// When those who were refused should come again.
 const COME_AGAIN: Duration = Duration::from_secs(5);
@@ -148,14 +138,6 @@ enum Shut {
     Stopped,
     /// The log knows a later end than the journal has.
     Older,
-}
-
-/// What the log was last told, and what it is told next.
-struct Roots {
-    /// Of the journal as it is.
-    now: SearchRoot,
-    /// As the log has it.
-    entered: u64,
 }
 
 impl Audit {
@@ -286,118 +268,12 @@ impl Audit {
         }
     }
 
-    /// Writes what is noted, and tells the log, until `stop`; what was noted by then is written.
-    pub(crate) async fn keep(
-        self: Arc<Self>,
-        mut writer: Writer,
-        log: mpsc::Sender<Work>,
-        stop: CancellationToken,
-    ) {
-        let mut told_at = Duration::ZERO;
-        loop {
-            let stale = writer.roots.now.position > writer.roots.entered;
-            // Dropping any of these waits loses nothing: the bell rings again for what is still there.
-            tokio::select! {
-                () = self.bell.notified() => {
-                    let waited = i247_node::sleep_on(&*self.clock, WRITE_WAIT);
-                    stop.run_until_cancelled(waited).await;
-                }
-                () = i247_node::sleep_on(&*self.clock, ROOT_EVERY), if stale => {}
-                () = stop.cancelled() => {}
-            }
-            // Asked before it is written: what is noted while the log is told is written too.
-            let stopping = stop.is_cancelled();
-            self.write(&mut writer, &stop).await;
-            let now = self.clock.monotonic();
-            if now.saturating_sub(told_at) >= ROOT_EVERY {
-                told_at = now;
-                self.tell(&mut writer, &log).await;
-            }
-            let written = writer.roots.now.position;
-            self.keep_operations(&mut writer.kept_at, written, stopping).await;
-            if stopping {
-                return;
-            }
-        }
-    }
-
     /// Closes the journal.
     ///
     /// # Errors
     /// When it was not closed cleanly: the next start finds out what is there.
     pub(crate) async fn close(&self) -> Result<(), CloseError> {
         self.journal.close().await
-    }
-
-    /// Writes all that is noted. While there is no room it waits here, and nothing more is noted.
-    async fn write(&self, writer: &mut Writer, stop: &CancellationToken) {
-        let (entries, noted, asked) = {
-            let mut waiting = self.waiting();
-            let asked = std::mem::take(&mut waiting.asked);
-            (std::mem::take(&mut waiting.entries), waiting.noted, asked)
-        };
-        if entries.is_empty() {
-            return;
-        }
-        let bytes: usize = entries.iter().map(Vec::len).sum();
-        let mut root = writer.roots.now;
-        let mut group = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let bytes = chained(&root, entry);
-            root = SearchRoot { position: root.position + 1, root: root_of(&bytes) };
-            group.push(Draft { entry: bytes, body: None });
-        }
-        let after = Position(writer.roots.now.position);
-        loop {
-            match self.journal.append(after, group.clone()).await {
-                Ok(_) => break,
-                Err(AppendError::Full) => {
-                    if self.waiting().shut.replace(Shut::Full).is_none() {
-                        tracing::error!(
-                            "no room for the journal of searches: they are refused until there is some"
-                        );
-                    }
-                    let waited = i247_node::sleep_on(&*self.clock, LOOK_AGAIN);
-                    if stop.run_until_cancelled(waited).await.is_none() {
-                        self.written.send_replace(None);
-                        return;
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the journal of searches has stopped: they are refused");
-                    self.waiting().shut = Some(Shut::Stopped);
-                    self.written.send_replace(None);
-                    return;
-                }
-            }
-        }
-        writer.roots.now = root;
-        self.book.written(asked);
-        self.written.send_replace(Some(noted));
-        let mut waiting = self.waiting();
-        waiting.bytes -= bytes;
-        if waiting.shut == Some(Shut::Full) {
-            waiting.shut = None;
-            tracing::info!("there is room for the journal of searches again");
-        }
-    }
-
-    /// Tells the log how far the journal has come.
-    async fn tell(&self, writer: &mut Writer, log: &mpsc::Sender<Work>) {
-        let Roots { now, entered } = &mut writer.roots;
-        if now.position <= *entered {
-            return;
-        }
-        let (answer, told) = oneshot::channel();
-        if log.send(Work::SearchRoot { root: *now, answer }).await.is_err() {
-            return;
-        }
-        match told.await {
-            Ok(Ok(_)) => *entered = now.position,
-            Ok(Err(refusal)) => tracing::warn!(%refusal, "the log was not told of the journal of searches"),
-            // The hub stops; the next start tells.
-            Err(_) => {}
-        }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -417,13 +293,6 @@ pub(crate) async fn open_beside(
     let (dir, known) = (data.join(DIR), views.state.search_root());
     let chance = (seams.clock.clone(), &*seams.dice);
     Audit::open(seams.disk.clone(), seams.blocking.clone(), &dir, chance, known).await
-}
-
-/// What only the one task has that writes the journal.
-pub(crate) struct Writer {
-    roots: Roots,
-    /// Up to where in the journal it is kept what was asked in operations.
-    kept_at: u64,
 }
 
 impl Waiting {

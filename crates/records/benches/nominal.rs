@@ -53,6 +53,10 @@ fn main() {
             measured.recall(threshold),
         );
     }
+    for (name, kind) in measured.by_kind() {
+        let (meant, recall, wrong) = (kind.meant, kind.recall(), kind.wrong);
+        println!("{name:<26} {meant:>5} meant, recall {recall:.3}, {wrong:>4} of somebody else");
+    }
     if let Some(examples) = numbers.get(2) {
         let examples = *examples as usize;
         measured.missed.iter().take(examples).for_each(|missed| println!("not found: {missed}"));

@@ -240,31 +240,49 @@ mod tests {
         assert!("passports".parse::<Database>().is_err());
     }
 
-    #[test]
-    fn retention_is_as_the_rules_lay_down() {
-        let years = |database: Database, known| database.retention().years(known);
-        assert_eq!(years(Database::Nominal, true), Some(5));
-        assert_eq!(years(Database::Sltd, false), Some(10));
-        assert_eq!(years(Database::Dna, true), Some(5));
-        assert_eq!(years(Database::Dna, false), Some(15));
-        assert_eq!(years(Database::Fingerprints, false), Some(15));
-        assert_eq!(years(Database::Icse, true), Some(99));
-        assert_eq!(years(Database::Ibin, true), Some(30));
-        assert_eq!(years(Database::Art, true), Some(50));
-        assert_eq!(years(Database::Tdawn, true), None);
-    }
+    /// Each database with its keys, who adds to it, and how many years a record stays about somebody who is known and about
+    /// somebody who is not.
+    const TABLE: &str = "
+        nominal       reference name travel-document           any      5  5
+        icse          reference code                           any     99 99
+        fingerprints  reference template                       any      5 15
+        dna           reference loci                           any      5 15
+        dna-missing   reference loci                           any      5 15
+        faces         reference template                       any      5  5
+        sltd          travel-document                          issuer  10 10
+        tdawn         travel-document                          notices  -  -
+        sad           administrative-document                  any     10 10
+        dial-doc      reference document-model                 any     10 10
+        edison        reference document-model                 any     10 10
+        vehicles      reference vin engine plate part          any     10 10
+        vessels       reference hull vessel-name engine        any     10 10
+        art           reference title                          any     50 50
+        iarms         reference serial                         any     30 30
+        ifrt          reference code                           any     30 30
+        ibin          reference code                           any     30 30
+        cards         reference code                           any      5  5
+        piracy        reference code                           any      5  5
+    ";
 
     #[test]
-    fn travel_documents_are_added_by_who_issued_them_and_those_of_notices_by_nobody() {
-        assert_eq!(Database::Sltd.writers(), Writers::IssuingCountry);
-        assert_eq!(Database::Tdawn.writers(), Writers::FromNotices);
-        assert_eq!(Database::Vehicles.writers(), Writers::AnyBureau);
-    }
-
-    #[test]
-    fn every_database_has_a_key() {
-        for database in Database::ALL {
-            assert!(!database.keys().is_empty(), "{database}");
+    fn keys_owners_and_retention_are_as_the_rules_lay_down() {
+        let rows = TABLE.lines().map(str::split_whitespace).map(Iterator::collect::<Vec<_>>);
+        let rows: Vec<_> = rows.filter(|row| !row.is_empty()).collect();
+        assert_eq!(rows.len(), Database::ALL.len());
+        for (row, database) in rows.iter().zip(Database::ALL) {
+            let writers = match database.writers() {
+                Writers::AnyBureau => "any",
+                Writers::IssuingCountry => "issuer",
+                Writers::FromNotices => "notices",
+            };
+            let years = |known| match database.retention().years(known) {
+                Some(years) => years.to_string(),
+                None => "-".to_owned(),
+            };
+            let mut found = vec![database.as_str().to_owned()];
+            found.extend(database.keys().iter().map(ToString::to_string));
+            found.extend([writers.to_owned(), years(true), years(false)]);
+            assert_eq!(found, *row);
         }
     }
 }

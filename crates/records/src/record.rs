@@ -24,7 +24,7 @@ use i247_model::{CountryCode, Party};
 use i247_wire::pb;
 use prost::Message as _;
 
-use crate::database::{Database, Retention, Writers};
+use crate::database::{Database, KeyKind, Retention, Writers};
 use crate::date::Date;
 
 pub use change::{Change, MAX_CHANGE_BYTES};
@@ -44,7 +44,7 @@ pub use person::{Person, PersonDocument, PersonStatus, Sex};
 pub use thing::{Artwork, Firearm, FirearmStatus, Vehicle, VehicleKind, Vessel};
 pub use trace::{DnaProfile, Locus, MIN_LOCI, Modality, SubjectKind, Template};
 use value::Field;
-pub use value::{Cell, Fault, Faults, MAX_LIST, Problem};
+pub use value::{Cell, Column, Fault, Faults, MAX_LIST, Presence, Problem};
 
 /// Most bytes of an encoded record.
 pub const MAX_RECORD_BYTES: usize = 16 * 1024;
@@ -101,6 +101,28 @@ impl Record {
     /// The columns of this database's files: those of every record, then those of its content.
     pub fn columns(database: Database) -> impl Iterator<Item = &'static str> {
         ABOUT_COLUMNS.iter().chain(Content::columns(database)).copied()
+    }
+
+    /// The same columns, with what each says and how it is written.
+    pub fn described(database: Database) -> Vec<Column> {
+        let named_by_it = database.keys().contains(&KeyKind::Reference);
+        let reference = if named_by_it { Presence::Must } else { Presence::May };
+        let about = [
+            (reference, "The owner's own name of the record.", value::expected::<Reference>()),
+            (
+                Presence::May,
+                "The last day on which it counts, when that is not to be as late as it may.",
+                value::expected::<Date>(),
+            ),
+            (Presence::List, "Countries that must not see it.", "a country code such as FR"),
+            (Presence::List, "Conditions on use.", value::expected::<Line>()),
+        ];
+        let about = ABOUT_COLUMNS
+            .iter()
+            .copied()
+            .zip(about)
+            .map(|(name, (presence, meaning, expected))| Column { name, presence, meaning, expected });
+        about.chain(Content::described(database)).collect()
     }
 
     /// The record in a row, its cells in the order of [`Record::columns`]; those that are not there count as empty.

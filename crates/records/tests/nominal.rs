@@ -35,6 +35,9 @@ fn misspelt_and_transliterated_persons_are_found_and_look_alikes_are_not() {
     let (precision, recall) = (measured.precision(THRESHOLD), measured.recall(THRESHOLD));
     let strict = measured.strict_precision(THRESHOLD);
     println!("seed {SEED}: precision {precision:.3} ({strict:.3} with namesakes), recall {recall:.3}");
+    for (name, kind) in measured.by_kind() {
+        println!("{name}: {} of {} found, {} of somebody else", kind.found, kind.meant, kind.wrong);
+    }
     measured.missed.iter().for_each(|missed| println!("not found: {missed}"));
     measured.wrong.iter().for_each(|wrong| println!("not meant: {wrong}"));
     assert!(precision >= AT_LEAST, "precision {precision:.3}");

@@ -61,7 +61,7 @@ pub(crate) fn invitation(home: &Path, plan: &Plan, scenario: Option<&Path>) -> S
          \n  {program} inbox --as {first}\
          \n  {program} ask {second} --as {first} --about \"a stolen car\" --name \"PARDEL, Tessa\" --born 1970-01-01\
          \n  {program} operation report {operation}{scenario} --context operator\
-         \n  {program} post issue cdg --authority {authority} --out {home}/cdg\
+         \n  {program} post issue cdg --authority {authority} --out {home}/cdg --days 7\
          \n  {program} console --context operator",
     )
 }

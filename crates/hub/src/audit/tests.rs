@@ -1,12 +1,15 @@
 //! Stories of the journal: what is noted is there, what cannot be noted is refused, and an older copy is found out.
 
-use i247_ledger::Inline;
 use i247_ledger::faults::BreakableDisk;
+use i247_ledger::{Draft, Inline};
 use i247_model::{Identity, Timestamp};
 use i247_node::{SeededDice, SystemClock};
 use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::sequencer::Work;
 
 const DIRECTORY: &str = "/audit";
 
@@ -67,6 +70,33 @@ async fn what_is_noted_is_durable_in_order_and_the_log_hears_of_its_root() {
     assert_eq!(groups(&audit).await.len(), 2);
     stop.cancel();
     keeper.await.unwrap();
+}
+
+#[tokio::test]
+async fn on_the_real_clock_what_is_noted_is_durable_within_100_ms_though_the_log_does_not_answer() {
+    let disk = BreakableDisk::new(8);
+    let (audit, writer) = open(&disk, None).await;
+    let (work, mut log) = mpsc::channel(8);
+    let stop = CancellationToken::new();
+    let keeper = tokio::spawn(audit.clone().keep(writer, work, stop.clone()));
+    // A busy machine may make one of them late, and not all.
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        let begun = audit.clock.monotonic();
+        let noted = audit.note(&search("duty", 1)).unwrap();
+        audit.written(noted).await.unwrap();
+        took.push(audit.clock.monotonic() - begun);
+    }
+    assert!(took.iter().any(|took| *took <= Duration::from_millis(100)), "{took:?}");
+    let Some(Work::SearchRoot { root, answer }) = log.recv().await else { panic!("no root came") };
+    assert_eq!(root.position, 1, "the log has not answered, and is asked nothing else meanwhile");
+    assert!(log.try_recv().is_err());
+    // At a stop it is told of all that was written.
+    answer.send(Ok(1)).unwrap();
+    stop.cancel();
+    assert_eq!(told(&mut log).await.position, 5);
+    keeper.await.unwrap();
+    assert_eq!(groups(&open(&disk.power_off(), None).await.0).await.len(), 5);
 }
 
 #[tokio::test]

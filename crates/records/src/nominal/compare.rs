@@ -58,6 +58,10 @@ fn names(asked: &Name, recorded: &Name, left: u16) -> Option<Vec<Reason>> {
     let mut agreeing = 0;
     for step in &steps {
         let (word, likeness, places, joined) = match *step {
+            Step::Leave(word) if asked.words[word].may_be_particle_of(recorded) => {
+                reasons.push(Reason::Particle);
+                continue;
+            }
             Step::Leave(word) => {
                 only_asked.push(asked.words[word].part);
                 continue;
@@ -77,10 +81,11 @@ fn names(asked: &Name, recorded: &Name, left: u16) -> Option<Vec<Reason>> {
     if agreeing == 0 {
         return None;
     }
-    let only_recorded: Vec<Part> = (0..recorded.words.len())
-        .filter(|at| taken & 1 << at == 0)
-        .map(|at| recorded.words[at].part)
-        .collect();
+    let over = recorded.words.iter().enumerate().filter(|(at, _)| taken & 1 << at == 0);
+    let (particles, only_recorded): (Vec<&Word>, Vec<&Word>) =
+        over.map(|(_, word)| word).partition(|word| word.may_be_particle_of(asked));
+    reasons.extend(particles.iter().map(|_| Reason::Particle));
+    let only_recorded = only_recorded.iter().map(|word| word.part).collect();
     if exchanged {
         reasons.push(Reason::PartsExchanged);
         only_asked.iter_mut().for_each(|part| *part = other_part(*part));
@@ -360,6 +365,19 @@ mod tests {
         assert_eq!(
             asked("Lin", "Xiao-Ming", "1975-03-12", &of),
             "990 surname exact, given name exact, two words written as one, born the same day"
+        );
+    }
+
+    #[test]
+    fn a_particle_with_a_wrong_letter_is_no_other_surname() {
+        let of = person("von der Aue", "Else", on("1975-03-12"));
+        assert_eq!(
+            asked("von dr Aue", "Else", "1975-03-12", &of),
+            "980 a particle alike, surname exact, given name exact, born the same day"
+        );
+        assert_eq!(
+            asked("Aue Dor", "Else", "1975-03-12", &person("Aue", "Else", on("1975-03-12"))),
+            "940 surname exact, given name exact, a surname is not in the record, born the same day"
         );
     }
 

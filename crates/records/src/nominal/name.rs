@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fold::{Folded, fold};
 use super::sound::{Skeleton, sounds};
+use super::spelling::{LETTER, letters_apart};
 
 /// Most bytes of a name, in any script.
 pub const NAME_BYTES_MAX: usize = 512;
@@ -105,17 +106,29 @@ impl Word {
         }
     }
 
-    /// The skeletons under which the word is found: as it is said, as it is printed, and with its particles.
+    /// The skeletons under which the word is found: as it is said, as it is said where `j` and `ll` are vowels, as it is
+    /// printed, and with its particles.
     pub(super) fn skeletons(&self) -> Vec<Skeleton> {
-        let mut found = Vec::with_capacity(3);
+        let mut found = Vec::with_capacity(4);
+        let gliding = self.sounds.replace(['j', 'L'], "i");
         let printed = sounds(&self.printed, self.unvowelled);
         let whole = sounds(&self.with_particles(), self.unvowelled);
-        for skeleton in [self.sounds.as_str(), &printed, &whole].into_iter().filter_map(Skeleton::of) {
+        for skeleton in
+            [self.sounds.as_str(), &gliding, &printed, &whole].into_iter().filter_map(Skeleton::of)
+        {
             if !found.contains(&skeleton) {
                 found.push(skeleton);
             }
         }
         found
+    }
+
+    /// Whether it can be one of the particles of another name, a letter of it wrong: `vom` and `dr` in `vom dr Aue`.
+    pub(super) fn may_be_particle_of(&self, name: &Name) -> bool {
+        let in_name = |particle: &str| name.words.iter().any(|word| word.particles.contains(particle));
+        self.printed.len() <= 4
+            && self.part != Part::Given
+            && PARTICLES.iter().any(|one| letters_apart(one, &self.printed, LETTER) <= LETTER && in_name(one))
     }
 
     /// The word and the particles before it written as one.
@@ -189,12 +202,15 @@ fn split_articles(folded: Vec<Folded>) -> Vec<Folded> {
     words
 }
 
-/// A small word that stands before a name and is left out as often as not.
+/// Small words that stand before a name and are left out as often as not.
+const PARTICLES: &[&str] = &[
+    "al", "el", "ul", "de", "da", "do", "dos", "das", "del", "della", "di", "du", "des", "la", "le", "las",
+    "los", "van", "von", "vom", "zu", "zum", "der", "den", "ter", "ten", "te",
+];
+
 fn is_particle(word: &Folded, next: Option<&Folded>, part: Part, first: bool) -> bool {
     match word.printed.as_str() {
-        "al" | "el" | "ul" | "de" | "da" | "do" | "dos" | "das" | "del" | "della" | "di" | "du" | "des"
-        | "la" | "le" | "las" | "los" | "van" | "von" | "vom" | "zu" | "zum" | "der" | "den" | "ter"
-        | "ten" | "te" => {
+        known if PARTICLES.contains(&known) => {
             // As a first given name, Van and Do and Le are names.
             part == Part::Surname || !first || matches!(word.printed.as_str(), "al" | "el")
         }

@@ -23,6 +23,8 @@ pub enum Reason {
     NotAsked(Part),
     /// Both have a word that the other has not.
     Other(Part),
+    /// A short word without a counterpart that is a particle of the other name but for a letter.
+    Particle,
     /// No more than one word agrees, since one side has no more.
     OneWordOnly,
     /// Surname and given name stand in each other's place.
@@ -85,7 +87,7 @@ impl Reason {
             Self::Other(Part::Patronymic) => 110,
             Self::Other(_) => 300,
             Self::OneWordOnly => 150,
-            Self::PartsExchanged => 20,
+            Self::PartsExchanged | Self::Particle => 20,
             Self::WrittenTogether => 10,
             Self::Alias | Self::SameNationality => 0,
             Self::Birth(agreement) => agreement.cost(),
@@ -136,6 +138,7 @@ impl fmt::Display for Reason {
             Self::NotRecorded(part) => write!(f, "a {part} is not in the record"),
             Self::NotAsked(part) => write!(f, "the record has a further {part}"),
             Self::Other(part) => write!(f, "another {part}"),
+            Self::Particle => f.write_str("a particle alike"),
             Self::OneWordOnly => f.write_str("one name only to go by"),
             Self::PartsExchanged => f.write_str("surname and given name exchanged"),
             Self::WrittenTogether => f.write_str("two words written as one"),

@@ -147,6 +147,9 @@ pub(super) fn latin(letter: char) -> Option<(&'static str, &'static str)> {
         'ř' => ("r", "rzh"),
         'ğ' => ("g", "gh"),
         'ţ' | 'ț' => ("t", "ts"),
+        'ą' => ("a", "on"),
+        'ę' => ("e", "en"),
+        'ñ' => ("n", "ny"),
         _ => return None,
     })
 }

@@ -4,7 +4,8 @@
 //! Schewtschenko. The sounds bring most of that together, one letter a sound:
 //!
 //! ```text
-//! a e i o u   b d f g h k l m n p r s t v z   S sh   C ch   Z zh   J j as in June   T ts   x kh
+//! a e i o u   b d f g h k l m n p r s t v z   S sh   C ch   Z zh   J dj as in June   T ts   x kh   X ks
+//! j, q and L (ll before a vowel), which every language says in its own way
 //! ```
 //!
 //! A skeleton is coarser: vowels and `h` go, and sounds that are often taken for each other are one letter. It says
@@ -38,6 +39,9 @@ const GROUPS: &[(&str, &str)] = &[
     ("ts", "T"),
     ("tz", "T"),
     ("ck", "k"),
+    ("rh", "r"),
+    ("ks", "X"),
+    ("hs", "S"),
     ("ou", "u"),
     ("oo", "u"),
     ("uu", "u"),
@@ -55,6 +59,8 @@ const GROUPS: &[(&str, &str)] = &[
     ("cy", "si"),
 ];
 
+const VOWELS: [char; 6] = ['a', 'e', 'i', 'o', 'u', 'y'];
+
 /// The sounds of a folded word. In one from a script without short vowels a letter stands twice only if it is
 /// heard twice, so there doubles are kept.
 pub(super) fn sounds(word: &str, unvowelled: bool) -> String {
@@ -63,6 +69,8 @@ pub(super) fn sounds(word: &str, unvowelled: bool) -> String {
     while let Some(first) = rest.chars().next() {
         let group = GROUPS.iter().find(|(letters, _)| rest.starts_with(letters));
         let (heard, read) = match group {
+            _ if has_silent_u(rest) => (single(first), 2),
+            _ if rest.strip_prefix("ll").is_some_and(|rest| rest.starts_with(VOWELS)) => ("L", 2),
             Some((letters, heard)) => (*heard, letters.len()),
             None => (single(first), first.len_utf8()),
         };
@@ -73,29 +81,36 @@ pub(super) fn sounds(word: &str, unvowelled: bool) -> String {
     sounds
 }
 
+/// Whether it begins with a `qu` or `gu` whose second letter only says that the first is hard: Quintana, Guerra.
+fn has_silent_u(rest: &str) -> bool {
+    rest.strip_prefix("qu").is_some_and(|rest| rest.starts_with(VOWELS))
+        || rest.strip_prefix("gu").is_some_and(|rest| rest.starts_with(['e', 'i', 'y']))
+}
+
 fn single(letter: char) -> &'static str {
     match letter {
         'a' => "a",
         'b' => "b",
-        'c' | 'k' | 'q' => "k",
+        'c' | 'k' => "k",
         'd' => "d",
         'e' => "e",
         'f' => "f",
         'g' => "g",
         'h' => "h",
         'i' | 'y' => "i",
-        'j' => "J",
+        'j' => "j",
         'l' => "l",
         'm' => "m",
         'n' => "n",
         'o' => "o",
         'p' => "p",
+        'q' => "q",
         'r' => "r",
         's' => "s",
         't' => "t",
         'u' => "u",
         'v' | 'w' => "v",
-        'x' => "ks",
+        'x' => "X",
         'z' => "z",
         // Folded words have no other letters.
         _ => "h",
@@ -149,9 +164,10 @@ fn class(sound: u8) -> Option<u8> {
         b'b' | b'p' => b'b',
         b'f' | b'v' => b'f',
         b'd' | b't' => b't',
-        b'g' | b'k' | b'x' => b'k',
-        b's' | b'z' | b'S' | b'Z' | b'C' | b'J' | b'T' => b's',
-        b'l' | b'm' | b'n' | b'r' => sound,
+        b'g' | b'k' | b'q' | b'x' => b'k',
+        b's' | b'z' | b'S' | b'Z' | b'C' | b'J' | b'T' | b'j' | b'X' => b's',
+        b'l' | b'L' => b'l',
+        b'm' | b'n' | b'r' => sound,
         _ => return None,
     })
 }
@@ -174,8 +190,8 @@ mod tests {
         assert_eq!(heard("shevchenko"), "SevCenko");
         assert_eq!(heard("schewtschenko"), "SevCenko");
         assert_eq!(heard("szewczenko"), "SevCenko");
-        assert_eq!(heard("mueller"), "muler");
-        assert_eq!(heard("muller"), "muler");
+        assert_eq!(heard("mueller"), "muLer");
+        assert_eq!(heard("muller"), "muLer");
         assert_eq!(heard("youssouf"), "iusuf");
         assert_eq!(heard("yusuf"), "iusuf");
     }
@@ -190,6 +206,14 @@ mod tests {
     fn c_is_soft_before_e_i_and_y() {
         assert_eq!(heard("cecilia"), "sesilia");
         assert_eq!(heard("carlos"), "karlos");
+    }
+
+    #[test]
+    fn a_u_that_makes_its_letter_hard_is_silent() {
+        assert_eq!(heard("quintana"), "qintana");
+        assert_eq!(heard("guerra"), "gera");
+        assert_eq!(heard("guadalupe"), "guadalupe");
+        assert_eq!(heard("quddus"), "qudus");
     }
 
     #[test]

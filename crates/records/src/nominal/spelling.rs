@@ -26,6 +26,7 @@ const ALIKE: &[(u8, u8, u8)] = &[
     (b'C', b'k', 4),
     (b'Z', b'z', 3),
     (b'Z', b'J', 2),
+    (b'Z', b'C', 4),
     (b'z', b'T', 3),
     (b'z', b'd', 5),
     (b'J', b'i', 2),
@@ -33,6 +34,33 @@ const ALIKE: &[(u8, u8, u8)] = &[
     (b'J', b'x', 5),
     (b'J', b'k', 6),
     (b'T', b'k', 5),
+    // J is dj in Turkish and English, zh in French, y in German and Slavic tongues, kh in Spanish; zh is r in Peking.
+    (b'j', b'J', 2),
+    (b'j', b'i', 2),
+    (b'j', b'Z', 2),
+    (b'j', b'S', 5),
+    (b'j', b'C', 4),
+    (b'j', b'g', 4),
+    (b'j', b'x', 5),
+    (b'j', b'h', 5),
+    (b'j', b'r', 4),
+    (b'r', b'Z', 5),
+    // Q is k in Arabic and Spanish, ch in Chinese.
+    (b'q', b'k', 1),
+    (b'q', b'C', 2),
+    (b'q', b'g', 4),
+    (b'q', b'x', 3),
+    // X is ks, sh in Chinese, kh in Spanish.
+    (b'X', b'S', 2),
+    (b'X', b's', 4),
+    (b'X', b'z', 4),
+    (b'X', b'C', 4),
+    (b'X', b'k', 5),
+    (b'X', b'h', 5),
+    // Ll is y in Spanish.
+    (b'L', b'l', 1),
+    (b'L', b'i', 2),
+    (b'L', b'j', 3),
     (b'x', b'h', 2),
     (b'x', b'k', 3),
     (b'x', b'g', 4),
@@ -77,22 +105,28 @@ const fn apart_table() -> [[u8; 128]; 128] {
     table
 }
 
-/// What is left of a sound that one side does not have.
-fn dropped(sound: u8) -> u32 {
-    match sound {
+/// What is left of the sound at a place that the other side does not have. One of two vowels, or an `e` at the end, is
+/// as often a way to write the one sound as a sound of its own.
+fn dropped(word: &[u8], at: usize) -> u32 {
+    let glides =
+        |place: Option<&u8>| place.is_some_and(|sound| is_vowel(*sound) || matches!(sound, b'v' | b'j'));
+    match word[at] {
         b'i' => 3,
+        b'e' if at > 0 && at + 1 == word.len() => 3,
+        b'a' | b'e' | b'o' | b'u' if glides(word.get(at + 1)) || at > 0 && glides(word.get(at - 1)) => 3,
         b'a' | b'e' | b'o' | b'u' | b'h' => 5,
-        b'J' => 6,
+        b'J' | b'j' => 6,
         _ => LETTER,
     }
 }
 
 /// The same where the other side comes from a script that leaves out short vowels.
-fn dropped_unwritten(sound: u8) -> u32 {
-    match sound {
-        b'a' | b'e' | b'i' | b'o' | b'u' => 1,
-        other => dropped(other),
-    }
+fn dropped_unwritten(word: &[u8], at: usize) -> u32 {
+    if is_vowel(word[at]) { 1 } else { dropped(word, at) }
+}
+
+fn is_vowel(sound: u8) -> bool {
+    matches!(sound, b'a' | b'e' | b'i' | b'o' | b'u')
 }
 
 /// The distance of two words in letters: changed, missing, added, or exchanged with a neighbour. Measuring stops when
@@ -104,7 +138,7 @@ pub(super) fn letters_apart(a: &str, b: &str, most: u32) -> u32 {
         return least;
     }
     let differs = |a: u8, b: u8| if a == b { 0 } else { LETTER };
-    distance(a.as_bytes(), b.as_bytes(), (EXCHANGED, most), differs, |_| LETTER, |_| LETTER)
+    distance(a.as_bytes(), b.as_bytes(), (EXCHANGED, most), differs, |_, _| LETTER, |_, _| LETTER)
 }
 
 /// Which letters occur, a bit for each.
@@ -127,23 +161,23 @@ fn distance(
     b: &[u8],
     (exchanged, most): (u32, u32),
     differs: impl Fn(u8, u8) -> u32,
-    drop_a: impl Fn(u8) -> u32,
-    drop_b: impl Fn(u8) -> u32,
+    drop_a: impl Fn(&[u8], usize) -> u32,
+    drop_b: impl Fn(&[u8], usize) -> u32,
 ) -> u32 {
     let (a, b) = (&a[..a.len().min(WORD_MAX)], &b[..b.len().min(WORD_MAX)]);
     // Row i says what it takes to make the first i of `a` out of the beginnings of `b`; three rows are kept, in turn.
     let mut rows = [[0; WORD_MAX + 1]; 3];
-    for (j, &to) in b.iter().enumerate() {
-        rows[0][j + 1] = rows[0][j] + drop_b(to);
+    for j in 0..b.len() {
+        rows[0][j + 1] = rows[0][j] + drop_b(b, j);
     }
     for (i, &from) in a.iter().enumerate() {
         let (above, row) = (i % 3, (i + 1) % 3);
-        rows[row][0] = rows[above][0] + drop_a(from);
+        rows[row][0] = rows[above][0] + drop_a(a, i);
         let mut row_least = rows[row][0];
         for (j, &to) in b.iter().enumerate() {
             let changed = rows[above][j] + differs(from, to);
-            let missing = rows[above][j + 1] + drop_a(from);
-            let added = rows[row][j] + drop_b(to);
+            let missing = rows[above][j + 1] + drop_a(a, i);
+            let added = rows[row][j] + drop_b(b, j);
             let mut least = changed.min(missing).min(added);
             if i > 0 && j > 0 && from == b[j - 1] && a[i - 1] == to && from != to {
                 least = least.min(rows[(i + 2) % 3][j - 1] + exchanged);
@@ -181,6 +215,11 @@ mod tests {
         assert_eq!(sounds_apart("xalid", "halid", false, false, 99), 2);
         assert_eq!(sounds_apart("eltsin", "ieltsin", false, false, 99), 3);
         assert_eq!(sounds_apart("marko", "mirko", false, false, 99), 5);
+        assert_eq!(sounds_apart("kauel", "kael", false, false, 99), 3);
+        assert_eq!(sounds_apart("marine", "marin", false, false, 99), 3);
+        assert_eq!(sounds_apart("marina", "marin", false, false, 99), 5);
+        assert_eq!(sounds_apart("qian", "Cian", false, false, 99), 2);
+        assert_eq!(sounds_apart("jurij", "iurii", false, false, 99), 4);
         assert_eq!(sounds_apart("marko", "narko", false, false, 99), 6);
     }
 

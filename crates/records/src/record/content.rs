@@ -3,7 +3,7 @@
 use i247_wire::pb;
 
 use super::key::Key;
-use super::value::{Cell, Faults, Layout, enum_atoms};
+use super::value::{Cell, Column, Faults, Layout, enum_atoms};
 use super::{
     AdministrativeDocument, Artwork, DnaProfile, DocumentAlert, DocumentSpecimen, Firearm, GenericRecord,
     NoticeDocument, Person, Template, TravelDocument, Vehicle, Vessel,
@@ -24,6 +24,11 @@ macro_rules! contents {
             /// The columns of its files.
             pub(super) fn columns(database: Database) -> &'static [&'static str] {
                 match database { $($(Database::$database)|+ => $name::COLUMNS,)+ }
+            }
+
+            /// What they say.
+            pub(super) fn described(database: Database) -> Vec<Column> {
+                match database { $($(Database::$database)|+ => $name::described(),)+ }
             }
 
             pub(super) fn from_row(database: Database, cells: &[Cell<'_>]) -> Result<Self, Faults> {

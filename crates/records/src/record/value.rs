@@ -117,9 +117,41 @@ pub(crate) trait Atom: Sized {
     fn show(&self) -> String;
 }
 
+/// What an atom must look like: what it says to somebody who writes what cannot be one.
+pub(crate) fn expected<T: Atom>() -> &'static str {
+    T::parse("\0").err().map_or("", |error| error.expected())
+}
+
+/// Whether a column must be filled in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Presence {
+    /// It must.
+    Must,
+    /// It may be empty.
+    May,
+    /// It may have any number of entries.
+    List,
+}
+
+/// A column of the files of a database.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Column {
+    /// Its name, in the first line of a file.
+    pub name: &'static str,
+    /// Whether it must be filled in.
+    pub presence: Presence,
+    /// What it says.
+    pub meaning: &'static str,
+    /// How it is written, such as "a date YYYY-MM-DD".
+    pub expected: &'static str,
+}
+
 /// A field of a record.
 pub(crate) trait Field: Sized {
     type Wire;
+    const PRESENCE: Presence;
+
+    fn expected() -> &'static str;
 
     fn from_wire(wire: Self::Wire) -> Result<Self, Problem>;
     fn to_wire(&self) -> Self::Wire;
@@ -130,6 +162,11 @@ pub(crate) trait Field: Sized {
 /// A value that must be there.
 impl<T: Atom> Field for T {
     type Wire = T::Wire;
+    const PRESENCE: Presence = Presence::Must;
+
+    fn expected() -> &'static str {
+        expected::<T>()
+    }
 
     fn from_wire(wire: T::Wire) -> Result<Self, Problem> {
         <Option<T> as Field>::from_wire(wire)?.ok_or(Problem::Missing)
@@ -151,6 +188,11 @@ impl<T: Atom> Field for T {
 /// A value that may be missing.
 impl<T: Atom> Field for Option<T> {
     type Wire = T::Wire;
+    const PRESENCE: Presence = Presence::May;
+
+    fn expected() -> &'static str {
+        expected::<T>()
+    }
 
     fn from_wire(wire: T::Wire) -> Result<Self, Problem> {
         if wire == T::Wire::default() {
@@ -179,6 +221,11 @@ impl<T: Atom> Field for Option<T> {
 /// Any number of values, up to [`MAX_LIST`].
 impl<T: Atom> Field for Vec<T> {
     type Wire = Vec<T::Wire>;
+    const PRESENCE: Presence = Presence::List;
+
+    fn expected() -> &'static str {
+        expected::<T>()
+    }
 
     fn from_wire(wire: Vec<T::Wire>) -> Result<Self, Problem> {
         if wire.len() > MAX_LIST {
@@ -211,8 +258,15 @@ impl<T: Atom> Field for Vec<T> {
     }
 }
 
+const YES_OR_NO: &str = "yes or no";
+
 impl Field for bool {
     type Wire = Self;
+    const PRESENCE: Presence = Presence::May;
+
+    fn expected() -> &'static str {
+        YES_OR_NO
+    }
 
     fn from_wire(wire: Self) -> Result<Self, Problem> {
         Ok(wire)
@@ -227,7 +281,7 @@ impl Field for bool {
         match text.trim().to_ascii_lowercase().as_str() {
             "" | "no" | "false" | "0" => Ok(false),
             "yes" | "true" | "1" => Ok(true),
-            _ => Err(Problem::Wrong(TextError::new(text, "yes or no"))),
+            _ => Err(Problem::Wrong(TextError::new(text, YES_OR_NO))),
         }
     }
 
@@ -336,6 +390,8 @@ pub(crate) trait Layout: Sized {
     type Wire;
     const COLUMNS: &'static [&'static str];
 
+    /// What the columns say, and how they are written.
+    fn described() -> Vec<Column>;
     fn from_wire(wire: Self::Wire) -> Result<Self, Faults>;
     fn to_wire(&self) -> Self::Wire;
     /// Takes the cells in the order of `COLUMNS`; those that are not there are empty.
@@ -348,16 +404,26 @@ macro_rules! layout {
     (
         $(#[$doc:meta])*
         pub struct $name:ident {
-            $($(#[$field_doc:meta])* $field:ident: $type:ty,)+
+            $($(#[doc = $field_doc:literal])* $field:ident: $type:ty,)+
         }
     ) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Debug)]
-        pub struct $name { $($(#[$field_doc])* pub $field: $type,)+ }
+        pub struct $name { $($(#[doc = $field_doc])* pub $field: $type,)+ }
 
         impl $crate::record::value::Layout for $name {
             type Wire = i247_wire::pb::$name;
             const COLUMNS: &'static [&'static str] = &[$(stringify!($field)),+];
+
+            fn described() -> Vec<$crate::record::value::Column> {
+                use $crate::record::value::{Column, Field};
+                vec![$(Column {
+                    name: stringify!($field),
+                    presence: <$type as Field>::PRESENCE,
+                    meaning: concat!($($field_doc),*).trim_ascii(),
+                    expected: <$type as Field>::expected(),
+                }),+]
+            }
 
             fn from_wire(wire: Self::Wire) -> Result<Self, $crate::record::value::Faults> {
                 use $crate::record::value::Field;

@@ -15,6 +15,7 @@ const fn all(text: &'static str) -> Sound {
 }
 
 const RUSSIAN: Tongue = Tongue {
+    name: "Russian",
     onsets: &[
         ["б", "b", "b", "b"],
         ["в", "v", "v", "w"],
@@ -80,6 +81,7 @@ const RUSSIAN: Tongue = Tongue {
 };
 
 const GREEK: Tongue = Tongue {
+    name: "Greek",
     onsets: &[
         ["β", "v", "v", "b"],
         ["γ", "g", "g", "gh"],
@@ -133,6 +135,7 @@ const GREEK: Tongue = Tongue {
 };
 
 const ARABIC: Tongue = Tongue {
+    name: "Arabic",
     onsets: &[
         ["ب", "b", "b", "b"],
         ["ت", "t", "t", "t"],
@@ -193,6 +196,7 @@ const ARABIC: Tongue = Tongue {
 };
 
 const GERMAN: Tongue = Tongue {
+    name: "German",
     onsets: &[
         all("b"),
         all("d"),
@@ -248,6 +252,7 @@ const GERMAN: Tongue = Tongue {
 };
 
 const SPANISH: Tongue = Tongue {
+    name: "Spanish",
     onsets: &[
         all("b"),
         ["c", "c", "k", "c"],
@@ -292,6 +297,7 @@ const SPANISH: Tongue = Tongue {
 };
 
 const POLISH: Tongue = Tongue {
+    name: "Polish",
     onsets: &[
         all("b"),
         ["c", "c", "ts", "z"],
@@ -342,6 +348,7 @@ const POLISH: Tongue = Tongue {
 };
 
 const TURKISH: Tongue = Tongue {
+    name: "Turkish",
     onsets: &[
         all("b"),
         ["c", "c", "dj", "j"],
@@ -390,6 +397,7 @@ const TURKISH: Tongue = Tongue {
 };
 
 const NORDIC: Tongue = Tongue {
+    name: "Nordic",
     onsets: &[
         all("b"),
         all("d"),
@@ -440,6 +448,7 @@ const NORDIC: Tongue = Tongue {
 };
 
 const EASTERN: Tongue = Tongue {
+    name: "Eastern",
     onsets: &[
         all("b"),
         ["zh", "zh", "ch", "j"],

@@ -27,6 +27,7 @@ impl Word {
 
 /// What names of a tongue are made of.
 pub(crate) struct Tongue {
+    pub(crate) name: &'static str,
     pub(crate) onsets: &'static [Sound],
     pub(crate) vowels: &'static [Sound],
     pub(crate) codas: &'static [Sound],

@@ -158,7 +158,9 @@ fn names(found: &Named) -> Vec<Row> {
     let time = format!("in process, p50 {:.1} ms", found.p50_us / 1000.0);
     let memory = found.most_bytes as f64 / f64::from(1 << 20);
     let indexed = format!("indexed in {:.1} s, {memory:.0} MiB at most", found.indexed_seconds);
-    let missed = format!("{} missed; {indexed}", found.missed);
+    let least = found.by_kind.iter().take(3).map(|of| format!("{} {:.2}", of.kind, of.recall));
+    let least = least.collect::<Vec<_>>().join(", ");
+    let missed = format!("{} missed, most of: {least}; {indexed}", found.missed);
     let wrong = format!("{} wrong; namesakes counted as wrong, {:.3}", found.wrong, found.strict_precision);
     vec![
         figure(of("p99, ms"), &time, (found.p99_us / 1000.0, "ms"), Goal::AtMost(50.0)),

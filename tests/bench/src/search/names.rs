@@ -44,8 +44,20 @@ pub(crate) struct Measured {
     /// Persons who were meant and not found, and others who were found.
     pub(crate) missed: usize,
     pub(crate) wrong: usize,
+    /// By the tongue, and by what was done to the name and to the birth, those first of which least are found.
+    pub(crate) by_kind: Vec<OfKind>,
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
+}
+
+/// The questions of one kind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct OfKind {
+    pub(crate) kind: String,
+    pub(crate) meant: usize,
+    pub(crate) recall: f64,
+    /// Others who were found.
+    pub(crate) wrong: usize,
 }
 
 /// Asks in this process.
@@ -65,7 +77,14 @@ pub(super) fn ask(persons: usize) -> Result<Measured> {
         took.push(clock.monotonic() - begun);
     }
     took.sort_unstable();
+    let by_kind = measured.by_kind().into_iter().map(|(kind, of)| OfKind {
+        kind: kind.to_owned(),
+        meant: of.meant,
+        recall: of.recall(),
+        wrong: of.wrong,
+    });
     Ok(Measured {
+        by_kind: by_kind.collect(),
         persons,
         indexed_seconds,
         most_bytes: most_memory_of(std::process::id()),
