@@ -249,6 +249,18 @@ async fn databases_that_cannot_read_the_log_are_behind_it_until_they_can() -> Re
     world.bureau("BR").receives(&sent.id).await?;
     let alert = crate::alerts::said(&world, "databases_behind", "").await?;
     assert!(alert.text.ends_with("entries behind the log"), "{}", alert.text);
+    // Health says so of what answers from them, and of nothing else.
+    world.not_serving("hub").await?;
+    for (service, serves) in [
+        ("Search", false),
+        ("Records", false),
+        ("Copy", false),
+        ("Exchange", true),
+        ("Review", true),
+        ("Monitor", true),
+    ] {
+        assert_eq!(world.hub_serves(&format!("i247.v1.{service}Service")).await?, serves, "{service}");
+    }
     let later = numbers().await?;
     assert!(later.behind_log > fed.behind_log, "{later:?} after {fed:?}");
     disk.flip_one_read_in(None);
@@ -260,6 +272,8 @@ async fn databases_that_cannot_read_the_log_are_behind_it_until_they_can() -> Re
         )
         .await?;
     crate::alerts::over(&world, "databases_behind", "").await?;
+    world.serving("hub").await?;
+    assert!(world.hub_serves("i247.v1.SearchService").await?);
     decided(&world, 1).await?;
     world.finish().await
 }

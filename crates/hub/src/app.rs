@@ -44,7 +44,7 @@ use crate::monitor::Monitor;
 use crate::records::Records;
 use crate::recover::{RecoverError, Recovered, begin, recover};
 use crate::review::Review;
-use crate::rules::{READS_ONLY, SERVICES, rules};
+use crate::rules::{FROM_DATABASES, READS_ONLY, SERVICES, rules};
 use crate::search::{SEARCH_BYTES_MAX, Search};
 use crate::sequencer::{Sequencer, SequencerError};
 use crate::views::Views;
@@ -263,8 +263,9 @@ impl Hub {
         pipeline.spawn(core.audit.clone().count_past(pipeline.stop()));
         follow(&core, &archive, config.attachment_unnamed.0, &pipeline);
         let (writable, behind) = (core.writable.clone(), core.behind.subscribe());
-        let unreadable = core.recent.unreadable();
-        pipeline.spawn(tell_health(writable, behind, unreadable, health, pipeline.stop()));
+        let (unreadable, stuck) = (core.recent.unreadable(), core.databases.stuck());
+        let ills = Ills { writable, behind, unreadable, stuck };
+        pipeline.spawn(tell_health(ills, health, pipeline.stop()));
         door.spawn(core.grants.clone().keep(core.audit.clone(), door.stop()));
         door.spawn(renewal.run(door.stop()));
         let door_stop = door.stop();
@@ -387,26 +388,33 @@ async fn server(
 /// The largest call of a reviewer: 64 publications.
 const DECIDE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Ready while entries are taken and can be read. What only reads is ready as long as the hub runs: operators must see
-/// why the others are not.
-async fn tell_health(
-    mut writable: watch::Receiver<bool>,
-    mut behind: watch::Receiver<Option<Behind>>,
-    mut unreadable: watch::Receiver<BTreeSet<(u64, u32)>>,
-    health: Health,
-    stop: CancellationToken,
-) {
+/// What may ail a hub.
+struct Ills {
+    writable: watch::Receiver<bool>,
+    behind: watch::Receiver<Option<Behind>>,
+    unreadable: watch::Receiver<BTreeSet<(u64, u32)>>,
+    /// The databases do not follow the log.
+    stuck: watch::Receiver<bool>,
+}
+
+/// Ready while entries are taken and can be read, and what answers from the databases while these follow the log. What
+/// only reads is ready as long as the hub runs: operators must see why the others are not.
+async fn tell_health(mut ills: Ills, health: Health, stop: CancellationToken) {
     loop {
-        let whole = unreadable.borrow_and_update().is_empty();
-        let ready = *writable.borrow_and_update() && behind.borrow_and_update().is_none() && whole;
-        for service in SERVICES.iter().chain([&""]) {
-            health.set_ready(service, ready || *service == READS_ONLY).await;
+        let whole = ills.unreadable.borrow_and_update().is_empty();
+        let ready = *ills.writable.borrow_and_update() && ills.behind.borrow_and_update().is_none() && whole;
+        let follow = !*ills.stuck.borrow_and_update();
+        for service in SERVICES {
+            let has_all = follow || !FROM_DATABASES.contains(&service);
+            health.set_ready(service, (ready && has_all) || service == READS_ONLY).await;
         }
+        health.set_ready("", ready && follow).await;
         // Dropping the wait for a change loses none.
         let changed = tokio::select! {
-            changed = writable.changed() => changed,
-            changed = behind.changed() => changed,
-            changed = unreadable.changed() => changed,
+            changed = ills.writable.changed() => changed,
+            changed = ills.behind.changed() => changed,
+            changed = ills.unreadable.changed() => changed,
+            changed = ills.stuck.changed() => changed,
             () = stop.cancelled() => break,
         };
         if changed.is_err() {

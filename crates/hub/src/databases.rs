@@ -23,7 +23,6 @@ mod tests;
 mod verdicts;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -74,7 +73,7 @@ pub(crate) struct Databases {
     /// Rung with every entry that was taken in.
     taken_in: watch::Sender<u64>,
     /// The last attempt to follow the log failed.
-    stuck: AtomicBool,
+    stuck: watch::Sender<bool>,
 }
 
 /// A record that was found by a key.
@@ -234,7 +233,7 @@ impl Databases {
             batches: Arc::default(),
             store,
             taken_in,
-            stuck: AtomicBool::new(false),
+            stuck: watch::Sender::new(false),
         };
         databases.recall().await?;
         databases.take_in(&feeds(databases.position())?).await?;
@@ -265,7 +264,12 @@ impl Databases {
 
     /// Whether the last attempt to follow the log failed.
     pub(crate) fn is_stuck(&self) -> bool {
-        self.stuck.load(Ordering::Relaxed)
+        *self.stuck.borrow()
+    }
+
+    /// The same, for whoever waits for it to change.
+    pub(crate) fn stuck(&self) -> watch::Receiver<bool> {
+        self.stuck.subscribe()
     }
 
     /// A database as it is once all up to this position is taken in.
@@ -402,7 +406,7 @@ pub(crate) async fn follow(core: Arc<Core>, stop: CancellationToken) {
             if matches!(error, DatabasesError::GivenUp | DatabasesError::Read(ReadError::Cancelled)) {
                 return;
             }
-            databases.stuck.store(true, Ordering::Relaxed);
+            databases.stuck.send_replace(true);
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 position = databases.position(),
@@ -414,7 +418,7 @@ pub(crate) async fn follow(core: Arc<Core>, stop: CancellationToken) {
                 () = stop.cancelled() => return,
             }
         }
-        databases.stuck.store(false, Ordering::Relaxed);
+        databases.stuck.send_if_modified(|stuck| std::mem::take(stuck));
         tokio::select! {
             changed = fed.changed() => if changed.is_err() { return },
             () = stop.cancelled() => return,

@@ -16,6 +16,10 @@ pub const SERVICES: [&str; 7] = [
 /// The one among them that writes nothing.
 pub(crate) const READS_ONLY: &str = "i247.v1.MonitorService";
 
+/// Those that answer from the databases.
+pub(crate) const FROM_DATABASES: [&str; 3] =
+    ["i247.v1.SearchService", "i247.v1.RecordsService", "i247.v1.CopyService"];
+
 const BUREAUS: Rule = Rule::Roles(&[Role::Bureau]);
 /// Who asks the databases. A post besides needs a grant.
 const ASKERS: Rule = Rule::Roles(&[Role::Bureau, Role::Post]);
