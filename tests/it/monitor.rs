@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use i247_model::{Identity, Kind};
 use i247_testkit::{
-    World, WorldError, country, diffusion, free_text, notice_request, pb, red_form, withdrawal,
+    World, WorldError, country, diffusion, free_text, name, notice_request, pb, red_form, withdrawal,
 };
 
 /// Within so much time a message is seen by those who watch.
@@ -264,6 +264,8 @@ async fn who_looks_something_up_stands_in_the_audit() -> Result<(), WorldError> 
     for _ in 0..5 {
         monitor.statistics(0).await?;
     }
+    // Several people look through one console.
+    monitor.clone().for_person(&name("anna")).country("FR").await?;
     let lookups = world.dir().join("hub/data/lookups");
     let mut written = String::new();
     for day in std::fs::read_dir(&lookups).unwrap() {
@@ -273,9 +275,14 @@ async fn who_looks_something_up_stands_in_the_audit() -> Result<(), WorldError> 
         |call: &str| written.lines().filter(|line| line.contains(&format!("\"call\":\"{call}\""))).count();
     assert_eq!(
         (lines("Trace"), lines("Country"), lines("FindMessages"), lines("Statistics")),
-        (1, 1, 1, 1),
+        (1, 2, 1, 1),
         "{written}"
     );
+    assert!(
+        written.contains("operator/ops\",\"person\":\"anna\",\"call\":\"Country\",\"asked\":\"FR\""),
+        "{written}"
+    );
+    assert!(written.contains("operator/ops\",\"call\":\"Country\",\"asked\":\"BR\""), "{written}");
     assert!(written.contains("operator/ops") && written.contains("\"asked\":\"to=BR\""), "{written}");
     assert!(written.contains(&sent.id.to_string()) && !written.contains("a text"), "{written}");
     world.finish().await

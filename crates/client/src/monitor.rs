@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use i247_model::Name;
 use i247_wire::pb;
 use i247_wire::pb::monitor_service_client::MonitorServiceClient;
-use tonic::Streaming;
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
+use tonic::{Request, Streaming};
 
 use crate::ClientError;
 use crate::call::{CALL, answer, request};
@@ -16,12 +18,14 @@ use crate::call::{CALL, answer, request};
 pub struct Monitor {
     service: MonitorServiceClient<Channel>,
     within: Duration,
+    /// Whom it asks for, where several people look through it.
+    person: Option<MetadataValue<Ascii>>,
 }
 
 impl Monitor {
     /// A client over this channel. A call may take 20 seconds.
     pub fn new(channel: Channel) -> Self {
-        Self { service: MonitorServiceClient::new(channel), within: CALL }
+        Self { service: MonitorServiceClient::new(channel), within: CALL, person: None }
     }
 
     /// The same with another deadline.
@@ -30,12 +34,30 @@ impl Monitor {
         self
     }
 
+    /// The same for this person, who stands in the hub's book of look-ups beside the operator.
+    pub fn for_person(mut self, person: &Name) -> Self {
+        // A name has nothing but small letters, digits and underscores.
+        self.person = person.as_str().parse().ok();
+        self
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        self.named(request(message, self.within))
+    }
+
+    fn named<T>(&self, mut request: Request<T>) -> Request<T> {
+        if let Some(person) = &self.person {
+            request.metadata_mut().insert("i247-person", person.clone());
+        }
+        request
+    }
+
     /// The network at a glance.
     ///
     /// # Errors
     /// As every call.
     pub async fn summary(&self) -> Result<pb::SummaryResponse, ClientError> {
-        let asked = request(pb::SummaryRequest {}, self.within);
+        let asked = self.request(pb::SummaryRequest {});
         answer(self.within, self.service.clone().summary(asked)).await
     }
 
@@ -45,7 +67,7 @@ impl Monitor {
     /// As every call.
     pub async fn operation_tally(&self, operation: &str) -> Result<pb::OperationTallyResponse, ClientError> {
         let asked = pb::OperationTallyRequest { operation: operation.to_owned() };
-        let asked = request(asked, self.within);
+        let asked = self.request(asked);
         answer(self.within, self.service.clone().operation_tally(asked)).await
     }
 
@@ -59,7 +81,7 @@ impl Monitor {
         tick_ms: u32,
     ) -> Result<Streaming<pb::MonitorServiceWatchResponse>, ClientError> {
         let asked = pb::MonitorServiceWatchRequest { filter: Some(filter), tick_ms, links: 0 };
-        answer(self.within, self.service.clone().watch(asked)).await
+        answer(self.within, self.service.clone().watch(self.named(Request::new(asked)))).await
     }
 
     /// Single messages as they move, at most so many a second, until the stream is dropped.
@@ -72,7 +94,7 @@ impl Monitor {
         per_second: u32,
     ) -> Result<Streaming<pb::TapResponse>, ClientError> {
         let asked = pb::TapRequest { filter: Some(filter), per_second };
-        answer(self.within, self.service.clone().tap(asked)).await
+        answer(self.within, self.service.clone().tap(self.named(Request::new(asked)))).await
     }
 
     /// The last hour again: what moved from one moment until another, by the hub's clock, the oldest first.
@@ -83,7 +105,7 @@ impl Monitor {
         &self,
         asked: pb::ReplayRequest,
     ) -> Result<Streaming<pb::ReplayResponse>, ClientError> {
-        answer(self.within, self.service.clone().replay(asked)).await
+        answer(self.within, self.service.clone().replay(self.named(Request::new(asked)))).await
     }
 
     /// Country by country and kind by kind, over the last so many seconds.
@@ -92,7 +114,7 @@ impl Monitor {
     /// As every call.
     pub async fn statistics(&self, window_s: u32) -> Result<pb::StatisticsResponse, ClientError> {
         let asked = pb::StatisticsRequest { window_s, party: String::new() };
-        let asked = request(asked, self.within);
+        let asked = self.request(asked);
         answer(self.within, self.service.clone().statistics(asked)).await
     }
 
@@ -101,7 +123,7 @@ impl Monitor {
     /// # Errors
     /// As every call.
     pub async fn country(&self, country: &str) -> Result<pb::CountryResponse, ClientError> {
-        let asked = request(pb::CountryRequest { country: country.to_owned() }, self.within);
+        let asked = self.request(pb::CountryRequest { country: country.to_owned() });
         answer(self.within, self.service.clone().country(asked)).await
     }
 
@@ -113,7 +135,7 @@ impl Monitor {
         &self,
         asked: pb::FindMessagesRequest,
     ) -> Result<pb::FindMessagesResponse, ClientError> {
-        answer(self.within, self.service.clone().find_messages(request(asked, self.within))).await
+        answer(self.within, self.service.clone().find_messages(self.request(asked))).await
     }
 
     /// A page of notices, by number: all, or those that fit.
@@ -121,7 +143,7 @@ impl Monitor {
     /// # Errors
     /// As every call.
     pub async fn notices(&self, asked: pb::NoticesRequest) -> Result<pb::NoticesResponse, ClientError> {
-        answer(self.within, self.service.clone().notices(request(asked, self.within))).await
+        answer(self.within, self.service.clone().notices(self.request(asked))).await
     }
 
     /// The databases, as the last so many seconds say: 60 to 3600, 0 for five minutes.
@@ -129,7 +151,7 @@ impl Monitor {
     /// # Errors
     /// As every call.
     pub async fn databases(&self, window_s: u32) -> Result<pb::DatabasesResponse, ClientError> {
-        let asked = request(pb::DatabasesRequest { window_s }, self.within);
+        let asked = self.request(pb::DatabasesRequest { window_s });
         answer(self.within, self.service.clone().databases(asked)).await
     }
 
@@ -138,7 +160,7 @@ impl Monitor {
     /// # Errors
     /// As every call.
     pub async fn identities(&self) -> Result<pb::IdentitiesResponse, ClientError> {
-        let asked = request(pb::IdentitiesRequest {}, self.within);
+        let asked = self.request(pb::IdentitiesRequest {});
         answer(self.within, self.service.clone().identities(asked)).await
     }
 
@@ -147,7 +169,7 @@ impl Monitor {
     /// # Errors
     /// As every call.
     pub async fn alerts(&self, cleared: bool) -> Result<pb::AlertsResponse, ClientError> {
-        let asked = request(pb::AlertsRequest { cleared }, self.within);
+        let asked = self.request(pb::AlertsRequest { cleared });
         answer(self.within, self.service.clone().alerts(asked)).await
     }
 
@@ -188,7 +210,7 @@ impl Monitor {
     }
 
     async fn tally_part(&self, after_entry: u64) -> Result<pb::SearchTallyResponse, ClientError> {
-        let asked = request(pb::SearchTallyRequest { after_entry }, self.within);
+        let asked = self.request(pb::SearchTallyRequest { after_entry });
         answer(self.within, self.service.clone().search_tally(asked)).await
     }
 
@@ -197,7 +219,7 @@ impl Monitor {
     /// # Errors
     /// As every call.
     pub async fn trace(&self, id: &str) -> Result<pb::TraceResponse, ClientError> {
-        let asked = request(pb::TraceRequest { id: id.to_owned() }, self.within);
+        let asked = self.request(pb::TraceRequest { id: id.to_owned() });
         answer(self.within, self.service.clone().trace(asked)).await
     }
 }

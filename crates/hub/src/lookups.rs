@@ -1,6 +1,7 @@
 //! Who looked at what: one line for each look-up of an operator, on stable storage before it is answered.
 //!
-//! A file for each day beside the log, `lookups/2010-07-05.jsonl`, of JSON lines: when, who, which call, what was asked.
+//! A file for each day beside the log, `lookups/2010-07-05.jsonl`, of JSON lines: when, who, for which person where a
+//! console says so, which call, what was asked.
 //! What names nobody (the network as a whole, again and again) is written once a minute for each operator and call.
 //! Nothing is ever removed here: how long it is kept is the business of whoever runs the hub. It must not hold what was
 //! found.
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use i247_ledger::disk::{Disk, DiskFile, is_full, read_up_to, write_all_at};
 use i247_ledger::{Blocking, outcome};
-use i247_model::{Identity, Reason, Refusal, Timestamp};
+use i247_model::{Identity, Name, Reason, Refusal, Timestamp};
 use serde::Serialize;
 
 /// The directory, below that of the hub's data.
@@ -29,6 +30,14 @@ const WAITING_MAX: usize = 4096;
 /// The longest question that is written, in bytes.
 const QUESTION_MAX: usize = 1024;
 
+/// Who looks something up.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Who {
+    pub(crate) identity: Identity,
+    /// Whom it asks for, by its own word: several people look through one console.
+    pub(crate) person: Option<Name>,
+}
+
 /// The look-ups of one hub.
 #[derive(Debug)]
 pub(crate) struct Lookups {
@@ -37,7 +46,7 @@ pub(crate) struct Lookups {
     dir: PathBuf,
     book: Arc<Mutex<Book>>,
     /// When an operator last used a call that names nobody.
-    folded: Mutex<BTreeMap<(Identity, &'static str), u64>>,
+    folded: Mutex<BTreeMap<(Who, &'static str), u64>>,
 }
 
 /// The file of the day.
@@ -64,7 +73,7 @@ impl Lookups {
     /// Once begun it is written to its end.
     pub(crate) async fn looked_up(
         &self,
-        who: &Identity,
+        who: &Who,
         call: &'static str,
         asked: &str,
         at: Timestamp,
@@ -90,7 +99,7 @@ impl Lookups {
 
     /// Writes that somebody looks at the network as a whole, unless that stands there since less than a minute. It
     /// never keeps an operator from seeing that something is wrong.
-    pub(crate) async fn looked_at(&self, who: &Identity, call: &'static str, at: Timestamp) {
+    pub(crate) async fn looked_at(&self, who: &Who, call: &'static str, at: Timestamp) {
         {
             let mut folded = self.folded.lock().unwrap_or_else(PoisonError::into_inner);
             let now = at.as_millis();
@@ -176,13 +185,16 @@ fn file_name(day: u64) -> String {
 struct Line<'a> {
     at_ms: u64,
     who: &'a Identity,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    person: Option<&'a str>,
     call: &'a str,
     asked: &'a str,
 }
 
-fn line(who: &Identity, call: &str, asked: &str, at: Timestamp) -> Result<String, serde_json::Error> {
+fn line(who: &Who, call: &str, asked: &str, at: Timestamp) -> Result<String, serde_json::Error> {
     let end = (0..=asked.len().min(QUESTION_MAX)).rev().find(|end| asked.is_char_boundary(*end)).unwrap_or(0);
-    let line = Line { at_ms: at.as_millis(), who, call, asked: &asked[..end] };
+    let person = who.person.as_ref().map(Name::as_str);
+    let line = Line { at_ms: at.as_millis(), who: &who.identity, person, call, asked: &asked[..end] };
     Ok(serde_json::to_string(&line)? + "\n")
 }
 
@@ -201,8 +213,12 @@ mod tests {
         Lookups::new(Arc::new(OsDisk), Arc::new(Inline), dir.join("lookups"))
     }
 
-    fn who(name: &str) -> Identity {
-        format!("spiffe://i247.test/operator/{name}").parse().unwrap()
+    fn who(name: &str) -> Who {
+        Who { identity: format!("spiffe://i247.test/operator/{name}").parse().unwrap(), person: None }
+    }
+
+    fn person(name: &str) -> Who {
+        Who { person: Some(name.parse().unwrap()), ..who("console") }
     }
 
     #[tokio::test]
@@ -234,8 +250,15 @@ mod tests {
             lookups.looked_at(&who("ops"), "Summary", at).await;
         }
         lookups.looked_at(&who("night"), "Summary", NOON).await;
+        // Two people at one console are two.
+        for name in ["anna", "ben", "anna"] {
+            lookups.looked_at(&person(name), "Summary", NOON).await;
+        }
         let written = std::fs::read_to_string(dir.path().join("lookups/2010-07-05.jsonl")).unwrap();
-        assert_eq!(written.lines().count(), 3, "{written}");
+        assert_eq!(written.lines().count(), 5, "{written}");
+        let anna = "{\"at_ms\":1278331200000,\"who\":\"spiffe://i247.test/operator/console\",\
+            \"person\":\"anna\",\"call\":\"Summary\",\"asked\":\"\"}";
+        assert_eq!(written.lines().nth(3), Some(anna));
     }
 
     #[tokio::test]

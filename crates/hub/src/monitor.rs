@@ -18,7 +18,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use i247_model::{Identity, Party, Reason, Refusal, Timestamp};
+use i247_model::{Name, Party, Reason, Refusal, Timestamp};
 use i247_node::Peer;
 use i247_wire::pb::monitor_service_server::MonitorService;
 use i247_wire::{pb, status};
@@ -30,7 +30,11 @@ use self::filter::Filter;
 use crate::alerts;
 use crate::core::Core;
 use crate::flow::{LINKS_KEPT, stand};
+use crate::lookups::Who;
 use crate::past;
+
+/// The metadata in which a console says whom it asks for.
+const PERSON: &str = "i247-person";
 
 /// The service.
 pub(crate) struct Monitor(pub(crate) Arc<Core>);
@@ -188,14 +192,14 @@ impl MonitorService for Monitor {
 impl Monitor {
     /// Writes down who looks something up.
     async fn looks_up<T>(&self, request: &Request<T>, call: &'static str, asked: &str) -> Result<(), Status> {
-        let who: Identity = Peer::of(request)?.identity.clone();
+        let who = who(request)?;
         let written = self.0.lookups.looked_up(&who, call, asked, self.0.clock.now()).await;
         written.map_err(|refusal| status(&refusal))
     }
 
     /// Writes down, once a minute, who looks at the network as a whole.
     async fn looks_at<T>(&self, request: &Request<T>, call: &'static str) -> Result<(), Status> {
-        let who = Peer::of(request)?.identity.clone();
+        let who = who(request)?;
         self.0.lookups.looked_at(&who, call, self.0.clock.now()).await;
         Ok(())
     }
@@ -236,6 +240,18 @@ impl Monitor {
             writable: *core.writable.borrow() && core.behind.borrow().is_none(),
         }
     }
+}
+
+/// The operator, and the person at its console.
+fn who<T>(request: &Request<T>) -> Result<Who, Status> {
+    let identity = Peer::of(request)?.identity.clone();
+    let wrong = || status(&Refusal::of(Reason::WrongField, PERSON));
+    let name = |text: &str| text.parse::<Name>().ok();
+    let person = match request.metadata().get(PERSON) {
+        Some(value) => Some(value.to_str().ok().and_then(name).ok_or_else(wrong)?),
+        None => None,
+    };
+    Ok(Who { identity, person })
 }
 
 fn read_filter(wire: Option<pb::FlowFilter>) -> Result<Filter, Status> {
