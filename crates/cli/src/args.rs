@@ -297,6 +297,7 @@ mod tests {
         "i247 bureau FR recover --reason restored",
         "i247 console --listen 127.0.0.1:0 --context operator",
         "i247 console --passwords p --certificate c.pem --key k.pem --listen 0.0.0.0:7280",
+        "i247 console --telemetry-metrics 127.0.0.1:9249 --telemetry-level debug",
         "i247 console password passwords --name anna",
         "i247 authority init ca --site lyon",
         "i247 authority request keys ncb/fr",

@@ -5,20 +5,27 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use i247_console::{BuildError, Console, Passwords, Settings};
 use i247_model::Name;
+use i247_node::{TelemetryConfig, config};
+use serde::{Deserialize, Serialize};
+use toml::Table;
 
 use crate::fail::Fail;
 use crate::out;
-use crate::services::{announce, stop_when_asked};
+use crate::services::{announce, misconfigured, stop_when_asked};
 use crate::session::Session;
+use crate::telemetry::TelemetryArgs;
 
 const AFTER_HELP: &str = "\
 It looks at the network under the operator's identity of the context. Without a certificate it listens to this machine \
 alone. Without a password file it draws a password for the user `operator` at its start, prints it, and forgets it at \
 its end; that too is for this machine alone.
 
+What it tells about itself is said by variables (I247_CONSOLE_TELEMETRY__METRICS), then by flags.
+
 Examples:
   i247 console --context operator
   i247 console password passwords --name anna
+  i247 console --context operator --telemetry-metrics 127.0.0.1:9249
   i247 console --passwords passwords --listen 0.0.0.0:7280 --certificate console.pem --key console.key";
 
 #[derive(Debug, Args)]
@@ -36,6 +43,8 @@ pub(crate) struct ConsoleArgs {
     /// Who may log in, from `i247 console password`
     #[arg(long, value_name = "FILE")]
     passwords: Option<PathBuf>,
+    #[command(flatten)]
+    telemetry: TelemetryArgs,
     /// A file that is written, whole, with the address once it listens
     #[arg(long, value_name = "FILE", hide = true)]
     ready_file: Option<PathBuf>,
@@ -56,6 +65,13 @@ enum ConsoleAction {
     },
 }
 
+/// What variables and flags may set.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct ConsoleConfig {
+    telemetry: TelemetryConfig,
+}
+
 /// Runs the console until it is asked to stop, or makes a password.
 pub(crate) async fn run(args: ConsoleArgs, session: &Session) -> Result<(), Fail> {
     if let Some(ConsoleAction::Password { file, name }) = &args.action {
@@ -68,6 +84,10 @@ pub(crate) async fn run(args: ConsoleArgs, session: &Session) -> Result<(), Fail
         ));
         return Ok(());
     }
+    let mut flags = Table::new();
+    args.telemetry.put(&mut flags);
+    let ConsoleConfig { telemetry } =
+        config::load(None, "I247_CONSOLE_", flags).map_err(|error| misconfigured(&error))?;
     let monitor = session.monitor()?;
     let tls = match (&args.certificate, &args.key) {
         (Some(certificate), Some(key)) => {
@@ -77,12 +97,13 @@ pub(crate) async fn run(args: ConsoleArgs, session: &Session) -> Result<(), Fail
         _ => None,
     };
     let (passwords, drawn) = passwords(&args, tls.is_some(), session)?;
-    let settings = Settings { listen: args.listen.clone(), tls, passwords };
+    let settings = Settings { listen: args.listen.clone(), tls, passwords, telemetry };
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let console = Console::build(settings, monitor, &session.seams).await.map_err(|error| {
         let next = match &error {
             BuildError::Plain { .. } => "add --certificate and --key, or listen at 127.0.0.1",
             BuildError::Listen { .. } => "name another address with --listen; port 0 takes a free one",
+            BuildError::Telemetry(_) => "mend the settings that begin with --telemetry",
         };
         Fail::because("the console does not start", &error, next)
     })?;

@@ -34,6 +34,7 @@ mod review;
 mod scenario;
 mod services;
 mod session;
+mod telemetry;
 mod trace;
 mod watch;
 

@@ -16,6 +16,7 @@ use crate::args::country;
 use crate::fail::Fail;
 use crate::out;
 use crate::session::{Session, credentials};
+use crate::telemetry::TelemetryArgs;
 
 const AFTER_HUB: &str = "\
 Settings come from the file, then from variables (I247_HUB_LISTEN, I247_HUB_TELEMETRY__LEVEL), then from flags.
@@ -139,18 +140,8 @@ struct Common {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
-    /// What is logged: info, debug, or directives such as info,i247_hub=debug
-    #[arg(long, value_name = "LEVEL")]
-    telemetry_level: Option<String>,
-    /// How logs are written: text or json
-    #[arg(long, value_name = "FORMAT")]
-    telemetry_format: Option<String>,
-    /// The collector that takes spans and metrics, such as http://127.0.0.1:4317
-    #[arg(long, value_name = "URL")]
-    telemetry_otlp: Option<String>,
-    /// Where Prometheus may ask, such as 127.0.0.1:9247
-    #[arg(long, value_name = "HOST:PORT")]
-    telemetry_metrics: Option<String>,
+    #[command(flatten)]
+    telemetry: TelemetryArgs,
     /// A file that is written, whole, with the address once it listens
     #[arg(long, value_name = "FILE", hide = true)]
     ready_file: Option<PathBuf>,
@@ -175,14 +166,7 @@ impl Common {
     fn flags(&self) -> Table {
         let mut flags = self.settings.flags();
         put(&mut flags, "listen", self.listen.clone());
-        let mut telemetry = Table::new();
-        put(&mut telemetry, "level", self.telemetry_level.clone());
-        put(&mut telemetry, "format", self.telemetry_format.clone());
-        put(&mut telemetry, "otlp", self.telemetry_otlp.clone());
-        put(&mut telemetry, "metrics", self.telemetry_metrics.clone());
-        if !telemetry.is_empty() {
-            flags.insert("telemetry".into(), telemetry.into());
-        }
+        self.telemetry.put(&mut flags);
         flags
     }
 
@@ -352,7 +336,7 @@ pub(crate) fn stop_when_asked() -> CancellationToken {
     stop
 }
 
-fn misconfigured(error: &ConfigError) -> Fail {
+pub(crate) fn misconfigured(error: &ConfigError) -> Fail {
     let mut fail = Fail::because(
         "the configuration does not hold",
         error,

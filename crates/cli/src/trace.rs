@@ -22,7 +22,8 @@ impl Trace {
     /// # Errors
     /// When the collector's address is none.
     pub(crate) async fn begin(command: &Command, session: &Session) -> Result<Self, Fail> {
-        let nodes = matches!(command, Command::Hub(_) | Command::Bureau(_) | Command::Demo(_));
+        let nodes =
+            matches!(command, Command::Hub(_) | Command::Bureau(_) | Command::Console(_) | Command::Demo(_));
         let collector = std::env::var(COLLECTOR).ok().filter(|url| !url.is_empty() && !nodes);
         let Some(url) = collector else { return Ok(Self { telemetry: None, span: Span::none() }) };
         let config = TelemetryConfig { level: "off".into(), otlp: Some(url), ..TelemetryConfig::default() };

@@ -6,10 +6,12 @@ use std::time::Duration;
 use http::{Response, StatusCode};
 use i247_client::reflect::{self, to_json};
 use i247_client::{ClientError, Monitor, pb};
+use i247_model::Name;
 use i247_node::with_causes;
 use serde_json::{Value as Json, json};
 use tokio::sync::Semaphore;
 
+use crate::measured::{Came, Counters};
 use crate::respond::{self, Body};
 
 /// How long the hub may take.
@@ -25,6 +27,7 @@ const REPLAYED: usize = 120;
 pub(crate) struct Api {
     monitor: Monitor,
     calls: Semaphore,
+    counters: Counters,
 }
 
 /// Why there is no answer.
@@ -44,25 +47,30 @@ impl From<ClientError> for Fault {
 }
 
 impl Api {
-    pub(crate) fn new(monitor: Monitor) -> Self {
-        Self { monitor: monitor.within(WITHIN), calls: Semaphore::new(CALLS) }
+    pub(crate) fn new(monitor: Monitor, counters: Counters) -> Self {
+        Self { monitor: monitor.within(WITHIN), calls: Semaphore::new(CALLS), counters }
     }
 
     /// The answer to one call.
     pub(crate) async fn answer(&self, call: &str, asked: &Json, who: &str) -> Response<Body> {
         tracing::debug!(call, who, "asked");
         let answered = match self.calls.acquire().await {
-            Ok(_turn) => self.ask(call, asked).await,
+            Ok(_turn) => self.ask(call, asked, who).await,
             Err(_closed) => Err(Fault::Unknown),
         };
+        if let Some(came) = came(&answered) {
+            self.counters.looked_up(call, came);
+        }
         match answered {
             Ok(json) => respond::data(&json),
             Err(fault) => fault.response(),
         }
     }
 
-    async fn ask(&self, call: &str, asked: &Json) -> Result<Json, Fault> {
-        let hub = &self.monitor;
+    async fn ask(&self, call: &str, asked: &Json, who: &str) -> Result<Json, Fault> {
+        // The password file has no names that are none.
+        let person: Name = who.parse().map_err(|_| Fault::Unknown)?;
+        let hub = &self.monitor.clone().for_person(&person);
         Ok(match call {
             "Members" => members(),
             "Operations" => crate::recorded::operations(),
@@ -104,26 +112,37 @@ impl Api {
                 let request: pb::OperationTallyRequest = read("OperationTallyRequest", asked)?;
                 to_json("OperationTallyResponse", &hub.operation_tally(&request.operation).await?)
             }
-            "Replay" => self.replay(read("ReplayRequest", asked)?).await?,
+            "Replay" => replay(hub, read("ReplayRequest", asked)?).await?,
             _ => return Err(Fault::Unknown),
         })
     }
+}
 
-    /// A part of the last hour, whole.
-    async fn replay(&self, request: pb::ReplayRequest) -> Result<Json, Fault> {
-        let mut seconds = Vec::new();
-        let mut oldest_ms = 0;
-        let mut played = self.monitor.replay(request).await?;
-        let broken = |status| ClientError::Broken(Box::new(status));
-        while let Some(part) = played.message().await.map_err(broken)? {
-            oldest_ms = oldest_ms.max(part.oldest_ms);
-            seconds.extend(part.seconds.iter().map(|tick| to_json("FlowTick", tick)));
-            if seconds.len() >= REPLAYED {
-                seconds.truncate(REPLAYED);
-                break;
-            }
+/// A part of the last hour, whole.
+async fn replay(hub: &Monitor, request: pb::ReplayRequest) -> Result<Json, Fault> {
+    let mut seconds = Vec::new();
+    let mut oldest_ms = 0;
+    let mut played = hub.replay(request).await?;
+    let broken = |status| ClientError::Broken(Box::new(status));
+    while let Some(part) = played.message().await.map_err(broken)? {
+        oldest_ms = oldest_ms.max(part.oldest_ms);
+        seconds.extend(part.seconds.iter().map(|tick| to_json("FlowTick", tick)));
+        if seconds.len() >= REPLAYED {
+            seconds.truncate(REPLAYED);
+            break;
         }
-        Ok(json!({ "seconds": seconds, "oldest_ms": oldest_ms }))
+    }
+    Ok(json!({ "seconds": seconds, "oldest_ms": oldest_ms }))
+}
+
+/// What came of a look-up; nothing where there is no such call.
+fn came(answered: &Result<Json, Fault>) -> Option<Came> {
+    match answered {
+        Ok(_) => Some(Came::Well),
+        Err(Fault::Unknown) => None,
+        Err(Fault::Asked(_)) => Some(Came::Refused),
+        Err(Fault::Hub(error)) if error.refusal().is_some() => Some(Came::Refused),
+        Err(Fault::Hub(_)) => Some(Came::Lost),
     }
 }
 

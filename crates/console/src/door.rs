@@ -11,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use i247_client::Monitor;
-use i247_node::{BoxedStream, Listener, Seams, sleep};
+use i247_node::{BoxedStream, Listener, Seams, Telemetry, TelemetryConfig, TelemetryError, sleep};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::Semaphore;
@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::Api;
 use crate::gate::Gate;
 use crate::live::Live;
+use crate::measured::{Counters, gauges};
 use crate::passwords::Passwords;
 use crate::sessions::Sessions;
 
@@ -43,6 +44,8 @@ pub struct Settings {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Who may log in.
     pub passwords: Passwords,
+    /// What it tells about itself.
+    pub telemetry: TelemetryConfig,
 }
 
 /// Why a console does not start.
@@ -63,6 +66,9 @@ pub enum BuildError {
         #[source]
         source: io::Error,
     },
+    /// Nothing can be told about it.
+    #[error("telemetry cannot be set up")]
+    Telemetry(#[from] TelemetryError),
 }
 
 /// Why there is no TLS.
@@ -105,21 +111,25 @@ pub struct Console {
     tls: Option<TlsAcceptor>,
     gate: Arc<Gate>,
     live: Arc<Live>,
+    telemetry: Telemetry,
 }
 
 impl Console {
     /// Listens. Nobody is served before [`Self::serve`].
     ///
     /// # Errors
-    /// When the address cannot be had, or would take passwords from other machines in the clear.
+    /// When an address cannot be had, or would take passwords from other machines in the clear.
     pub async fn build(settings: Settings, monitor: Monitor, seams: &Seams) -> Result<Self, BuildError> {
-        let Settings { listen, tls, passwords } = settings;
+        let Settings { listen, tls, passwords, telemetry } = settings;
         let unheard = |source| BuildError::Listen { address: listen.clone(), source };
         let listener = seams.network.listen(&listen).await.map_err(unheard)?;
         let address = listener.address();
         if tls.is_none() && !address.ip().is_loopback() {
             return Err(BuildError::Plain { address });
         }
+        let instance = address.to_string();
+        let telemetry = Telemetry::start(&telemetry, "i247-console", &instance, &*seams.network).await?;
+        let counters = Counters::new(&telemetry.meter());
         let live = Arc::new(Live::new(monitor.clone()));
         let (waiting, hashing) = Gate::places();
         let gate = Gate {
@@ -131,10 +141,11 @@ impl Console {
             hashing,
             clock: seams.clock.clone(),
             blocking: seams.blocking.clone(),
-            api: Api::new(monitor),
+            api: Api::new(monitor, counters.clone()),
             live: live.clone(),
+            counters,
         };
-        Ok(Self { listener, tls: tls.map(TlsAcceptor::from), gate: Arc::new(gate), live })
+        Ok(Self { listener, tls: tls.map(TlsAcceptor::from), gate: Arc::new(gate), live, telemetry })
     }
 
     /// Where it listens, with the port that it got.
@@ -142,9 +153,15 @@ impl Console {
         self.listener.address()
     }
 
+    /// Where its metrics are, if they are served.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.telemetry.metrics_address()
+    }
+
     /// Serves until `stop`; open requests then have two seconds. Dropped before, it cuts all connections.
     pub async fn serve(self, stop: CancellationToken) {
         let connections = TaskTracker::new();
+        let _gauges = gauges(&self.telemetry.meter(), &self.live, &self.gate.sessions);
         let dropped = CancellationToken::new();
         let _cut_when_dropped = dropped.clone().drop_guard();
         connections.spawn(stop.clone().run_until_cancelled_owned(self.live.clone().follow()));
@@ -175,6 +192,7 @@ impl Console {
         connections.close();
         // Whoever has not ended by then is cut.
         drop(tokio::time::timeout(GRACE, connections.wait()).await);
+        self.telemetry.stop().await;
     }
 }
 

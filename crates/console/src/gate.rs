@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use crate::api::Api;
 use crate::attempts::Attempts;
 use crate::live::Live;
+use crate::measured::{Came, Counters};
 use crate::passwords::Passwords;
 use crate::respond::{self, Body};
 use crate::sessions::Sessions;
@@ -39,6 +40,7 @@ pub(crate) struct Gate {
     pub(crate) blocking: Arc<dyn Blocking>,
     pub(crate) api: Api,
     pub(crate) live: Arc<Live>,
+    pub(crate) counters: Counters,
 }
 
 impl Gate {
@@ -119,9 +121,11 @@ impl Gate {
         let now = self.clock.monotonic();
         if let Err(wait) = self.attempts().take(from, now) {
             tracing::warn!(%from, "too many logins");
+            self.counters.login(Came::TooOften);
             return respond::too_often(wait);
         }
         let Ok(_place) = self.waiting.try_acquire() else {
+            self.counters.login(Came::TooOften);
             return respond::too_often(Duration::from_secs(1));
         };
         let text = |key: &str| asked[key].as_str().unwrap_or_default().to_owned();
@@ -133,10 +137,12 @@ impl Gate {
         };
         if fits != Some(true) {
             tracing::warn!(%from, "a login failed");
+            self.counters.login(Came::Refused);
             return respond::refused(StatusCode::FORBIDDEN, "wrong_password", Json::Null);
         }
         self.attempts().forget(from);
         tracing::info!(%name, %from, "logged in");
+        self.counters.login(Came::Well);
         let token = self.sessions.open(&name);
         respond::cookie(respond::data(&json!({ "name": name })), &self.cookie(&token, 12 * 3600))
     }

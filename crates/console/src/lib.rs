@@ -15,6 +15,7 @@ mod attempts;
 mod door;
 mod gate;
 mod live;
+mod measured;
 mod pages;
 mod passwords;
 mod recorded;

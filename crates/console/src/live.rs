@@ -158,6 +158,16 @@ impl Live {
         drop(self.told.send(framed(event, data)));
     }
 
+    /// Whether the hub is heard at the moment.
+    pub(crate) fn hears_the_hub(&self) -> bool {
+        self.lock().lost.is_none()
+    }
+
+    /// How many browsers, or tabs, watch.
+    pub(crate) fn watchers(&self) -> u64 {
+        (WATCHERS - self.places.available_permits()) as u64
+    }
+
     fn lock(&self) -> MutexGuard<'_, Picture> {
         self.picture.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -66,6 +66,12 @@ impl Sessions {
         Some(session.name.clone())
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        let now = self.clock.monotonic();
+        self.lock().values().filter(|session| session.lasts(now)).count() as u64
+    }
+
     /// Ends it.
     pub(crate) fn close(&self, token: &str) {
         self.lock().remove(&hash(token));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use i247_client::Monitor;
 use i247_console::{BuildError, Console, Passwords, Settings};
-use i247_node::Seams;
+use i247_node::{Seams, TelemetryConfig};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -17,6 +17,7 @@ use tonic::transport::Endpoint;
 /// A console that serves until it is dropped.
 struct Served {
     address: SocketAddr,
+    metrics: SocketAddr,
     password: String,
     _stop: tokio_util::sync::DropGuard,
 }
@@ -33,12 +34,18 @@ fn passwords(seams: &Seams) -> (Passwords, String) {
 async fn serve(tls: Option<Arc<rustls::ServerConfig>>) -> Served {
     let seams = Seams::system();
     let (passwords, password) = passwords(&seams);
-    let settings = Settings { listen: "127.0.0.1:0".into(), tls, passwords };
+    // Logs are the process's, and these tests have none.
+    let telemetry = TelemetryConfig {
+        level: "off".into(),
+        metrics: Some("127.0.0.1:0".into()),
+        ..TelemetryConfig::default()
+    };
+    let settings = Settings { listen: "127.0.0.1:0".into(), tls, passwords, telemetry };
     let console = Console::build(settings, no_hub(), &seams).await.unwrap();
     let stop = CancellationToken::new();
-    let address = console.local_addr();
+    let (address, metrics) = (console.local_addr(), console.metrics_address().unwrap());
     drop(tokio::spawn(console.serve(stop.clone())));
-    Served { address, password, _stop: stop.drop_guard() }
+    Served { address, metrics, password, _stop: stop.drop_guard() }
 }
 
 struct Answer {
@@ -106,7 +113,12 @@ impl Served {
 #[tokio::test]
 async fn an_address_that_others_reach_is_refused_without_tls() {
     let seams = Seams::system();
-    let settings = Settings { listen: "0.0.0.0:0".into(), tls: None, passwords: passwords(&seams).0 };
+    let settings = Settings {
+        listen: "0.0.0.0:0".into(),
+        tls: None,
+        passwords: passwords(&seams).0,
+        telemetry: TelemetryConfig::default(),
+    };
     let refused = Console::build(settings, no_hub(), &seams).await;
     assert!(matches!(refused.err(), Some(BuildError::Plain { .. })));
 }
@@ -286,6 +298,40 @@ async fn a_hub_that_is_not_there_is_said_to_be_lost() {
         .await
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_console_measures_what_the_list_says_by_these_names() {
+    let console = serve(None).await;
+    assert_eq!(console.log_in("a guess").await.status, 403);
+    let cookie = console.cookie().await;
+    assert_eq!(console.post("/api/Summary", &cookie, "{}").await.status, 503);
+    assert_eq!(console.post("/api/Trace", &cookie, r#"{"idd":"FR-1-U-1"}"#).await.status, 400);
+    assert_eq!(console.post("/api/Members", &cookie, "{}").await.status, 200);
+    assert_eq!(console.post("/api/Nothing", &cookie, "{}").await.status, 404);
+    let stream = TcpStream::connect(console.metrics).await.unwrap();
+    let page = exchange(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.body;
+    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/prometheus/metrics.txt");
+    let list = std::fs::read_to_string(list).unwrap();
+    let mut golden: Vec<&str> = list.lines().filter_map(|line| line.strip_prefix("console ")).collect();
+    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let mut found: Vec<&str> = types.filter(|line| line.starts_with("i247_")).collect();
+    (golden.sort_unstable(), found.sort_unstable());
+    assert_eq!(found, golden);
+    for line in [
+        r#"i247_console_logins_total{result="ok"} 1"#,
+        r#"i247_console_logins_total{result="refused"} 1"#,
+        r#"i247_console_lookups_total{call="Summary",result="lost"} 1"#,
+        r#"i247_console_lookups_total{call="Trace",result="refused"} 1"#,
+        r#"i247_console_lookups_total{call="Members",result="ok"} 1"#,
+        "i247_console_hub_heard 0",
+        "i247_console_sessions 1",
+        "i247_console_watchers 0",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line}: {page}");
+    }
+    // What there is no call for is no label.
+    assert!(!page.contains("Nothing"), "{page}");
 }
 
 #[tokio::test]

@@ -1,0 +1,37 @@
+//! What a service tells about itself, by flags: the same for a hub, a bureau and a console.
+
+use clap::Args;
+use toml::{Table, Value};
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct TelemetryArgs {
+    /// What is logged: info, debug, or directives such as info,i247_hub=debug
+    #[arg(long, value_name = "LEVEL")]
+    telemetry_level: Option<String>,
+    /// How logs are written: text or json
+    #[arg(long, value_name = "FORMAT")]
+    telemetry_format: Option<String>,
+    /// The collector that takes spans and metrics, such as http://127.0.0.1:4317
+    #[arg(long, value_name = "URL")]
+    telemetry_otlp: Option<String>,
+    /// Where Prometheus may ask, such as 127.0.0.1:9247
+    #[arg(long, value_name = "HOST:PORT")]
+    telemetry_metrics: Option<String>,
+}
+
+impl TelemetryArgs {
+    /// Puts the flags that were given under the key `telemetry` of a configuration.
+    pub(crate) fn put(&self, flags: &mut Table) {
+        let given = [
+            ("level", &self.telemetry_level),
+            ("format", &self.telemetry_format),
+            ("otlp", &self.telemetry_otlp),
+            ("metrics", &self.telemetry_metrics),
+        ];
+        let given = given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?)));
+        let table: Table = given.map(|(key, value)| (key.to_owned(), Value::String(value))).collect();
+        if !table.is_empty() {
+            flags.insert("telemetry".into(), table.into());
+        }
+    }
+}
