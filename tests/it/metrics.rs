@@ -126,15 +126,64 @@ fn named(text: &str) -> BTreeSet<String> {
 #[test]
 fn rules_and_dashboards_name_only_metrics_that_there_are() {
     let mut all = BTreeSet::new();
-    for of in ["hub", "bureau"] {
+    for of in ["hub", "bureau", "console"] {
         let (must, may) = golden(of);
         all.extend(must.into_keys().chain(may.into_keys()));
     }
-    for file in ["prometheus/i247.rules.yml", "prometheus/i247.rules.test.yml", "grafana/i247.json"] {
+    for file in [
+        "prometheus/i247.rules.yml",
+        "prometheus/i247.rules.test.yml",
+        "grafana/i247.json",
+        "grafana/bureaus.json",
+    ] {
         let text = std::fs::read_to_string(deploy(file)).unwrap();
         let strangers: Vec<String> = named(&text).difference(&all).cloned().collect();
         assert!(strangers.is_empty(), "{file} names {strangers:?}");
         assert!(named(&text).len() > 5, "{file} was not understood");
+    }
+}
+
+#[test]
+fn every_rule_of_prometheus_is_seen_to_fire_in_a_unit_test() {
+    let read = |file: &str| std::fs::read_to_string(deploy(file)).unwrap();
+    let (rules, tests) = (read("prometheus/i247.rules.yml"), read("prometheus/i247.rules.test.yml"));
+    let mut fires = BTreeSet::new();
+    let mut lines = tests.lines().map(str::trim).peekable();
+    while let Some(line) = lines.next() {
+        if let Some(name) = line.strip_prefix("alertname: ")
+            && lines.peek() == Some(&"exp_alerts:")
+        {
+            fires.insert(name);
+        }
+    }
+    let named = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let untested: Vec<&str> = named.filter(|name| !fires.contains(name)).collect();
+    assert!(untested.is_empty(), "no unit test has them fire: {untested:?}");
+    let recorded = rules.lines().filter_map(|line| line.trim().strip_prefix("- record: "));
+    for name in recorded {
+        assert!(tests.contains(&format!("- expr: {name}\n")), "no unit test asks for {name}");
+    }
+}
+
+#[test]
+fn dashboards_have_each_panel_once_and_none_upon_another() {
+    for file in ["grafana/i247.json", "grafana/bureaus.json"] {
+        let board: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(deploy(file)).unwrap()).unwrap();
+        let source = &board["templating"]["list"][0];
+        assert_eq!((&source["name"], &source["query"]), (&"datasource".into(), &"prometheus".into()));
+        let (mut ids, mut taken) = (BTreeSet::new(), BTreeSet::new());
+        for panel in board["panels"].as_array().unwrap() {
+            assert!(ids.insert(panel["id"].as_u64().unwrap()), "{file}: {}", panel["title"]);
+            assert_eq!(panel["datasource"]["uid"], "${datasource}", "{file}: {}", panel["title"]);
+            assert!(!panel["targets"].as_array().unwrap().is_empty(), "{file}: {}", panel["title"]);
+            let place = |side: &str| panel["gridPos"][side].as_u64().unwrap();
+            let (x, y) = (place("x")..place("x") + place("w"), place("y")..place("y") + place("h"));
+            assert!(x.end <= 24, "{file}: {} is off the page", panel["title"]);
+            for cell in x.flat_map(|x| y.clone().map(move |y| (x, y))) {
+                assert!(taken.insert(cell), "{file}: {} lies upon another", panel["title"]);
+            }
+        }
     }
 }
 
