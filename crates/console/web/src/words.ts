@@ -1,6 +1,9 @@
 // The reader's language: texts from `words/`, numbers and names of countries from the browser.
 import { computed, effect } from "@preact/signals";
 import ar from "./words/ar.json";
+import alertsAr from "./words/alerts/ar.json";
+import alertsEs from "./words/alerts/es.json";
+import alertsFr from "./words/alerts/fr.json";
 import en from "./words/en.json";
 import es from "./words/es.json";
 import fr from "./words/fr.json";
@@ -40,6 +43,20 @@ export function t(word: Word, values: Record<string, string | number> = {}): str
 export function said(group: string, value: string): string {
   const key = keyOf(group, value);
   return key in en ? t(key as Word) : value.toLowerCase().replace(/_/g, " ");
+}
+
+// The hub says these in English.
+const rules: Record<string, Record<string, { watches: string; do: string }>> = { ar: alertsAr, es: alertsEs, fr: alertsFr };
+
+/** What a rule for alerts watches, in the reader's language; as the hub says it where there are no words. */
+export function watches(rule: string, english: string): string {
+  return rules[current.value]?.[rule]?.watches ?? english;
+}
+
+/** What to do when a rule has found something, and about whom and what it has. */
+export function toDo(rule: string, english: string, about: { party?: string; message_id?: string } = {}): string {
+  const told = rules[current.value]?.[rule]?.do ?? english;
+  return told.replace("COUNTRY", about.party || "COUNTRY").replace("MESSAGE", about.message_id || "MESSAGE");
 }
 
 /** Why there is no answer: what a page says of it, or the hub's reason. */

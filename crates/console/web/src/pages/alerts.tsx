@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import type { Alert, AlertRule } from "../types";
 import { At, Head, MessageId, Nothing, Panel, Party, Severity, Shape, Shown, Table, useLookup } from "../ui";
-import { count, duration, said, t } from "../words";
+import { count, duration, said, t, toDo, watches } from "../words";
 
 export function AlertsPage() {
   const [cleared, setCleared] = useState(false);
@@ -34,8 +34,8 @@ export function AlertsPage() {
                     <td>
                       <Severity severity={rule.severity} />
                     </td>
-                    <td class="words">{rule.about}</td>
-                    <td class="words">{rule.next_step}</td>
+                    <td class="words">{watches(rule.name, rule.about)}</td>
+                    <td class="words">{toDo(rule.name, rule.next_step)}</td>
                   </tr>
                 ))}
               </Table>
@@ -55,7 +55,9 @@ export function AlertList({ alerts, now }: { alerts: Alert[]; now: number }) {
           <p>
             <Severity severity={alert.severity} /> <b>{said("alert", alert.rule)}</b> {alert.party && <Party code={alert.party} />} {alert.message_id && <MessageId id={alert.message_id} />}
           </p>
-          <p>{alert.text}</p>
+          <p lang="en">
+            <bdi>{alert.text}</bdi>
+          </p>
           <p class="quiet">
             {alert.cleared_at_ms ? (
               <>
@@ -66,7 +68,7 @@ export function AlertList({ alerts, now }: { alerts: Alert[]; now: number }) {
                 {t("first_seen")} <At ms={alert.first_seen_ms} /> · {duration(Math.max(0, now - alert.first_seen_ms))}
               </>
             )}
-            {alert.next_step && <> · {alert.next_step}</>}
+            {alert.next_step && <> · {toDo(alert.rule, alert.next_step, alert)}</>}
           </p>
         </li>
       ))}
