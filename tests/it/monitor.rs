@@ -342,11 +342,13 @@ async fn notices_and_identities_are_listed() -> Result<(), WorldError> {
     let standing = |path: &str| {
         let found =
             identities.identities.iter().find(|one| one.identity == format!("spiffe://i247.test/{path}"));
-        found.map(|one| (one.standing(), one.certificates.iter().any(|one| one.purpose == "signing")))
+        found.map(|one| {
+            (one.standing(), one.certificates.iter().any(|one| one.purpose == "signing"), one.changes)
+        })
     };
-    assert_eq!(standing("ncb/fr"), Some((pb::Standing::Active, true)));
-    assert_eq!(standing("ncb/br"), Some((pb::Standing::Suspended, true)));
-    assert_eq!(standing("gs/reviewer/lena"), Some((pb::Standing::Active, true)));
+    assert_eq!(standing("ncb/fr"), Some((pb::Standing::Active, true, 1)));
+    assert_eq!(standing("ncb/br"), Some((pb::Standing::Suspended, true, 2)));
+    assert_eq!(standing("gs/reviewer/lena"), Some((pb::Standing::Active, true, 1)));
     assert_eq!(identities.authority.unwrap().identity, "spiffe://i247.test/gs/authority");
     world.stop_all().await
 }

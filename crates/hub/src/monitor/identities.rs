@@ -27,6 +27,7 @@ pub(super) fn identities(core: &Core) -> pb::IdentitiesResponse {
             connected: live,
             certificates,
             void_keys: u32::try_from(record.void_keys.len()).unwrap_or(u32::MAX),
+            changes: record.sequence,
         }
     };
     let root = views.signers.root().certificate();

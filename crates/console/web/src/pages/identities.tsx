@@ -1,4 +1,5 @@
 // Who may be on the network, and when their certificates end.
+import { ascending, descending, rollup } from "d3-array";
 import { scaleTime } from "d3-scale";
 import { useState } from "preact/hooks";
 import type { Certificate } from "../types";
@@ -13,6 +14,7 @@ interface Identity {
   connected: boolean;
   certificates: Certificate[];
   void_keys: number;
+  changes: number;
 }
 
 interface Identities {
@@ -26,6 +28,8 @@ const DAY_MS = 86_400_000;
 const STEPS: [number, Word][] = [[0, "ends.past"], [1, "ends.1"], [7, "ends.7"], [30, "ends.30"], [90, "ends.90"], [365, "ends.365"], [Infinity, "ends.later"]];
 /** Rows on the page; the filter finds the others. */
 const ROWS = 60;
+/** Changes on the page, the newest. */
+const CHANGES = 8;
 
 export function IdentitiesPage() {
   const looked = useLookup<Identities>("Identities", {}, 15_000);
@@ -48,6 +52,7 @@ function Identities({ data }: { data: Identities }) {
       <Panel title={t("expiry")}>
         <Expiry data={data} />
       </Panel>
+      <Changes identities={data.identities} />
       <Panel
         title={t("page.identities")} id="identities" aside={<span class="many">{count(fitting.length)}</span>}
       >
@@ -97,6 +102,33 @@ function Row({ one, now }: { one: Identity; now: number }) {
       <td>{Number.isFinite(ends) && <>{day(ends)} <span class="quiet">{duration(ends - now)}</span></>}</td>
       <td>{one.certificates[0] && <Digits text={one.certificates[0].key_id} />}</td>
     </tr>
+  );
+}
+
+/** What the authority entered last: admissions, renewals, suspensions, revocations; and how many stand how. */
+function Changes({ identities }: { identities: Identity[] }) {
+  const newest = [...identities].sort((a, b) => descending(a.since_ms, b.since_ms) || descending(a.position, b.position)).slice(0, CHANGES);
+  const standings = [...rollup(identities, (all) => all.length, (one) => one.standing)].sort(([a], [b]) => ascending(a, b));
+  return (
+    <Panel title={t("last_changes")} id="changes" aside={<span class="quiet">{standings.map(([standing, n]) => `${said("standing", standing)} ${count(n)}`).join(" · ")}</span>}>
+      <ul class="rows">
+        {newest.map((one) => (
+          <li key={one.identity} data-change={one.identity}>
+            <bdi dir="ltr">{identity(one.identity)}</bdi>
+            {one.standing === "ACTIVE" ? (
+              <span>{t(one.changes > 1 ? "change.renewed" : "change.admitted")}</span>
+            ) : (
+              <span class="state held">
+                <Shape state="held" /> {said("standing", one.standing)}
+              </span>
+            )}
+            <span class="quiet">
+              <At ms={one.since_ms} whole /> · {t("entry_n", { n: count(one.position) })}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </Panel>
   );
 }
 

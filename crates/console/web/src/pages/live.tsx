@@ -71,6 +71,7 @@ const LISTED = 8;
 
 function Attention({ scene }: { scene: Scene }) {
   const now = scene.second.value;
+  const alerts = scene.numbers.value?.alerts ?? 0;
   const shut = scene.numbers.value?.writable === false;
   const all = [...scene.countries.value.values()].map((country) => ({ country, state: stateOf(country, now) }));
   const bad = all
@@ -98,6 +99,11 @@ function Attention({ scene }: { scene: Scene }) {
         ))}
       </ul>
       {bad.length > LISTED && <p class="quiet nothing">{t("and_more", { n: count(bad.length - LISTED) })}</p>}
+      {alerts > 0 && (
+        <p class="under">
+          <Shape state="slow" /> <a href={to("alerts")}>{t("page.alerts")}: {count(alerts)}</a>
+        </p>
+      )}
     </Panel>
   );
 }

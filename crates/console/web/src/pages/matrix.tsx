@@ -5,10 +5,12 @@ import { useState } from "preact/hooks";
 import { go, to } from "../route";
 import type { Pair, Statistics } from "../types";
 import { Head, Nothing, Panel, Party, Shown, Table, useLookup } from "../ui";
-import { count, country, duration, t, type Word } from "../words";
+import { count, country, duration, rate, t, type Word } from "../words";
 
-type Measure = "accepted" | "failed" | "delivery_p99_ms" | "overdue";
-const MEASURES: Measure[] = ["accepted", "failed", "delivery_p99_ms", "overdue"];
+type Measure = "rate" | "failed" | "delivery_p99_ms" | "overdue";
+const MEASURES: Measure[] = ["rate", "failed", "delivery_p99_ms", "overdue"];
+/** A pair, and what it sends a minute. */
+type Told = Pair & { rate: number };
 const WINDOWS = [300, 900, 3600];
 /** Countries a side: those with most. */
 const SIDE = 40;
@@ -19,7 +21,7 @@ const WIDTH = 880;
 const CELLS: [number, number] = [18, 34];
 
 export function MatrixPage() {
-  const [measure, setMeasure] = useState<Measure>("accepted");
+  const [measure, setMeasure] = useState<Measure>("rate");
   const [window_s, setWindow] = useState(300);
   const [byCode, setByCode] = useState(false);
   const looked = useLookup<Statistics>("Statistics", { window_s }, 5000);
@@ -49,23 +51,27 @@ export function MatrixPage() {
           </label>
         </div>
       </Head>
-      <Shown looked={looked}>{(data) => <Matrix pairs={data.pairs} measure={measure} byCode={byCode} />}</Shown>
+      <Shown looked={looked}>{(data) => <Matrix pairs={told(data)} measure={measure} byCode={byCode} />}</Shown>
     </>
   );
 }
 
-function value(pair: Pair, measure: Measure): number {
-  return pair[measure];
+/** A window that is longer than the hub has counted counts as long as that. */
+function told({ pairs, at_ms, since_ms }: Statistics): Told[] {
+  const minutes = Math.max(1, at_ms - since_ms) / 60_000;
+  return pairs.map((pair) => ({ ...pair, rate: pair.accepted / minutes }));
 }
 
-function say(pair: Pair, measure: Measure): string {
-  return measure === "delivery_p99_ms" ? duration(pair.delivery_p99_ms) : count(value(pair, measure));
+function say(pair: Told, measure: Measure): string {
+  const value = pair[measure];
+  if (measure === "delivery_p99_ms") return duration(value);
+  return measure === "rate" ? rate(value) : count(value);
 }
 
-function Matrix({ pairs, measure, byCode }: { pairs: Pair[]; measure: Measure; byCode: boolean }) {
-  const shown = pairs.filter((pair) => pair.to !== "" && value(pair, measure) > 0);
+function Matrix({ pairs, measure, byCode }: { pairs: Told[]; measure: Measure; byCode: boolean }) {
+  const shown = pairs.filter((pair) => pair.to !== "" && pair[measure] > 0);
   const refused = pairs.filter((pair) => pair.to === "" && pair.failed > 0);
-  const sorted = [...shown].sort((a, b) => descending(value(a, measure), value(b, measure)) || ascending(a.from + a.to, b.from + b.to));
+  const sorted = [...shown].sort((a, b) => descending(a[measure], b[measure]) || ascending(a.from + a.to, b.from + b.to));
   return (
     <div class="beside">
       <Panel title={t(`measure.${measure}` as Word)} class="heat" aside={<span class="quiet">{t("from_rows")}</span>}>
@@ -91,11 +97,11 @@ function Matrix({ pairs, measure, byCode }: { pairs: Pair[]; measure: Measure; b
   );
 }
 
-function Heat({ pairs, measure, byCode }: { pairs: Pair[]; measure: Measure; byCode: boolean }) {
-  const [over, setOver] = useState<Pair>();
+function Heat({ pairs, measure, byCode }: { pairs: Told[]; measure: Measure; byCode: boolean }) {
+  const [over, setOver] = useState<Told>();
   const codes = order(pairs, measure, byCode);
   const at = new Map(codes.map((code, place) => [code, place]));
-  const most = max(pairs, (pair) => value(pair, measure)) ?? 1;
+  const most = max(pairs, (pair) => pair[measure]) ?? 1;
   const strength = scaleSqrt([0, most], [0.08, 1]);
   const cell = Math.max(CELLS[0], Math.min(CELLS[1], Math.floor(WIDTH / Math.max(1, codes.length))));
   const side = codes.length * cell;
@@ -117,7 +123,7 @@ function Heat({ pairs, measure, byCode }: { pairs: Pair[]; measure: Measure; byC
             return (
               <rect
                 key={`${pair.from} ${pair.to}`} class="cell" x={34 + column * cell} y={24 + row * cell} width={cell - 1} height={cell - 1}
-                fill-opacity={strength(value(pair, measure))} onPointerEnter={() => setOver(pair)}
+                fill-opacity={strength(pair[measure])} onPointerEnter={() => setOver(pair)}
                 onClick={() => go(to("messages", "", { from: pair.from, to: pair.to }))}
               />
             );
@@ -131,18 +137,18 @@ function Heat({ pairs, measure, byCode }: { pairs: Pair[]; measure: Measure; byC
   );
 }
 
-function order(pairs: Pair[], measure: Measure, byCode: boolean): string[] {
+function order(pairs: Told[], measure: Measure, byCode: boolean): string[] {
   const sums = new Map<string, number>();
   for (const pair of pairs) {
-    for (const code of [pair.from, pair.to]) sums.set(code, (sums.get(code) ?? 0) + value(pair, measure));
+    for (const code of [pair.from, pair.to]) sums.set(code, (sums.get(code) ?? 0) + pair[measure]);
   }
   const most = [...sums].sort((a, b) => descending(a[1], b[1]) || ascending(a[0], b[0])).slice(0, SIDE).map(([code]) => code);
   return byCode ? most.sort(ascending) : most;
 }
 
-function Pairs({ pairs }: { pairs: Pair[] }) {
+function Pairs({ pairs }: { pairs: Told[] }) {
   return (
-    <Table label={t("pairs")} head={[t("from"), t("to"), ...MEASURES.map((measure) => t(`measure.${measure}` as Word)), t("delivered"), ""]}>
+    <Table label={t("pairs")} head={[t("from"), t("to"), ...MEASURES.map((measure) => t(`measure.${measure}` as Word)), t("sent"), t("delivered"), ""]}>
       {pairs.map((pair) => (
         <tr key={`${pair.from} ${pair.to}`} data-pair={`${pair.from}-${pair.to}`}>
           <th scope="row">
@@ -153,9 +159,10 @@ function Pairs({ pairs }: { pairs: Pair[] }) {
           </td>
           {MEASURES.map((measure) => (
             <td key={measure} class="number" data-measure={measure}>
-              {value(pair, measure) > 0 ? say(pair, measure) : <span class="quiet">0</span>}
+              {pair[measure] > 0 ? say(pair, measure) : <span class="quiet">0</span>}
             </td>
           ))}
+          <td class="number accepted">{count(pair.accepted)}</td>
           <td class="number">{count(pair.delivered)}</td>
           <td>
             <a href={to("messages", "", { from: pair.from, to: pair.to })}>{t("messages")}</a>

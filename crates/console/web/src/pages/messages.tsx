@@ -20,8 +20,9 @@ const BUILT_IN: [Word, Record<string, string>][] = [
   ["view.refused", { state: "REFUSED" }],
 ];
 const PAGE = 50;
-/** Rows that stay on the page; who wants more narrows the search. */
+/** Rows that stay on the page; who goes on from there has the next ones in their place. */
 const KEPT = 1000;
+const DAY_MS = 86_400_000;
 
 interface Found {
   rows: MessageRow[];
@@ -53,6 +54,8 @@ function requestOf(query: URLSearchParams): Record<string, unknown> {
   }
   const hours = Number(query.get("hours") ?? 0);
   if (hours > 0) request["from_ms"] = Date.now() - hours * 3_600_000;
+  const day = Date.parse(query.get("day") ?? "");
+  if (!Number.isNaN(day)) Object.assign(request, { from_ms: day, until_ms: day + DAY_MS });
   return request;
 }
 
@@ -97,9 +100,9 @@ export function MessagesPage() {
         {found?.failure && <Failed failure={found.failure} />}
         {rows.length === 0 && found && !found.busy && !found.failure && <Nothing>{t("nothing_found")}</Nothing>}
         {rows.length > 0 && <Rows rows={rows} />}
-        {found?.next && rows.length < KEPT && (
+        {found?.next && (
           <p class="more">
-            <button type="button" disabled={found.busy} onClick={() => void look(rows, found.next)}>
+            <button type="button" disabled={found.busy} onClick={() => void look(rows.length < KEPT ? rows : [], found.next)}>
               {t("more")}
             </button>
           </p>
@@ -247,7 +250,11 @@ function Facets({ query }: { query: URLSearchParams }) {
           ))}
         </select>
       </label>
-      {query.get("conversation") && <input type="hidden" name="conversation" value={query.get("conversation") ?? ""} />}
+      <label>
+        {t("day")}
+        <input name="day" type="date" value={query.get("day") ?? ""} onChange={(event) => event.currentTarget.form?.requestSubmit()} />
+      </label>
+      {text("conversation", t("conversation"), 11)}
       <button class="primary" type="submit">
         {t("find")}
       </button>
