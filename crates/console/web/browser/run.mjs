@@ -89,19 +89,26 @@ try {
   });
 
   let shown = "";
-  await story("a message is seen on Live within half a second of its acceptance", async () => {
-    const begun = Date.now();
-    const sending = network.command("text", "BR,JP", "seen at once", "--as", "FR", "--json");
-    const row = page.locator(".recent .rows li").filter({ hasText: "FR-" }).first();
-    await row.waitFor({ timeout: 60_000 });
-    const seen = Date.now();
-    shown = (await row.locator("a.id").textContent())?.trim() ?? "";
-    const { events } = await asked(page, "Trace", { id: shown });
-    const accepted = events.find((event) => event.event === "accepted").at_ms;
-    await sending;
-    const took = seen - accepted;
-    console.log(`      seen ${took} ms after the hub's stamp, ${seen - begun} ms after the command was begun`);
-    return took <= 500 ? `${took} ms` : `${took} ms, MORE THAN 500 ms (the machine may be busy)`;
+  await story("messages are seen on Live within half a second of their acceptance", async () => {
+    await page.evaluate(() => {
+      window.seen = {};
+      const look = () => {
+        for (const id of document.querySelectorAll(".recent a.id")) window.seen[id.textContent.trim()] ??= Date.now();
+      };
+      new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true });
+    });
+    const took = [];
+    for (let n = 0; n < 5; n += 1) {
+      const said = await network.command("text", "BR,JP", `seen at once, ${n}`, "--as", "FR", "--json");
+      shown = /[A-Z]{2}-\d+-[A-Z]-\d+/.exec(said)[0];
+      const seen = await until("it is on the page", () => page.evaluate((id) => window.seen[id], shown));
+      const { events } = await asked(page, "Trace", { id: shown });
+      took.push(seen - events.find((event) => event.event === "accepted").at_ms);
+    }
+    const middle = [...took].sort((a, b) => a - b)[2];
+    // One may wait for a busy machine; most may not.
+    assert(middle <= 500, `seen ${took} ms after the hub's stamp`);
+    return `${took} ms`;
   });
 
   await story("three clicks lead from the picture to the signature and the place in the log", async () => {
@@ -113,6 +120,9 @@ try {
     assert((await page.locator("#signature .digits").first().textContent()) === signature.key_id, "another key");
     assert(number(await page.locator("#place .position b").textContent()) === place.position, "another position");
     assert((await page.locator("#place").textContent()).includes(place.header_hash), "another hash");
+    const chain = await page.locator("#signature .chain li").allTextContents();
+    assert(chain.length === signature.chain.length && chain.length >= 2, `${chain.length} certificates`);
+    assert(signature.chain.every((one, at) => chain[at].includes(one.key_id)), `another chain: ${chain}`);
     assert((await page.locator("#recipients tbody tr").count()) === 2, "two recipients");
     assert((await page.locator("#recipients").textContent()).includes("named"), "the rule that admitted them");
     return "two clicks, and there is no third";
@@ -186,6 +196,14 @@ try {
       const shown = cells.map(number);
       return shown.length === 4 && shown.every((value, at) => value === told[at]) && (await page.locator("#replies").textContent()).includes(String(replies.answered));
     });
+    await until("link and certificates as the hub says", async () => {
+      const { link, certificates } = await asked(page, "Country", { country: "FR" });
+      const facts = Object.fromEntries(await page.locator("#link dl > div").evaluateAll((all) => all.map((one) => [one.querySelector("dt").textContent, one.querySelector("dd").textContent])));
+      const names = ["last_contact", "credit", "skew", "program", "address"].filter((name) => !facts[words[name]]);
+      assert(names.length === 0, `the link lacks ${names}: ${JSON.stringify(facts)}`);
+      const ends = await page.locator("#certificates li").allTextContents();
+      return number(facts[words.credit]) === link.credit && facts.TLS.includes(link.tls_group) && ends.length === certificates.length && ends.length === 2;
+    });
     await open("messages?from=FR&kind=FREE_TEXT");
     await until("rows as the hub says", async () => {
       const { rows } = await asked(page, "FindMessages", { from: "FR", kinds: ["FREE_TEXT"], limit: 5, until_ms: Date.now() - 5000 });
@@ -196,11 +214,13 @@ try {
     });
     await open("matrix");
     await until("pairs as the hub says", async () => {
-      const { pairs } = await asked(page, "Statistics", { window_s: 300 });
+      const { pairs, at_ms, since_ms } = await asked(page, "Statistics", { window_s: 300 });
       const most = pairs.filter((pair) => pair.to).sort((a, b) => b.accepted - a.accepted)[0];
-      const cell = page.locator(`tr[data-pair="${most.from}-${most.to}"] [data-measure="accepted"]`);
+      const row = page.locator(`tr[data-pair="${most.from}-${most.to}"]`);
+      const [sent, rate] = await Promise.all([".accepted", '[data-measure="rate"]'].map(async (cell) => number(await row.locator(cell).textContent())));
+      const told = most.accepted / ((at_ms - since_ms) / 60_000);
       // It goes on being counted while it is looked at.
-      return Math.abs(number(await cell.textContent()) - most.accepted) <= 5;
+      return Math.abs(sent - most.accepted) <= 5 && Math.abs(rate - told) <= 1 + told / 5;
     });
     await open("databases");
     await until("databases as the hub says", async () => {
@@ -230,7 +250,9 @@ try {
       const { identities } = await asked(page, "Identities");
       const paths = await page.locator("#identities tbody th").allTextContents();
       const told = identities.map((one) => new URL(one.identity).pathname.slice(1));
-      return paths.length > COUNTRIES.length && String(paths) === String(told.slice(0, paths.length)) && paths.length === Math.min(60, told.length);
+      const newest = [...identities].sort((a, b) => b.since_ms - a.since_ms || b.position - a.position).slice(0, 8).map((one) => one.identity);
+      const changed = await page.locator("#changes li").evaluateAll((all) => all.map((one) => one.dataset.change));
+      return paths.length > COUNTRIES.length && String(paths) === String(told.slice(0, paths.length)) && paths.length === Math.min(60, told.length) && String(changed) === String(newest);
     });
     await open("alerts");
     await until("alerts and their rules as the hub says", async () => {
@@ -250,7 +272,41 @@ try {
     });
   });
 
+  await story("a search that is narrowed can be kept, and is there again", async () => {
+    await open("messages");
+    await page.locator('.facets select[name="kind"]').selectOption("REQUEST");
+    await page.waitForURL(/kind=REQUEST/);
+    const kinds = page.locator("table.messages tbody tr td:nth-of-type(1)");
+    await until("requests alone", async () => {
+      const shown = await kinds.allTextContents();
+      return shown.length > 0 && shown.every((kind) => kind === words["kind.request"]);
+    });
+    page.once("dialog", (dialog) => void dialog.accept("what is asked"));
+    await page.getByRole("button", { name: words.save_view }).click();
+    await page.goto(address);
+    await open("messages");
+    await page.getByRole("link", { name: "what is asked" }).click();
+    await page.locator('.views a[aria-current="true"]').filter({ hasText: "what is asked" }).waitFor();
+    assert((await page.locator('.facets select[name="kind"]').inputValue()) === "REQUEST", "it narrows as before");
+    // A day on which nothing was.
+    await page.locator('.facets input[name="day"]').fill("2010-07-05");
+    await page.getByText(words.nothing_found).waitFor();
+    const forget = words.forget.replace("{name}", "what is asked");
+    await page.getByRole("button", { name: forget }).click();
+    assert((await page.getByRole("link", { name: "what is asked" }).count()) === 0, "it is forgotten");
+    for (const [view, state] of [["view.overdue", "OVERDUE"], ["view.urgent", "URGENT_NOT_OPENED"], ["view.withdrawal", "WITHDRAWAL_NOT_ACKNOWLEDGED"]]) {
+      await page.getByRole("link", { name: words[view] }).click();
+      await page.waitForURL(new RegExp(`state=${state}`));
+      await until(`${state} as the hub says`, async () => {
+        const { rows } = await asked(page, "FindMessages", { state, limit: 50 });
+        const ids = await page.locator("table.messages a.id").allTextContents();
+        return (await page.locator(".loading").count()) === 0 && String(ids) === String(rows.map((row) => row.id));
+      });
+    }
+  });
+
   await story("flows move on the picture", async () => {
+    await open("live");
     const drawn = () => page.evaluate(() => {
       const canvas = document.querySelector(".picture canvas");
       const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
