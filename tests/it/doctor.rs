@@ -5,11 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use i247_client::{Context, Contexts};
-use i247_model::Identity;
+use i247_model::{Identity, Timestamp};
 use i247_testkit::{World, WorldError, country, name, program};
+use i247_trust::Validity;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Longer than a connection may take.
 const SLOW: Duration = Duration::from_millis(1200);
@@ -109,4 +112,56 @@ async fn a_link_is_proved_to_its_end_or_the_cause_is_named() -> Result<(), World
     let (said, _) = doctor(&program, home, of_desk).await;
     assert!(said.contains("ahead of ours"), "{said}");
     world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_certificate_is_the_cause_it_is_said_which_and_why() -> Result<(), WorldError> {
+    let Some(program) = program() else { return Ok(()) };
+    let (world, other) = (World::of(["FR"]).start().await?, World::of(["FR"]).start().await?);
+    let place = tempfile::tempdir().unwrap();
+    let home = place.path();
+    let hub = || Identity::Hub(name("lyon"));
+    let at = world.hub_address().await?.to_string();
+    let operator = |who: &str| Identity::Operator(name(who));
+
+    let of_other = context(&other, home, operator("stranger"), hub(), &at).await?;
+    let suspended = context(&world, home, operator("resting"), hub(), &at).await?;
+    world.suspend(&operator("resting")).await?;
+    let revoked = context(&world, home, operator("gone"), hub(), &at).await?;
+    world.revoke(&operator("gone")).await?;
+    let ended = home.join("ended");
+    std::fs::create_dir_all(&ended).unwrap();
+    let now = world.seams().clock.now().as_millis();
+    let ago = |time: Duration| Timestamp::from_millis(now - u64::try_from(time.as_millis()).unwrap());
+    let two_days = Validity { not_before: ago(2 * DAY), not_after: ago(DAY) };
+    world.pki().await.enrol_for(&operator("late"), two_days)?.save(&ended).unwrap();
+    let ended = Context { address: at.clone(), server: hub(), credentials: ended };
+    for (context, cause) in [
+        (of_other, "FAIL  the server's certificate is of another authority than ours: not trusted"),
+        (suspended, "FAIL  we are suspended"),
+        (revoked, "FAIL  we are revoked"),
+        (ended, "FAIL  our certificate has ended"),
+    ] {
+        let (said, code) = doctor(&program, home, context).await;
+        assert!(code == 1 && said.contains(cause) && said.contains("do: "), "{cause}: {said}");
+    }
+    world.stop_all().await?;
+    other.stop_all().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_a_connection_and_says_nothing_is_said_not_to_answer() -> Result<(), WorldError> {
+    let Some(program) = program() else { return Ok(()) };
+    let world = World::of(["FR"]).start().await?;
+    let place = tempfile::tempdir().unwrap();
+    // What it accepts, the system accepts for it.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = silent.local_addr().unwrap().to_string();
+    let context =
+        context(&world, place.path(), Identity::Operator(name("ops")), Identity::Hub(name("lyon")), &at)
+            .await?;
+    let (said, code) = doctor(&program, place.path(), context).await;
+    let cause = format!("FAIL  {at} does not answer within 5 s");
+    assert!(code == 1 && said.contains(&cause), "{said}");
+    world.stop_all().await
 }

@@ -40,6 +40,7 @@ mod review;
 mod roll_ups;
 mod scenario;
 mod search;
+mod terminal;
 mod tidy;
 mod tracing;
 mod urgency;
