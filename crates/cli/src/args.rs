@@ -183,8 +183,9 @@ pub(crate) enum Command {
     /// Prove each link from here to its end, and say what is the cause where one does not work: the name, the port, a
     /// certificate, a clock, a slow line
     #[command(
-        after_help = "It looks at every context, or at the one that is named with --context or --as. An operator is shown the links of \
-                      all bureaus too."
+        after_help = "It looks at every context, or at the one that is named with --context or --as, and says with which key \
+                      agreement TLS protects it. An operator is shown the links of all bureaus too. The exit code is 1 \
+                      when a link is broken."
     )]
     Doctor,
     /// Say what is wrong, since when, where to look and what to do. The exit code is 1 while something is critical
@@ -285,6 +286,25 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// Clap knows an argument by its id: one of the same id would be taken for `--as`, and `--as` be refused.
+    #[test]
+    fn nothing_has_the_id_of_what_every_verb_understands() {
+        fn look(verb: &clap::Command, everywhere: &[&clap::Id], found: &mut Vec<String>) {
+            for below in verb.get_subcommands() {
+                let same = below.get_arguments().filter(|arg| everywhere.contains(&arg.get_id()));
+                found.extend(same.map(|arg| format!("{}: {}", below.get_name(), arg.get_id())));
+                look(below, everywhere, found);
+            }
+        }
+        let command = Cli::command();
+        let everywhere: Vec<_> =
+            command.get_arguments().filter(|arg| arg.is_global_set()).map(clap::Arg::get_id).collect();
+        assert_eq!(everywhere.len(), 3);
+        let mut found = Vec::new();
+        look(&command, &everywhere, &mut found);
+        assert!(found.is_empty(), "{found:?}");
     }
 
     /// Each verb of the manual, with its arguments.

@@ -47,7 +47,7 @@ pub(crate) struct RebuildArgs {
     #[arg(long, value_name = "DIR")]
     credentials: Option<PathBuf>,
     /// Whose journal it is, for a bureau's
-    #[arg(long, value_name = "COUNTRY", value_parser = country)]
+    #[arg(id = "entry_country", long = "country", value_name = "COUNTRY", value_parser = country)]
     country: Option<CountryCode>,
 }
 

@@ -82,7 +82,7 @@ enum HubAction {
 #[command(after_help = AFTER_BUREAU, args_conflicts_with_subcommands = false)]
 pub(crate) struct BureauArgs {
     /// Whose bureau it is
-    #[arg(value_name = "COUNTRY", value_parser = country)]
+    #[arg(id = "bureau_country", value_name = "COUNTRY", value_parser = country)]
     country: CountryCode,
     #[command(flatten)]
     common: Common,

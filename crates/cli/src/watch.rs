@@ -22,12 +22,12 @@ pub(crate) use top::{TopArgs, top};
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Which {
     /// Only what this country sends or receives; may be given several times
-    #[arg(long, value_name = "COUNTRY", value_parser = country)]
+    #[arg(id = "moving_country", long = "country", value_name = "COUNTRY", value_parser = country)]
     pub(crate) country: Vec<CountryCode>,
-    /// Only this kind: request, reply, notice, diffusion …
+    /// Only this kind: request, reply, notice, diffusion …; may be given several times
     #[arg(long)]
     pub(crate) kind: Vec<String>,
-    /// Only this lane: very-urgent, urgent, normal, bulk
+    /// Only this lane: very-urgent, urgent, normal, bulk; may be given several times
     #[arg(long)]
     pub(crate) lane: Vec<String>,
 }

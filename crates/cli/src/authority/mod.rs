@@ -86,7 +86,7 @@ pub(crate) enum AuthorityCommand {
     /// Make a country's authority on this machine and certify it at once
     National {
         /// The country
-        #[arg(value_name = "COUNTRY", value_parser = country)]
+        #[arg(id = "national_country", value_name = "COUNTRY", value_parser = country)]
         country: CountryCode,
         /// The directory for the country's authority
         dir: PathBuf,
