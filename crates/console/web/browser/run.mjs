@@ -251,7 +251,7 @@ try {
       const paths = await page.locator("#identities tbody th").allTextContents();
       const told = identities.map((one) => new URL(one.identity).pathname.slice(1));
       const newest = [...identities].sort((a, b) => b.since_ms - a.since_ms || b.position - a.position).slice(0, 8).map((one) => one.identity);
-      const changed = await page.locator("#changes li").evaluateAll((all) => all.map((one) => one.dataset.change));
+      const changed = await page.locator("#changes tr[data-change]").evaluateAll((all) => all.map((one) => one.dataset.change));
       return paths.length > COUNTRIES.length && String(paths) === String(told.slice(0, paths.length)) && paths.length === Math.min(60, told.length) && String(changed) === String(newest);
     });
     await open("alerts");

@@ -19,6 +19,8 @@ export function Curves(props: { label: string; series: Series[]; height?: number
   const x = scaleLinear([0, Math.max(1, length - 1)], [0, width]);
   const y = scaleLinear([0, Math.max(1, top)], [height - 2, 6]).nice(2);
   const path = line<number>().x((_, at) => x(at)).y((value) => y(value)).curve(curveMonotoneX);
+  // In the first minute there is one value: it is a level, not a point that nobody sees.
+  const drawn = (values: number[]) => (values.length === 1 ? [...values, ...values] : values);
   const under = area<number>().x((_, at) => x(at)).y0(height).y1((value) => y(value)).curve(curveMonotoneX);
   const say = props.say ?? count;
   return (
@@ -30,8 +32,8 @@ export function Curves(props: { label: string; series: Series[]; height?: number
           ))}
           {props.series.map((series) => (
             <g key={series.name} class={series.class}>
-              <path class="under" d={under(series.values) ?? ""} />
-              <path class="line" d={path(series.values) ?? ""} vector-effect="non-scaling-stroke" />
+              <path class="under" d={under(drawn(series.values)) ?? ""} />
+              <path class="line" d={path(drawn(series.values)) ?? ""} vector-effect="non-scaling-stroke" />
             </g>
           ))}
         </svg>

@@ -111,23 +111,26 @@ function Changes({ identities }: { identities: Identity[] }) {
   const standings = [...rollup(identities, (all) => all.length, (one) => one.standing)].sort(([a], [b]) => ascending(a, b));
   return (
     <Panel title={t("last_changes")} id="changes" aside={<span class="quiet">{standings.map(([standing, n]) => `${said("standing", standing)} ${count(n)}`).join(" · ")}</span>}>
-      <ul class="rows">
+      <Table label={t("last_changes")} head={[t("identity"), t("change"), t("since"), t("place")]}>
         {newest.map((one) => (
-          <li key={one.identity} data-change={one.identity}>
-            <bdi dir="ltr">{identity(one.identity)}</bdi>
-            {one.standing === "ACTIVE" ? (
-              <span>{t(one.changes > 1 ? "change.renewed" : "change.admitted")}</span>
-            ) : (
-              <span class="state held">
-                <Shape state="held" /> {said("standing", one.standing)}
-              </span>
-            )}
-            <span class="quiet">
-              <At ms={one.since_ms} whole /> · {t("entry_n", { n: count(one.position) })}
-            </span>
-          </li>
+          <tr key={one.identity} data-change={one.identity}>
+            <th scope="row"><bdi dir="ltr">{identity(one.identity)}</bdi></th>
+            <td>
+              {one.standing === "ACTIVE" ? (
+                t(one.changes > 1 ? "change.renewed" : "change.admitted")
+              ) : (
+                <span class="state held">
+                  <Shape state="held" /> {said("standing", one.standing)}
+                </span>
+              )}
+            </td>
+            <td>
+              <At ms={one.since_ms} whole />
+            </td>
+            <td>{t("entry_n", { n: count(one.position) })}</td>
+          </tr>
         ))}
-      </ul>
+      </Table>
     </Panel>
   );
 }
