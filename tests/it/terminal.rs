@@ -57,7 +57,7 @@ fn line<'a>(said: &'a str, first: &str) -> Vec<&'a str> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tap_shows_what_fits_and_a_trace_the_whole_way_of_it() -> Result<(), WorldError> {
     let Some(program) = program() else { return Ok(()) };
-    let world = World::of(["FR", "BR", "JP"]).start().await?;
+    let world = World::of(["FR", "BR", "JP"]).automatic(false).start().await?;
     let operator = Operator::of(&world, &program).await?;
     let mut tap = operator.begin("tap --country FR --kind diffusion --limit 3");
     let mut talk = BufReader::new(tap.stderr.take().unwrap()).lines();
@@ -66,10 +66,11 @@ async fn a_tap_shows_what_fits_and_a_trace_the_whole_way_of_it() -> Result<(), W
     france.tell(&["BR"], "not a diffusion").await?;
     brazil.send(diffusion(red_form("PARDEL", "TESSA"), &["JP"])).await?;
     let sent = france.send(diffusion(red_form("PARDEL", "TESSA"), &["BR", "JP"])).await?;
-    brazil.receives(&sent.id).await?;
-    japan.receives(&sent.id).await?;
     let (mut lines, mut shown) = (String::new(), tap.stdout.take().unwrap());
     tokio::time::timeout(DEADLINE, shown.read_to_string(&mut lines)).await.unwrap().unwrap();
+    // Whoever reads it opens it: not before it was tapped.
+    brazil.receives(&sent.id).await?;
+    japan.receives(&sent.id).await?;
     let id = sent.id.to_string();
     let seen: Vec<Vec<&str>> = lines.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(seen.len(), 3, "{lines}");
