@@ -54,28 +54,6 @@ fn merge_all(index: &mut Index) {
 }
 
 #[test]
-fn a_run_of_changes_that_are_no_longer_all_takes_no_place() {
-    let disk = BreakableDisk::new(8);
-    let mut index = open(&disk);
-    index.add(key(1), at(10), false);
-    let unsealed = index.run_of_changes(Position(10)).unwrap().unwrap();
-    assert_eq!(
-        (found(&index, key(1)), index.changes(), index.runs()),
-        (vec![10], 1, 0),
-        "searched as before"
-    );
-    // Of the same key and record: there are not more changes than before, and yet others.
-    index.remove(key(1), at(10));
-    assert!(index.seal(unsealed).is_none());
-    assert_eq!((found(&index, key(1)), index.changes(), index.runs()), (vec![], 1, 0));
-    let unsealed = index.run_of_changes(Position(10)).unwrap().unwrap();
-    let of_the_same = index.run_of_changes(Position(10)).unwrap().unwrap();
-    assert!(index.seal(unsealed).is_some());
-    assert!(index.seal(of_the_same).is_none(), "its changes are in a run already");
-    assert_eq!((found(&index, key(1)), index.changes(), index.runs()), (vec![], 0, 1));
-}
-
-#[test]
 fn a_key_is_found_in_the_delta_in_a_run_and_after_a_restart() {
     let disk = BreakableDisk::new(1);
     let mut index = open(&disk);

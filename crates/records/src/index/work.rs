@@ -103,3 +103,41 @@ impl Replaced {
         self.parts.iter().try_for_each(|part| remove_if_there(&*self.disk, &part.range.path(&self.dir)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use i247_ledger::faults::BreakableDisk;
+
+    use super::super::{Fingerprint, Index, KeySpace, Locator};
+    use super::*;
+
+    fn key() -> Fingerprint {
+        KeySpace::new("sltd", "number").fingerprint(b"P1234567")
+    }
+
+    fn at() -> Locator {
+        Locator::new(Position(10), 0).unwrap()
+    }
+
+    fn found(index: &Index) -> Vec<u64> {
+        index.look_up(key(), usize::MAX, |_| true).iter().map(|one| one.locator.position().0).collect()
+    }
+
+    #[test]
+    fn a_run_of_changes_that_are_no_longer_all_takes_no_place() {
+        let disk = Arc::new(BreakableDisk::new(8));
+        let mut index = Index::open(disk, "keys").unwrap();
+        index.add(key(), at(), false);
+        let unsealed = index.run_of_changes(Position(10)).unwrap().unwrap();
+        assert_eq!((found(&index), index.changes(), index.runs()), (vec![10], 1, 0), "searched as before");
+        // Of the same key and record: there are not more changes than before, and yet others.
+        index.remove(key(), at());
+        assert!(index.seal(unsealed).is_none());
+        assert_eq!((found(&index), index.changes(), index.runs()), (vec![], 1, 0));
+        let unsealed = index.run_of_changes(Position(10)).unwrap().unwrap();
+        let of_the_same = index.run_of_changes(Position(10)).unwrap().unwrap();
+        assert!(index.seal(unsealed).is_some());
+        assert!(index.seal(of_the_same).is_none(), "its changes are in a run already");
+        assert_eq!((found(&index), index.changes(), index.runs()), (vec![], 0, 1));
+    }
+}
