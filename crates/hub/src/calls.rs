@@ -1,12 +1,10 @@
 //! Messages that come by call, one each. What one member has waiting is checked together and goes to the sequencer in
 //! the order in which it came: a hundred calls cost little more than a hundred frames of a stream. What is ahead of its turn
-//! goes back before anything is verified, and not all at once comes again: the further ahead it is, and the longer the line
-//! takes for each, the later. It must not mix members: whoever sends what cannot be verified makes only itself wait.
+//! goes back before anything is verified. It must not mix members: whoever sends what cannot be verified makes only
+//! itself wait.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use dashmap::DashMap;
 use i247_model::{Identity, MessageId, Reason, Refusal};
@@ -21,9 +19,6 @@ use crate::predecessors::Given;
 /// At most so many are checked together.
 const TOGETHER_MAX: usize = 64;
 
-/// What is ahead of its turn comes again after this time at the latest.
-const COME_AGAIN_MAX: Duration = Duration::from_secs(5);
-
 /// The lines, one for each identity that ever stood in one, and only the admitted come so far.
 #[derive(Debug, Default)]
 pub(crate) struct Calls(DashMap<Identity, Arc<Line>>);
@@ -35,8 +30,6 @@ struct Line {
     front: Arc<Semaphore>,
     waiting: Mutex<Waiting>,
     in_turn: Mutex<InTurn>,
-    /// What the line took for each of those that were taken along last, in microseconds.
-    pace: AtomicU64,
 }
 
 /// The last number of each lane that came in its turn, of one epoch. Only what the state does not have yet matters.
@@ -73,12 +66,7 @@ impl Drop for Place<'_> {
 
 impl Line {
     fn new() -> Self {
-        Self {
-            front: Arc::new(Semaphore::new(1)),
-            waiting: Mutex::default(),
-            in_turn: Mutex::default(),
-            pace: AtomicU64::new(0),
-        }
+        Self { front: Arc::new(Semaphore::new(1)), waiting: Mutex::default(), in_turn: Mutex::default() }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -93,18 +81,22 @@ impl Line {
         Place { line: self, number }
     }
 
-    /// Those who have waited longest.
-    fn take(&self) -> Vec<Call> {
+    /// Those who have waited longest, each with the id that it claims, by their numbers: calls of one connection run beside
+    /// each other, and what was sent in order may stand out of it.
+    fn take(&self) -> Vec<(Option<MessageId>, Call)> {
         let mut waiting = self.waiting();
-        std::iter::from_fn(|| waiting.calls.pop_first()).take(TOGETHER_MAX).map(|(_, call)| call).collect()
+        let longest = std::iter::from_fn(|| waiting.calls.pop_first()).take(TOGETHER_MAX);
+        let mut calls: Vec<(Option<MessageId>, Call)> =
+            longest.map(|(_, call)| (claimed_id(&call.envelope.header), call)).collect();
+        calls.sort_by_key(|(id, _)| id.as_ref().map(|id| (id.epoch, id.number)));
+        calls
     }
 
-    /// Its id, and how many earlier numbers are missing that neither the state nor this line has; none when none is. A
-    /// header that nobody has verified may claim any number; all that it gets for that is the answer that it would get later.
-    fn early(&self, state: &State, peer: &Identity, envelope: &pb::Envelope) -> Option<(MessageId, u64)> {
-        let id = claimed_id(&envelope.header)?;
+    /// Whether numbers before this one are missing that neither the state nor this line has. A header that nobody has
+    /// verified may claim any number; all that it gets for that is the answer that it would get later.
+    fn is_early(&self, state: &State, peer: &Identity, id: &MessageId) -> bool {
         if peer.sender().as_ref() != Some(&id.sender) || id.epoch != state.epoch(&id.sender) {
-            return None;
+            return false;
         }
         let mut turns = self.in_turn.lock().unwrap_or_else(PoisonError::into_inner);
         if turns.epoch != id.epoch {
@@ -112,28 +104,11 @@ impl Line {
         }
         let last = &mut turns.last[id.lane.index()];
         *last = (*last).max(state.sender_end(&id.sender, id.lane).0);
-        let missing = id.number.saturating_sub(last.saturating_add(1));
-        if missing > 0 {
-            return Some((id, missing));
+        if id.number > last.saturating_add(1) {
+            return true;
         }
         *last = (*last).max(id.number);
-        None
-    }
-
-    /// The answer to what is ahead of its turn: it comes again when those that are missing should have gone through, if
-    /// they go as the last ones did.
-    fn out_of_order(&self, missing: u64) -> Refusal {
-        let refusal = out_of_order();
-        let pace = Duration::from_micros(self.pace.load(Ordering::Relaxed));
-        let all = pace.saturating_mul(u32::try_from(missing).unwrap_or(u32::MAX));
-        let least = refusal.retry_after.unwrap_or_default();
-        refusal.retry_after(all.clamp(least, COME_AGAIN_MAX))
-    }
-
-    /// So many went through in this time.
-    fn went(&self, count: usize, took: Duration) {
-        let each = took.as_micros() / count.max(1) as u128;
-        self.pace.store(u64::try_from(each).unwrap_or(u64::MAX), Ordering::Relaxed);
+        false
     }
 }
 
@@ -175,30 +150,26 @@ impl Calls {
 /// Checks those who wait and sends them on; only then the next may come to the front, so that none overtakes.
 async fn take_along(core: Arc<Core>, line: Arc<Line>, _front: OwnedSemaphorePermit, peer: Identity) {
     let calls = line.take();
-    let begun = core.clock.monotonic();
-    let early: Vec<Option<(MessageId, u64)>> = {
+    let early: Vec<bool> = {
         let views = core.views();
-        calls.iter().map(|call| line.early(&views.state, &peer, &call.envelope)).collect()
+        let is_early = |id: &MessageId| line.is_early(&views.state, &peer, id);
+        calls.iter().map(|(id, _)| id.as_ref().is_some_and(is_early)).collect()
     };
     let (mut envelopes, mut queued) = (Vec::new(), Vec::new());
-    for (call, early) in calls.into_iter().zip(early) {
-        match early {
+    for ((id, call), early) in calls.into_iter().zip(early) {
+        match id.filter(|_| early) {
             None => {
                 envelopes.push((call.envelope, Given::Sent));
                 queued.push(call.queued);
             }
             // Whoever is gone asks again, and is told the same.
-            Some((id, missing)) => {
-                let refusal = core.count(&peer, line.out_of_order(missing));
-                drop(call.queued.send(Ok(answered(id, &refusal))));
-            }
+            Some(id) => drop(call.queued.send(Ok(answered(id, &core.count(&peer, out_of_order()))))),
         }
     }
     if envelopes.is_empty() {
         return;
     }
     let checked = core.check(envelopes, &peer).await;
-    let count = checked.len();
     for (checked, queued) in checked.into_iter().zip(queued) {
         let sent = match checked {
             Ok(checked) => core.queue(checked).await,
@@ -206,7 +177,6 @@ async fn take_along(core: Arc<Core>, line: Arc<Line>, _front: OwnedSemaphorePerm
         };
         drop(queued.send(sent));
     }
-    line.went(count, core.clock.monotonic().saturating_sub(begun));
 }
 
 /// A result that is there already.
@@ -230,7 +200,7 @@ mod tests {
     }
 
     fn taken(line: &Line) -> Vec<u8> {
-        line.take().iter().map(|call| call.envelope.header[0]).collect()
+        line.take().iter().map(|(_, call)| call.envelope.header[0]).collect()
     }
 
     #[test]
@@ -247,25 +217,25 @@ mod tests {
     fn what_is_ahead_of_its_turn_is_early_until_those_before_it_have_come() {
         let (line, state) = (Line::new(), State::default());
         let france: Identity = "spiffe://i247.test/ncb/fr".parse().unwrap();
-        let early = |id: &str| {
-            let header = pb::Header { id: id.into(), ..pb::Header::default() }.encode_to_vec();
-            let envelope = pb::Envelope { header: header.into(), ..pb::Envelope::default() };
-            line.early(&state, &france, &envelope).map(|(_, missing)| missing)
-        };
-        let came = ["FR-1-N-2", "FR-1-N-1", "FR-1-U-2", "FR-1-N-2", "FR-1-N-9", "FR-1-N-1"].map(early);
-        assert_eq!(came, [Some(1), None, Some(1), None, Some(6), None]);
+        let early = |id: &str| line.is_early(&state, &france, &id.parse().unwrap());
+        let came = ["FR-1-N-2", "FR-1-N-1", "FR-1-U-2", "FR-1-N-2", "FR-1-N-4", "FR-1-N-1"].map(early);
+        assert_eq!(came, [true, false, true, false, true, false]);
         // Whether these may come is not decided here.
-        assert_eq!(["BR-1-N-9", "FR-2-N-9", "nonsense"].map(early), [None; 3]);
+        assert_eq!(["BR-1-N-9", "FR-2-N-9"].map(early), [false; 2]);
     }
 
     #[test]
-    fn what_is_ahead_comes_again_when_those_before_it_should_have_gone_through() {
+    fn what_came_to_stand_out_of_order_is_taken_along_in_order() {
         let line = Line::new();
-        let wait = |missing| line.out_of_order(missing).retry_after.unwrap().as_millis();
-        assert_eq!([1, 90].map(wait), [200, 200], "nothing is known of this line");
-        line.went(4, Duration::from_millis(120));
-        assert_eq!([1, 6, 7, 90, 167, u64::MAX].map(wait), [200, 200, 210, 2700, 5000, 5000]);
-        line.went(64, Duration::from_millis(2));
-        assert_eq!(wait(90), 200);
+        let sent = ["FR-1-N-3", "nonsense", "FR-1-N-1", "FR-1-U-9", "FR-1-N-2"].map(|id| {
+            let header = pb::Header { id: id.into(), ..pb::Header::default() }.encode_to_vec().into();
+            Call {
+                envelope: pb::Envelope { header, ..pb::Envelope::default() },
+                queued: oneshot::channel().0,
+            }
+        });
+        let _places = sent.map(|call| line.stand(call));
+        let ids = line.take().into_iter().map(|(id, _)| id.map_or_else(String::new, |id| id.to_string()));
+        assert_eq!(ids.collect::<Vec<_>>(), ["", "FR-1-N-1", "FR-1-N-2", "FR-1-N-3", "FR-1-U-9"]);
     }
 }
