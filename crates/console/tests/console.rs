@@ -316,7 +316,8 @@ async fn a_console_measures_what_the_list_says_by_these_names() {
     let mut golden: Vec<&str> = list.lines().filter_map(|line| line.strip_prefix("console ")).collect();
     let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let mut found: Vec<&str> = types.filter(|line| line.starts_with("i247_")).collect();
-    (golden.sort_unstable(), found.sort_unstable());
+    golden.sort_unstable();
+    found.sort_unstable();
     assert_eq!(found, golden);
     for line in [
         r#"i247_console_logins_total{result="ok"} 1"#,

@@ -418,7 +418,7 @@ pub(crate) async fn follow(core: Arc<Core>, stop: CancellationToken) {
                 () = stop.cancelled() => return,
             }
         }
-        databases.stuck.send_if_modified(|stuck| std::mem::take(stuck));
+        databases.stuck.send_if_modified(std::mem::take);
         tokio::select! {
             changed = fed.changed() => if changed.is_err() { return },
             () = stop.cancelled() => return,
