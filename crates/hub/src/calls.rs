@@ -84,17 +84,21 @@ impl Line {
     /// Those who have waited longest, each with the id that it claims, by their numbers: calls of one connection run beside
     /// each other, and what was sent in order may stand out of it.
     fn take(&self) -> Vec<(Option<MessageId>, Call)> {
-        let mut waiting = self.waiting();
-        let longest = std::iter::from_fn(|| waiting.calls.pop_first()).take(TOGETHER_MAX);
-        let mut calls: Vec<(Option<MessageId>, Call)> =
-            longest.map(|(_, call)| (claimed_id(&call.envelope.header), call)).collect();
+        let longest: Vec<Call> = {
+            let mut waiting = self.waiting();
+            let longest = std::iter::from_fn(|| waiting.calls.pop_first()).take(TOGETHER_MAX);
+            longest.map(|(_, call)| call).collect()
+        };
+        let claimed = |call: Call| (claimed_id(&call.envelope.header), call);
+        let mut calls: Vec<(Option<MessageId>, Call)> = longest.into_iter().map(claimed).collect();
         calls.sort_by_key(|(id, _)| id.as_ref().map(|id| (id.epoch, id.number)));
         calls
     }
 
     /// Whether numbers before this one are missing that neither the state nor this line has. A header that nobody has
     /// verified may claim any number; all that it gets for that is the answer that it would get later.
-    fn is_early(&self, state: &State, peer: &Identity, id: &MessageId) -> bool {
+    fn is_early(&self, state: &State, peer: &Identity, id: Option<&MessageId>) -> bool {
+        let Some(id) = id else { return false };
         if peer.sender().as_ref() != Some(&id.sender) || id.epoch != state.epoch(&id.sender) {
             return false;
         }
@@ -152,8 +156,7 @@ async fn take_along(core: Arc<Core>, line: Arc<Line>, _front: OwnedSemaphorePerm
     let calls = line.take();
     let early: Vec<bool> = {
         let views = core.views();
-        let is_early = |id: &MessageId| line.is_early(&views.state, &peer, id);
-        calls.iter().map(|(id, _)| id.as_ref().is_some_and(is_early)).collect()
+        calls.iter().map(|(id, _)| line.is_early(&views.state, &peer, id.as_ref())).collect()
     };
     let (mut envelopes, mut queued) = (Vec::new(), Vec::new());
     for ((id, call), early) in calls.into_iter().zip(early) {
@@ -217,11 +220,14 @@ mod tests {
     fn what_is_ahead_of_its_turn_is_early_until_those_before_it_have_come() {
         let (line, state) = (Line::new(), State::default());
         let france: Identity = "spiffe://i247.test/ncb/fr".parse().unwrap();
-        let early = |id: &str| line.is_early(&state, &france, &id.parse().unwrap());
+        let early = |id: &str| {
+            let header = pb::Header { id: id.into(), ..pb::Header::default() }.encode_to_vec();
+            line.is_early(&state, &france, claimed_id(&header).as_ref())
+        };
         let came = ["FR-1-N-2", "FR-1-N-1", "FR-1-U-2", "FR-1-N-2", "FR-1-N-4", "FR-1-N-1"].map(early);
         assert_eq!(came, [true, false, true, false, true, false]);
         // Whether these may come is not decided here.
-        assert_eq!(["BR-1-N-9", "FR-2-N-9"].map(early), [false; 2]);
+        assert_eq!(["BR-1-N-9", "FR-2-N-9", "nonsense"].map(early), [false; 3]);
     }
 
     #[test]
