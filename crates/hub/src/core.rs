@@ -127,8 +127,10 @@ impl Core {
 
     /// Up to which entry of the log the databases know it.
     pub(crate) fn databases_as_of(&self) -> u64 {
-        // Every search asks: it must not wait for the views, nor for the databases, to take something in.
-        let (end, fed_at) = self.pulse.applied_to();
+        // Every search asks: it must not wait for the views, nor for the databases, to take something in. The end is read
+        // first: what is told to feed them was told before it.
+        let end = self.pulse.applied();
+        let fed_at = *self.fed.borrow();
         // From what came later nothing follows for them.
         let taken_in = self.databases.taken_in();
         if taken_in >= fed_at { end } else { taken_in }

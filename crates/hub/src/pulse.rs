@@ -21,22 +21,18 @@ pub(crate) struct Pulse {
     /// When each began, and how long it took.
     appends: Mutex<VecDeque<(Duration, Duration)>>,
     astray: AtomicBool,
-    position: AtomicU64,
-    fed_at: AtomicU64,
+    applied: AtomicU64,
 }
 
 impl Pulse {
-    /// The views are at this position, and records follow from this entry last.
-    pub(crate) fn applied(&self, position: u64, fed_at: u64) {
-        // In this order: whoever sees the position sees this too, or what is newer.
-        self.fed_at.store(fed_at, Ordering::Release);
-        self.position.store(position, Ordering::Release);
+    /// The views have all entries up to this position.
+    pub(crate) fn set_applied(&self, position: u64) {
+        self.applied.store(position, Ordering::Release);
     }
 
-    /// The last entry in the views, and the last up to it from which records follow, or one that came just now.
-    pub(crate) fn applied_to(&self) -> (u64, u64) {
-        let position = self.position.load(Ordering::Acquire);
-        (position, self.fed_at.load(Ordering::Acquire))
+    /// The last entry in the views.
+    pub(crate) fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Acquire)
     }
 
     /// A group was written in so much time, from this moment of monotonic time on.

@@ -437,7 +437,7 @@ impl Sequencer {
             }
             work::tell(&self.hits, views.hits.changed());
             work::tell(&self.fed, views.fed_at);
-            self.pulse.applied(views.position, views.fed_at);
+            self.pulse.set_applied(views.position);
             views.moves.take().unwrap_or_default()
         };
         self.flow.take(&mut moves);

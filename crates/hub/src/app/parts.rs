@@ -84,7 +84,7 @@ impl Parts<'_> {
         let (dir, recovered) = (config.data.join("attachments"), views.state.generation() > 0);
         let copies = Copies::new(seams, config, self.own.clone(), databases.clone(), &log_id);
         let pulse = Arc::<Pulse>::default();
-        pulse.applied(views.position, views.fed_at);
+        pulse.set_applied(views.position);
         let views = Arc::new(RwLock::new(views));
         let grants = Grants::new(views.clone(), seams.clock.clone(), live.clone(), config.country_limit());
         let core = Arc::new(Core {
