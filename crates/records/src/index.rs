@@ -361,9 +361,9 @@ impl Index {
         if run.range.after != self.through() || puts != self.delta.puts() {
             return None;
         }
-        let replaced = std::mem::take(&mut self.delta);
+        let replaced = std::mem::replace(&mut self.delta, Delta::new());
         self.runs.push(run.clone());
-        Some(Sealed { run, replaced, disk: self.disk.clone(), dir: self.dir.clone() })
+        Some(Sealed { run, _replaced: replaced, disk: self.disk.clone(), dir: self.dir.clone() })
     }
 
     /// What should be merged now, if anything: the newest runs, as long as the next older one is not larger than they are

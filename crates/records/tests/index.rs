@@ -59,7 +59,7 @@ fn a_key_is_found_in_the_delta_in_a_run_and_after_a_restart() {
     let mut index = open(&disk);
     index.add(key(1), at(10), false);
     assert_eq!(found(&index, key(1)), [10]);
-    let mut sealed = seal(&mut index, 10).unwrap();
+    let sealed = seal(&mut index, 10).unwrap();
     assert_eq!((found(&index, key(1)), index.changes(), index.runs()), (vec![10], 0, 1));
     sealed.store().unwrap();
     let index = open(&disk);
@@ -272,7 +272,7 @@ fn a_crash_in_a_store_or_a_merge_leaves_the_old_runs_or_the_new_one() {
         (1..=20).for_each(|number| index.add(key(number), at(number), false));
         store(&mut index, 20);
         (21..=40).for_each(|number| index.add(key(number), at(number), false));
-        let mut sealed = seal(&mut index, 40).unwrap();
+        let sealed = seal(&mut index, 40).unwrap();
         disk.power_off_after(Dice::new(seed).below(30));
         let stored = sealed.store().is_ok();
         let merged = index.merge_all().unwrap().carry_out().and_then(|merged| index.adopt(merged).remove());
@@ -307,7 +307,7 @@ fn a_full_disk_is_said_and_leaves_the_index_as_it_was() {
     let disk = BreakableDisk::new(12);
     let mut index = open(&disk);
     index.add(key(1), at(1), false);
-    let mut sealed = seal(&mut index, 1).unwrap();
+    let sealed = seal(&mut index, 1).unwrap();
     disk.set_capacity(Some(100));
     assert!(matches!(sealed.store(), Err(IndexError::Full(_))));
     assert_eq!(found(&index, key(1)), [1]);

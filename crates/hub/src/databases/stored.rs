@@ -173,7 +173,7 @@ impl Store {
             let unsealed = shelves.read().run_of_changes()?;
             unwritten.extend(unsealed.and_then(|unsealed| shelves.write().seal(unsealed)));
         }
-        while let Some(oldest) = unwritten.first_mut() {
+        while let Some(oldest) = unwritten.first() {
             oldest.store()?;
             drop(unwritten.remove(0));
         }

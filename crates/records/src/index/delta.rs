@@ -19,12 +19,6 @@ pub(super) struct Delta {
     puts: u64,
 }
 
-impl Default for Delta {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Delta {
     pub(super) fn new() -> Self {
         Self { changes: BTreeMap::new(), sieve: sieve_for(FIRST_CHANGES), puts: 0 }

@@ -25,8 +25,8 @@ pub struct Unsealed {
 #[must_use = "a run that is not stored is made anew from the log after a restart"]
 pub struct Sealed {
     pub(super) run: Arc<Run>,
-    /// Dropping them takes a while: not where searches wait.
-    pub(super) replaced: Delta,
+    /// The changes are dropped with it: that takes a while, and not where searches wait.
+    pub(super) _replaced: Delta,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) dir: PathBuf,
 }
@@ -37,8 +37,7 @@ impl Sealed {
     /// # Errors
     /// What the disk says. The index goes on; after a restart the log's changes have to be told from an earlier
     /// position.
-    pub fn store(&mut self) -> Result<(), IndexError> {
-        self.replaced = Delta::default();
+    pub fn store(&self) -> Result<(), IndexError> {
         self.run.store(&*self.disk, &self.dir)
     }
 }
