@@ -178,7 +178,7 @@ impl Common {
     }
 }
 
-fn put(table: &mut Table, key: &str, value: Option<String>) {
+pub(crate) fn put(table: &mut Table, key: &str, value: Option<String>) {
     if let Some(value) = value {
         table.insert(key.into(), Value::String(value));
     }

@@ -1,7 +1,9 @@
 //! What a service tells about itself, by flags: the same for a hub, a bureau and a console.
 
 use clap::Args;
-use toml::{Table, Value};
+use toml::Table;
+
+use crate::services::put;
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct TelemetryArgs {
@@ -22,16 +24,13 @@ pub(crate) struct TelemetryArgs {
 impl TelemetryArgs {
     /// Puts the flags that were given under the key `telemetry` of a configuration.
     pub(crate) fn put(&self, flags: &mut Table) {
-        let given = [
-            ("level", &self.telemetry_level),
-            ("format", &self.telemetry_format),
-            ("otlp", &self.telemetry_otlp),
-            ("metrics", &self.telemetry_metrics),
-        ];
-        let given = given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?)));
-        let table: Table = given.map(|(key, value)| (key.to_owned(), Value::String(value))).collect();
-        if !table.is_empty() {
-            flags.insert("telemetry".into(), table.into());
+        let mut telemetry = Table::new();
+        put(&mut telemetry, "level", self.telemetry_level.clone());
+        put(&mut telemetry, "format", self.telemetry_format.clone());
+        put(&mut telemetry, "otlp", self.telemetry_otlp.clone());
+        put(&mut telemetry, "metrics", self.telemetry_metrics.clone());
+        if !telemetry.is_empty() {
+            flags.insert("telemetry".into(), telemetry.into());
         }
     }
 }
