@@ -102,7 +102,8 @@ async fn what_an_operation_asks_and_finds_is_counted_also_after_a_restart() -> R
     assert!(world.dir().join("hub/data/audit/operations").exists());
     world.start_hub().await?;
     let post = Searches::new(world.hub_channel(&cdg).await?);
-    post.check(of("hammer", "cdg", &["X9999999X"])).await?;
+    let once_more = async || Ok(Some(post.check(of("hammer", "cdg", &["X9999999X"])).await?));
+    world.until("the hub to have counted what posts asked", once_more).await?;
     let again = counted(&world, "hammer").await?.searches.unwrap();
     assert_eq!(again.count, Some(pb::SearchCount { frames: 6, keys: 10, ..count }));
     assert_eq!(again.hits, Some(hits));

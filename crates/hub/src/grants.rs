@@ -3,7 +3,6 @@
 //! What is granted follows from the log; here it is held against the time. It must not look anything up for them.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use i247_node::{Clock, Live};
 use i247_records::Database;
 use i247_router::{Directory, Granted, Standing};
 use i247_wire::pb;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, SetOnce};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
@@ -20,7 +19,7 @@ use crate::budgets::{self, Budgets, Limit, Moment};
 use crate::enumeration::Enumeration;
 use crate::views::Views;
 
-/// When posts should come again while the hub counts.
+/// How long posts wait while the hub counts, and when they should come again after it.
 const COUNTING: Duration = Duration::from_secs(1);
 
 /// What posts are granted, and what they have used of it.
@@ -32,8 +31,8 @@ pub(crate) struct Grants {
     /// What all of a country may ask about together.
     of_country: Limit,
     enumeration: Enumeration,
-    /// What was asked today, before the start, is counted.
-    recalled: AtomicBool,
+    /// Set once what was asked today, before the start, is counted.
+    recalled: SetOnce<()>,
     /// Rung when somebody is granted something, or nothing any more.
     changed: Notify,
 }
@@ -69,7 +68,7 @@ impl Grants {
             budgets: Budgets::default(),
             of_country,
             enumeration: Enumeration::default(),
-            recalled: AtomicBool::new(false),
+            recalled: SetOnce::new(),
             changed: Notify::new(),
         }
     }
@@ -114,16 +113,24 @@ impl Grants {
     ///
     /// # Errors
     /// `BUSY`, with the time after which as many may come. After a start posts wait until what they asked today is
-    /// counted.
-    pub(crate) fn charge(&self, asker: &Identity, allowance: &Allowance, keys: usize) -> Result<(), Refusal> {
+    /// counted: a second at most, and then they are told to come again.
+    ///
+    /// # Cancel safety
+    /// Dropped while it waits, it has taken nothing.
+    pub(crate) async fn charge(
+        &self,
+        asker: &Identity,
+        allowance: &Allowance,
+        keys: usize,
+    ) -> Result<(), Refusal> {
         let Some(country) = country(asker) else { return Ok(()) };
-        let now = Moment { at: self.clock.now(), monotonic: self.clock.monotonic() };
         let post = allowance.limit.map(|limit| (asker, limit));
-        if post.is_some() && !self.recalled.load(Ordering::Acquire) {
+        if post.is_some() && tokio::time::timeout(COUNTING, self.recalled.wait()).await.is_err() {
             let next_step = "the hub counts what was asked today: ask again after the time given".into();
             let refusal = Refusal { next_step, ..Refusal::of(Reason::Busy, "quota.post") };
             return Err(refusal.retry_after(COUNTING));
         }
+        let now = Moment { at: self.clock.now(), monotonic: self.clock.monotonic() };
         self.budgets.take(post, (country, self.of_country), keys as u64, now)
     }
 
@@ -177,7 +184,8 @@ impl Grants {
             }
             Err(error) => tracing::error!(%error, "what was asked today cannot be counted: it begins anew"),
         }
-        self.recalled.store(true, Ordering::Release);
+        // Only here, and once.
+        let _ = self.recalled.set(());
     }
 
     /// Cuts posts off as soon as their grant has ended or was withdrawn, until `stop`. New connections the admission

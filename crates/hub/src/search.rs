@@ -183,7 +183,7 @@ impl Core {
         if allowance.partner {
             frame.check_partner(&request.keys)?;
         }
-        self.grants.charge(&asker.identity, &allowance, frame.len())?;
+        self.grants.charge(&asker.identity, &allowance, frame.len()).await?;
         let waited = self.searches.take(&asker.identity, frame.len(), self.clock.monotonic());
         waited.map_err(|wait| Refusal::of(Reason::Busy, "quota").retry_after(wait))?;
         let as_of_position = self.databases_as_of();
