@@ -24,6 +24,10 @@ use crate::core::Core;
 use crate::history::{Frozen, HistoryError};
 use crate::views::{Kept, SNAPSHOT_VERSION, Views};
 
+/// For each open message so many more entries come between two snapshots. Entries are read again at a start, at some
+/// hundred thousand a second.
+const ENTRIES_FOR_ONE_OPEN: u64 = 4;
+
 /// How much may gather before it is stored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -150,11 +154,13 @@ impl Archive {
         }
     }
 
-    /// Whether so much has gathered that it should be stored.
+    /// Whether so much has gathered that it should be stored. Each snapshot encodes all that is open, and the sequencer
+    /// waits for it: the more is open, the rarer they are.
     pub(crate) fn is_due(&self, views: &Views) -> bool {
         let newest = self.kept.lock().unwrap_or_else(PoisonError::into_inner).newest;
-        views.position >= newest.saturating_add(self.limits.entries.max(1))
-            || views.history.held() >= self.limits.rows
+        let open = (views.state.open_count() as u64).saturating_mul(ENTRIES_FOR_ONE_OPEN);
+        let gathered = self.limits.entries.max(1).saturating_add(open);
+        views.position >= newest.saturating_add(gathered) || views.history.held() >= self.limits.rows
     }
 
     /// Stores views that nobody else has yet.

@@ -43,7 +43,7 @@ pub struct Config {
     pub receipts_wait: Period,
     /// States of a fan-out are folded together over so much time.
     pub progress_wait: Period,
-    /// A snapshot is stored after so many entries, and at every clean stop.
+    /// A snapshot is stored after so many entries and four more for each open message, and at every clean stop.
     pub snapshot_entries: u64,
     /// It is stored before when so many rows of history are in memory, of about 100 bytes each: eight for a message, and
     /// one for each of its recipients, for each delivery and for each receipt. While they are written, as many more

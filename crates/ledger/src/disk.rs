@@ -101,6 +101,55 @@ pub fn write_all_at(file: &dyn DiskFile, bytes: &[u8], offset: u64) -> io::Resul
     Ok(())
 }
 
+/// What is written of a growing file before it is synced, in bytes.
+const PIECE_BYTES: usize = 1024 * 1024;
+
+/// A file that is written from its beginning to its end, and synced as it grows. Synced in one go at the end, a large one
+/// would keep the disk to itself for that long, and whoever syncs a message waits.
+#[derive(Debug)]
+pub struct GrowingFile {
+    file: Arc<dyn DiskFile>,
+    unsynced: usize,
+}
+
+impl GrowingFile {
+    /// Nothing of it is written yet.
+    pub fn new(file: Arc<dyn DiskFile>) -> Self {
+        Self { file, unsynced: 0 }
+    }
+
+    /// Writes all of it there.
+    ///
+    /// # Errors
+    /// What the disk says; what is behind `offset` is unknown then.
+    pub fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut offset = offset;
+        for piece in bytes.chunks(PIECE_BYTES) {
+            if self.unsynced + piece.len() > PIECE_BYTES {
+                self.sync_data()?;
+            }
+            write_all_at(&*self.file, piece, offset)?;
+            self.unsynced += piece.len();
+            offset += piece.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Makes durable what was written.
+    ///
+    /// # Errors
+    /// What the disk says; whether it is durable is unknown then.
+    pub fn sync_data(&mut self) -> io::Result<()> {
+        self.unsynced = 0;
+        self.file.sync_data()
+    }
+
+    /// The file, for whoever reads it.
+    pub fn file(&self) -> &Arc<dyn DiskFile> {
+        &self.file
+    }
+}
+
 /// Reads a whole file of at most `limit` bytes; longer is [`io::ErrorKind::FileTooLarge`].
 pub fn read_whole(disk: &dyn Disk, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = disk.open_read(path)?;
@@ -128,8 +177,9 @@ pub fn replace_whole(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> i
     let temporary = dir.join(format!("{name}.tmp"));
     remove_if_there(disk, &temporary)?;
     let written = disk.create(&temporary).and_then(|file| {
-        write_all_at(&*file, bytes, 0)?;
-        file.sync_data()
+        let mut growing = GrowingFile::new(file);
+        growing.write_all_at(bytes, 0)?;
+        growing.sync_data()
     });
     if let Err(error) = written {
         // It makes room again; what fails here is removed when the file is written the next time.

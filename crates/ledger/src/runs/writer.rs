@@ -1,7 +1,6 @@
 //! Writes one run, row by row. It must not show a run that is not whole and durable.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crc32c::crc32c_append;
 
@@ -9,7 +8,7 @@ use super::block::BlockWriter;
 use super::file::{BLOCK_BYTES, FOOTER_BYTES, HEADER_BYTES, Index, footer_crc, head, name};
 use super::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Range, Run, RunError, RunStore};
 use crate::Position;
-use crate::disk::{DiskFile, remove_if_there, write_all_at};
+use crate::disk::{GrowingFile, remove_if_there};
 
 /// So much is written at once, in bytes.
 const WRITE_BYTES: usize = 256 * 1024;
@@ -20,7 +19,7 @@ pub struct RunWriter {
     store: RunStore,
     range: Range,
     temporary: PathBuf,
-    file: Arc<dyn DiskFile>,
+    file: GrowingFile,
     /// What is not written yet, and where it goes.
     buffer: Vec<u8>,
     written: u64,
@@ -42,7 +41,7 @@ impl RunWriter {
             store: store.clone(),
             range: (from, to),
             temporary,
-            file,
+            file: GrowingFile::new(file),
             buffer: head(from, to),
             written: 0,
             block: BlockWriter::default(),
@@ -107,7 +106,7 @@ impl RunWriter {
         self.finished = true;
         disk.sync_dir(dir).map_err(|error| self.store.refused(&name, error))?;
         let index = std::mem::take(&mut self.index);
-        Ok(Run::of(self.file.clone(), self.range, self.written, self.rows, index))
+        Ok(Run::of(self.file.file().clone(), self.range, self.written, self.rows, index))
     }
 
     fn end_block(&mut self) -> Result<(), RunError> {
@@ -120,7 +119,7 @@ impl RunWriter {
     }
 
     fn flush(&mut self) -> Result<(), RunError> {
-        let written = write_all_at(&*self.file, &self.buffer, self.written);
+        let written = self.file.write_all_at(&self.buffer, self.written);
         written.map_err(|error| self.store.refused(&name(self.range.0, self.range.1), error))?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();

@@ -12,10 +12,9 @@
 //! renamed, so that after a crash it is there whole or not at all.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use i247_ledger::Position;
-use i247_ledger::disk::{Disk, DiskFile, read_up_to, write_all_at};
+use i247_ledger::disk::{Disk, DiskFile, GrowingFile, read_up_to};
 
 use super::entry::Entry;
 use super::shape::{PADDING, Packed, Packer, Shape};
@@ -223,7 +222,7 @@ struct Draft<'a> {
     dir: PathBuf,
     temporary: PathBuf,
     range: Range,
-    file: Arc<dyn DiskFile>,
+    file: GrowingFile,
     written: usize,
     crc: u32,
 }
@@ -233,6 +232,7 @@ impl<'a> Draft<'a> {
         let temporary = range.path(dir).with_extension("tmp");
         super::remove_if_there(disk, &temporary)?;
         let file = disk.create(&temporary).map_err(|error| IndexError::io(&temporary, error))?;
+        let file = GrowingFile::new(file);
         Ok(Self { disk, dir: dir.into(), temporary, range, file, written: 0, crc: 0 })
     }
 
@@ -244,7 +244,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn finish(self, shape: Shape, directory: impl Iterator<Item = u32>) -> Result<(), IndexError> {
+    fn finish(mut self, shape: Shape, directory: impl Iterator<Item = u32>) -> Result<(), IndexError> {
         let mut raw = Vec::with_capacity(4 * (shape.buckets() + 1));
         let mut entries = 0;
         for start in directory {
@@ -260,7 +260,7 @@ impl<'a> Draft<'a> {
         };
         self.write_at(&raw, HEADER_BYTES + self.written)?;
         self.write_at(&header.encode(), 0)?;
-        let named = || {
+        let mut named = || {
             self.file.sync_data()?;
             self.disk.rename(&self.temporary, &self.range.path(&self.dir))?;
             self.disk.sync_dir(&self.dir)
@@ -268,9 +268,8 @@ impl<'a> Draft<'a> {
         named().map_err(|error| IndexError::io(&self.temporary, error))
     }
 
-    fn write_at(&self, bytes: &[u8], offset: usize) -> Result<(), IndexError> {
-        write_all_at(&*self.file, bytes, offset as u64)
-            .map_err(|error| IndexError::io(&self.temporary, error))
+    fn write_at(&mut self, bytes: &[u8], offset: usize) -> Result<(), IndexError> {
+        self.file.write_all_at(bytes, offset as u64).map_err(|error| IndexError::io(&self.temporary, error))
     }
 }
 
