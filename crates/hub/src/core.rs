@@ -8,10 +8,10 @@ use bytes::Bytes;
 use i247_ledger::attachments::Attachments;
 use i247_ledger::disk::{Disk, Room};
 use i247_ledger::{Blocking, Ledger, outcome};
-use i247_model::{Header, Identity, Kind, Lifted, Party, Reason, Refusal, Timestamp};
+use i247_model::{Identity, Party, Reason, Refusal, Timestamp};
 use i247_node::{Clock, Live, Stage};
 use i247_router::Standing;
-use i247_trust::{Attested, Credentials, Door, open_carried, open_many, verify};
+use i247_trust::{Credentials, verify};
 use i247_wire::{payload, pb};
 use prost::Message as _;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -20,21 +20,21 @@ use crate::alerts::Book;
 use crate::audit::Audit;
 use crate::calls::Calls;
 use crate::copies::Copies;
-use crate::databases::{self, Databases};
+use crate::databases::Databases;
 use crate::flow::Flow;
 use crate::gauges::Counters;
 use crate::grants::Grants;
 use crate::links::Links;
+use crate::loads::Pace;
 use crate::lookups::Lookups;
+use crate::opening::{Checked, Opening, Receipting};
 use crate::overdue::Overdue;
-use crate::predecessors::{self, Given, Way};
+use crate::predecessors::{self, Given};
 use crate::pulse::Pulse;
 use crate::quota::Quotas;
 use crate::recent::Recent;
 use crate::searched::Searched;
 use crate::sequencer::{Answer, Work};
-use crate::together::Together;
-use crate::turns::Turns;
 use crate::views::Views;
 
 /// What proved that this hub is an older copy.
@@ -64,6 +64,8 @@ pub(crate) struct Core {
     pub(crate) searches: Quotas,
     pub(crate) audit: Arc<Audit>,
     pub(crate) copies: Arc<Copies>,
+    /// How fast loads go beside searches.
+    pub(crate) pace: Pace,
     /// What was searched for lately, for operators.
     pub(crate) searched: Searched,
     /// The entry with which the register of hits changed last.
@@ -92,10 +94,10 @@ pub(crate) struct Core {
     pub(crate) blocking: Arc<dyn Blocking>,
     pub(crate) handing_out: Arc<tokio::sync::RwLock<()>>,
     pub(crate) writable: watch::Receiver<bool>,
-    pub(crate) turns: Turns,
+    pub(crate) opening: Opening,
     /// Submissions that come by call.
     pub(crate) calls: Calls,
-    pub(crate) together: Together,
+    pub(crate) receipting: Receipting,
     /// A bureau holds a receipt from beyond the end of the log: an older copy was started. Nothing is entered then, so
     /// that the log never comes up to it, and this stays until the hub is stopped.
     pub(crate) behind: watch::Sender<Option<Behind>>,
@@ -110,14 +112,6 @@ pub(crate) struct Core {
     pub(crate) watchers: Arc<Semaphore>,
     /// Owns the tasks of the streams.
     pub(crate) streams: Stage,
-}
-
-/// A message whose signature and body have been checked, and how it comes.
-#[derive(Debug)]
-pub(crate) struct Checked {
-    pub(crate) attested: Box<Attested>,
-    pub(crate) lifted: Box<Lifted>,
-    pub(crate) way: Way,
 }
 
 impl Core {
@@ -207,16 +201,11 @@ impl Core {
         if let Err(refusal) = self.check_open() {
             return given.iter().map(|_| Err(self.count(peer, refusal.clone()))).collect();
         }
-        let turn = self.turns.take(peer).await;
-        let now = self.clock.now();
-        let views = self.views.clone();
-        let (count, from) = (given.len(), peer.clone());
-        let opened = outcome(&*self.blocking, move || open_all(&views, given, &from, now)).await;
-        // Given up by a runtime that shuts down, or a fault of ours: every sender hears of it all the same.
+        let count = given.len();
+        let opened = self.opening.open(given, peer).await;
+        // Every sender hears of it all the same.
         let not_done = || (0..count).map(|_| Err(Refusal::of(Reason::Busy, "envelope"))).collect();
         let opened: Vec<Result<Checked, Refusal>> = opened.unwrap_or_else(not_done);
-        // Looking for attachments waits for the disk, and nobody else's signatures should.
-        drop(turn);
         let mut checked = Vec::with_capacity(opened.len());
         for result in opened {
             let admitted = match result {
@@ -300,41 +289,6 @@ impl Core {
             }
         }
         Ok(checked)
-    }
-}
-
-/// Opens what has gathered. Each is held against whoever had its key when it was signed.
-fn open_all(
-    views: &RwLock<Views>,
-    given: Vec<(pb::Envelope, Given)>,
-    peer: &Identity,
-    now: Timestamp,
-) -> Vec<Result<Checked, Refusal>> {
-    let (envelopes, given): (Vec<pb::Envelope>, Vec<Given>) = given.into_iter().unzip();
-    // The views are held for one look at a time: the sequencer does not wait for signatures.
-    let signer_of = |header: &Header| {
-        let views = views.read().unwrap_or_else(PoisonError::into_inner);
-        views.signers.find_at(&header.key_id, header.signed_at).map(|known| known.signer.clone())
-    };
-    let opened = open_many(&envelopes, Door::Submission, now, signer_of).into_iter().zip(given);
-    let check = |(opened, given): (Result<Attested, Refusal>, Given)| {
-        let attested = opened.map_err(|refusal| predecessors::perhaps_lost(views, refusal, now))?;
-        let way = predecessors::way(views, given, &attested, peer)?;
-        let lifted = Box::new(lift(&attested)?);
-        Ok(Checked { attested: Box::new(attested), lifted, way })
-    };
-    opened.map(check).collect()
-}
-
-/// What the router needs of the body, where the secretariat may open it.
-fn lift(attested: &Attested) -> Result<Lifted, Refusal> {
-    let header = attested.header();
-    match attested.body() {
-        Some(body) if header.kind == Kind::Records => databases::lift(body, header),
-        Some(body) if header.kind.examined() => i247_wire::lift(header.kind, &open_carried(body, header)?),
-        // RPD art. 22(6): the secretariat does not open what bureaus say to each other.
-        Some(_) => Ok(Lifted::default()),
-        None => Err(Refusal::of(Reason::BodyMismatch, "body")),
     }
 }
 

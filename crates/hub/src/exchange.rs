@@ -18,8 +18,9 @@ use tracing::Instrument as _;
 use crate::attachments;
 use crate::core::{Core, mailbox_of};
 use crate::frames::{FrameStream, Frames, frames};
-use crate::inbound::{Inbound, check_chain, hello, received, welcome};
+use crate::inbound::{Inbound, Submitter, check_chain, hello, received, welcome};
 use crate::links::{Caller, Link};
+use crate::loads::{LOADS_ASIDE, take_loads};
 use crate::outbound::{Outbound, send_progress, send_results};
 use crate::past;
 
@@ -205,7 +206,9 @@ async fn serve(
     let greeted = frames.send(Frame::Welcome(welcome)).await;
     if greeted.is_ok() {
         let (results, outcomes) = mpsc::channel(core.window as usize);
-        let inbound = Inbound { core: core.clone(), link: link.clone(), peer, results };
+        let submitter = Submitter { core: core.clone(), peer, results };
+        let (loads, aside) = mpsc::channel(LOADS_ASIDE);
+        let inbound = Inbound { link: link.clone(), submitter: submitter.clone(), loads };
         let outbound = Outbound {
             core: core.clone(),
             link: link.clone(),
@@ -215,6 +218,7 @@ async fn serve(
         // Tasks of their own, so that what wakes one does not look at the others. They end with the set.
         let mut parts = JoinSet::new();
         parts.spawn(inbound.run(requests).in_current_span());
+        parts.spawn(take_loads(submitter, aside).in_current_span());
         parts.spawn(outbound.run().in_current_span());
         parts.spawn(send_results(core.clone(), outcomes, frames.clone()).in_current_span());
         parts.spawn(send_progress(core.clone(), link.clone(), frames.clone()).in_current_span());

@@ -12,8 +12,9 @@ use prost::Message as _;
 use tokio::sync::mpsc;
 use tonic::{Code, Status, Streaming};
 
-use crate::core::{Behind, Checked, Core};
+use crate::core::{Behind, Core};
 use crate::links::Link;
+use crate::opening::Checked;
 use crate::predecessors::{self, Given};
 use crate::sequencer::{Answer, Work};
 
@@ -25,8 +26,16 @@ const BATCH_MAX: usize = 64;
 
 /// The reading side of one stream.
 pub(crate) struct Inbound {
-    pub(crate) core: Arc<Core>,
     pub(crate) link: Arc<Link>,
+    pub(crate) submitter: Submitter,
+    /// The bulk lane goes there.
+    pub(crate) loads: mpsc::Sender<(pb::Envelope, Given)>,
+}
+
+/// Hands on what a bureau sends, and has the results told on the same stream.
+#[derive(Clone)]
+pub(crate) struct Submitter {
+    pub(crate) core: Arc<Core>,
     pub(crate) peer: Identity,
     /// Has room for the window: a bureau that sends more waits until it has taken results.
     pub(crate) results: mpsc::Sender<pb::SubmitResult>,
@@ -132,7 +141,8 @@ impl Inbound {
 
     async fn take(&self, batch: Vec<Result<pb::ConnectRequest, Status>>) -> Result<(), Refusal> {
         use pb::connect_request::Frame;
-        self.link.heard(self.core.clock.now());
+        let core = &self.submitter.core;
+        self.link.heard(core.clock.now());
         let mut given: Vec<(pb::Envelope, Given)> = Vec::new();
         // Whatever ends the batch, what came whole before counts.
         let mut refused = None;
@@ -152,7 +162,7 @@ impl Inbound {
                     envelope: Some(envelope),
                     acceptance,
                     refusal,
-                })) if self.core.recovered => {
+                })) if core.recovered => {
                     let way = match (acceptance, refusal) {
                         (Some(acceptance), None) => Given::Again(acceptance),
                         (None, Some(refusal)) => Given::Refused(refusal),
@@ -160,7 +170,7 @@ impl Inbound {
                     };
                     given.push((envelope, way));
                 }
-                Some(Frame::HandedOver(envelope)) if self.core.recovered => {
+                Some(Frame::HandedOver(envelope)) if core.recovered => {
                     given.push((envelope, Given::HandedOver))
                 }
                 Some(Frame::Receipts(signed)) => self.receipts(signed).await?,
@@ -170,13 +180,73 @@ impl Inbound {
                 }
             }
         }
-        if !given.is_empty() {
-            self.envelopes(given).await?;
-        }
+        self.hand_on(given).await?;
         refused.map_or(Ok(()), Err)
     }
 
-    async fn envelopes(&self, given: Vec<(pb::Envelope, Given)>) -> Result<(), Refusal> {
+    /// A lane is in order, and the bulk lane is in nobody's way.
+    async fn hand_on(&self, given: Vec<(pb::Envelope, Given)>) -> Result<(), Refusal> {
+        let is_load = |header: &[u8]| claimed_id(header).is_some_and(|id| id.lane == Lane::Bulk);
+        let (loads, others): (Vec<_>, Vec<_>) =
+            given.into_iter().partition(|(envelope, _)| is_load(&envelope.header));
+        if !others.is_empty() {
+            self.submitter.submit(others).await?;
+        }
+        for load in loads {
+            // The other side of this stream is gone.
+            self.loads.send(load).await.map_err(|_| Refusal::of(Reason::Busy, "stream"))?;
+        }
+        Ok(())
+    }
+
+    async fn receipts(&self, signed: pb::Signed) -> Result<(), Refusal> {
+        let Submitter { core, peer, .. } = &self.submitter;
+        self.submitter.charge(1).await;
+        core.check_open()?;
+        let signer = {
+            let views = core.views();
+            let key = i247_wire::hash(&signed.key_id, "receipts.key_id")?;
+            let known = views.signers.find(&key).map(|known| known.signer.clone());
+            known.filter(|signer| {
+                signer.identity == *peer
+                    && signer.in_force(core.clock.now())
+                    && views.state.directory().signing_key_allowed(peer, &key)
+            })
+        };
+        let signer = signer.ok_or_else(|| Refusal::of(Reason::UnknownKey, "receipts.key_id"))?;
+        let signed = core.receipting.verify(signed, signer.key).await?;
+        let receipts = pb::Receipts::decode(signed.payload.clone())
+            .map_err(|_| Refusal::of(Reason::Malformed, "receipts"))?;
+        if receipts.log_id != core.log_id {
+            return Err(Refusal::of(Reason::Behind, "receipts.log_id"));
+        }
+        self.link.clock_was(Timestamp::from_millis(receipts.signed_at_ms), core.clock.now());
+        let receipts: Receipts = receipts.try_into()?;
+        if receipts.party != self.link.party {
+            return Err(Refusal::of(Reason::WrongSender, "receipts.party"));
+        }
+        self.check_handed(&receipts)?;
+        let work = Work::Receipts { signed, receipts };
+        core.work.send(work).await.map_err(|_| Refusal::of(Reason::Busy, "receipts"))
+    }
+
+    /// Nobody can have received what was not handed out.
+    fn check_handed(&self, receipts: &Receipts) -> Result<(), Refusal> {
+        for lane in &receipts.lanes {
+            if lane.delivered_up_to > self.link.handed(lane.lane) {
+                return Err(Refusal::of(Reason::WrongField, "receipts.lanes.delivered_up_to"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Submitter {
+    /// Checks what came and hands it to the sequencer, in this order; the results follow by themselves.
+    ///
+    /// # Errors
+    /// `BUSY` when the stream or the hub ends.
+    pub(crate) async fn submit(&self, given: Vec<(pb::Envelope, Given)>) -> Result<(), Refusal> {
         self.charge(given.len()).await;
         let headers: Vec<Bytes> = given.iter().map(|(envelope, _)| envelope.header.clone()).collect();
         for (header, checked) in headers.into_iter().zip(self.core.check(given, &self.peer).await) {
@@ -206,52 +276,18 @@ impl Inbound {
             i247_node::sleep(wait).await;
         }
     }
-
-    async fn receipts(&self, signed: pb::Signed) -> Result<(), Refusal> {
-        self.charge(1).await;
-        self.core.check_open()?;
-        let signer = {
-            let views = self.core.views();
-            let key = i247_wire::hash(&signed.key_id, "receipts.key_id")?;
-            let known = views.signers.find(&key).map(|known| known.signer.clone());
-            known.filter(|signer| {
-                signer.identity == self.peer
-                    && signer.in_force(self.core.clock.now())
-                    && views.state.directory().signing_key_allowed(&self.peer, &key)
-            })
-        };
-        let signer = signer.ok_or_else(|| Refusal::of(Reason::UnknownKey, "receipts.key_id"))?;
-        let signed = self.core.together.verify(signed, signer.key).await?;
-        let receipts = pb::Receipts::decode(signed.payload.clone())
-            .map_err(|_| Refusal::of(Reason::Malformed, "receipts"))?;
-        if receipts.log_id != self.core.log_id {
-            return Err(Refusal::of(Reason::Behind, "receipts.log_id"));
-        }
-        self.link.clock_was(Timestamp::from_millis(receipts.signed_at_ms), self.core.clock.now());
-        let receipts: Receipts = receipts.try_into()?;
-        if receipts.party != self.link.party {
-            return Err(Refusal::of(Reason::WrongSender, "receipts.party"));
-        }
-        self.check_handed(&receipts)?;
-        let work = Work::Receipts { signed, receipts };
-        self.core.work.send(work).await.map_err(|_| Refusal::of(Reason::Busy, "receipts"))
-    }
-
-    /// Nobody can have received what was not handed out.
-    fn check_handed(&self, receipts: &Receipts) -> Result<(), Refusal> {
-        for lane in &receipts.lanes {
-            if lane.delivered_up_to > self.link.handed(lane.lane) {
-                return Err(Refusal::of(Reason::WrongField, "receipts.lanes.delivered_up_to"));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The id that a header claims; none when nothing in it could be one. Whatever else a stranger writes there reaches
 /// neither the log nor an answer.
 pub(crate) fn claimed_id(header: &[u8]) -> Option<MessageId> {
-    pb::Header::decode(header).ok()?.id.parse().ok()
+    /// What of a [`pb::Header`] is looked at.
+    #[derive(prost::Message)]
+    struct Claim {
+        #[prost(string, tag = "2")]
+        id: String,
+    }
+    Claim::decode(header).ok()?.id.parse().ok()
 }
 
 /// Whether what the bureau says it sent agrees with what is in the log.

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! * [`app`](Hub) puts the parts together; [`Config`] is all that can be set.
-//! * `inbound`, `core`, `sequencer`, `outbound`: the path of a message, in this order.
+//! * `loads`: what comes in the bulk lane, and how fast.
+//! * `inbound`, `opening`, `core`, `sequencer`, `outbound`: the path of a message, in this order.
 //! * `views`: what follows from the log (`state` of the router, `history`, `signers`); `entry` is its stored form.
 //! * `databases`: the records that follow from the log, with a position of its own; searches look there.
 //! * `archive`: what of it lies on disk, a snapshot of what is open and `history` in runs; `past` looks things up.
@@ -17,7 +18,8 @@
 //! * `audit`: the journal of searches, beside the log, also of those that were asked of copies, and what
 //!   posts have signed of theirs.
 //! * `flow`, `searched`, `overdue`, `alerts`, `lookups`: what moves, what is late, what is wrong, and which operator looked.
-//! * `calls`, `frames`, `effects`, `links`, `pulse`, `recent`, `quota`, `turns`, `stamps`, `made`, `recover`: what they need.
+//! * `calls`, `frames`, `effects`, `links`, `pulse`, `recent`, `quota`, `turns`, `together`, `stamps`, `made`,
+//!   `recover`: what they need.
 //! * `grants`, `budgets`, `enumeration`: whether posts may come, what they may ask, how much, and what is odd about it.
 //! * `take_up`: goes on with a log that lost its end; `predecessors`: what comes back of it afterwards.
 //!
@@ -48,9 +50,11 @@ mod grants;
 mod history;
 mod inbound;
 mod links;
+mod loads;
 mod lookups;
 mod made;
 mod monitor;
+mod opening;
 mod outbound;
 mod overdue;
 mod past;

@@ -154,10 +154,14 @@ impl Core {
     ) -> Result<pb::SearchResponse, Refusal> {
         let begun = self.clock.monotonic();
         let answered = self.answer(asker, request).await;
-        let took = self.clock.monotonic().saturating_sub(begun);
+        let ended = self.clock.monotonic();
+        let took = ended.saturating_sub(begun);
         let (now, counted) = (self.clock.now(), answered.as_ref().map(|(_, tally)| tally));
         match counted {
-            Ok(tally) => self.searched.answered(now, asker.party, tally, took),
+            Ok(tally) => {
+                self.pace.searched(took, ended);
+                self.searched.answered(now, asker.party, tally, took);
+            }
             Err(refusal) => self.searched.refused(now, refusal.reason),
         }
         let answered = answered.map(|(response, _)| response);

@@ -31,13 +31,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Answers, Outcome};
-use crate::core::{Behind, Checked};
+use crate::core::Behind;
 use crate::effects::Actor;
 use crate::entry::encode_decision;
 use crate::flow::{Flow, Moves};
 use crate::gauges::Counters;
 use crate::history::HistoryError;
 use crate::made::Maker;
+use crate::opening::Checked;
 use crate::pulse::Pulse;
 use crate::spans;
 use crate::stamps::Stamps;

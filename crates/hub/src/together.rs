@@ -1,110 +1,114 @@
-//! Signatures of receipts, verified together: those of many bureaus cost half as much at once as one after the other.
-//! It must not look at what is signed.
+//! Work that comes in small pieces from many members, done together: signatures of many cost half as much at once as one
+//! after the other, and a thread is woken once for all of them. It must not look at what is done.
 
 use std::sync::Arc;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use i247_ledger::{Blocking, outcome};
-use i247_model::{Reason, Refusal};
 use i247_node::Stage;
-use i247_trust::{VerifyingKey, verify_together};
-use i247_wire::{payload, pb};
 use tokio::sync::{mpsc, oneshot};
 
-/// At most so many at once.
-const TOGETHER_MAX: usize = 64;
+/// So many pieces wait. Each member has one here at most, so that nobody waits long for the flood of another.
+const WAITING: usize = 64;
 
-/// Where receipts wait. Each stream has one here at most, so that nobody waits long for the flood of another.
-pub(crate) struct Together {
-    queue: mpsc::Sender<Waiting>,
+/// Nothing is added to what weighs so much: everybody waits for the whole of it.
+const ENOUGH: usize = 128;
+
+/// Where pieces of work wait, each for its answer.
+pub(crate) struct Together<P, A> {
+    queue: mpsc::Sender<Waiting<P, A>>,
 }
 
-/// A receipt that waits.
-struct Waiting {
-    signed: pb::Signed,
-    key: VerifyingKey,
-    verified: oneshot::Sender<Result<pb::Signed, Refusal>>,
+/// A piece that waits.
+struct Waiting<P, A> {
+    piece: P,
+    answer: oneshot::Sender<A>,
 }
 
-impl Together {
+/// How pieces are done.
+#[derive(Clone, Copy)]
+pub(crate) struct How<P, W> {
+    /// So many threads are at it.
+    pub(crate) threads: usize,
+    /// What a piece weighs.
+    pub(crate) weight: fn(&P) -> usize,
+    /// Does them; an answer for each, in their order.
+    pub(crate) work: W,
+}
+
+impl<P: Send + 'static, A: Send + 'static> Together<P, A> {
     /// Begins; it ends when the stage is asked to stop.
-    pub(crate) fn begin(stage: &Stage, blocking: Arc<dyn Blocking>) -> Self {
-        let (queue, waiting) = mpsc::channel(TOGETHER_MAX);
+    pub(crate) fn begin<W>(
+        stage: &Stage,
+        name: &'static str,
+        blocking: Arc<dyn Blocking>,
+        how: How<P, W>,
+    ) -> Self
+    where
+        W: Fn(Vec<P>) -> Vec<A> + Clone + Send + Sync + 'static,
+    {
+        let (queue, waiting) = mpsc::channel(WAITING);
         let stop = stage.stop();
-        stage.spawn_vital("receipts", async move {
-            stop.run_until_cancelled(run(waiting, blocking)).await;
+        stage.spawn_vital(name, async move {
+            stop.run_until_cancelled(run(waiting, blocking, how)).await;
         });
         Self { queue }
     }
 
-    /// The same receipts, once they are signed by this key.
+    /// The answer to a piece of work; none when the hub stops.
     ///
-    /// # Errors
-    /// As `i247_trust::verify`; `BUSY` when the hub stops.
-    pub(crate) async fn verify(&self, signed: pb::Signed, key: VerifyingKey) -> Result<pb::Signed, Refusal> {
-        let stopping = || Refusal::of(Reason::Busy, "receipts");
-        let (verified, answer) = oneshot::channel();
-        self.queue.send(Waiting { signed, key, verified }).await.map_err(|_| stopping())?;
-        answer.await.map_err(|_| stopping())?
+    /// # Cancel safety
+    /// Once it waits it may be done all the same.
+    pub(crate) async fn answer(&self, piece: P) -> Option<A> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.send(Waiting { piece, answer }).await.ok()?;
+        answered.await.ok()
     }
 }
 
-/// What gathers while some are verified is verified next.
-async fn run(mut queue: mpsc::Receiver<Waiting>, blocking: Arc<dyn Blocking>) {
-    let mut gathered = Vec::with_capacity(TOGETHER_MAX);
-    while queue.recv_many(&mut gathered, TOGETHER_MAX).await > 0 {
-        let batch = std::mem::take(&mut gathered);
-        // Given up by a runtime that shuts down: whoever waits hears that the hub stops.
-        let Some(verified) = outcome(&*blocking, move || verify(batch)).await else { continue };
-        for (answer, result) in verified {
-            // A stream that is gone needs no answer.
-            drop(answer.send(result));
-        }
+/// What gathers while all threads are at work is done next.
+async fn run<P, A, W>(mut queue: mpsc::Receiver<Waiting<P, A>>, blocking: Arc<dyn Blocking>, how: How<P, W>)
+where
+    P: Send + 'static,
+    A: Send + 'static,
+    W: Fn(Vec<P>) -> Vec<A> + Clone + Send + Sync + 'static,
+{
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        // Dropping either wait loses nothing.
+        let first = tokio::select! {
+            Some(()) = under_way.next() => continue,
+            first = queue.recv(), if under_way.len() < how.threads => first,
+        };
+        let Some(first) = first else { return };
+        let (pieces, answers) = gather(first, &mut queue, how.weight);
+        let (work, blocking) = (how.work.clone(), blocking.clone());
+        under_way.push(async move {
+            // Given up by a runtime that shuts down, or a fault of ours: whoever waits hears that nothing was done.
+            let Some(done) = outcome(&*blocking, move || work(pieces)).await else { return };
+            for (answer, done) in answers.into_iter().zip(done) {
+                // Whoever is gone needs no answer.
+                drop(answer.send(done));
+            }
+        });
     }
 }
 
-type Answered = (oneshot::Sender<Result<pb::Signed, Refusal>>, Result<pb::Signed, Refusal>);
-
-fn verify(batch: Vec<Waiting>) -> Vec<Answered> {
-    let claims: Vec<(&pb::Signed, VerifyingKey)> =
-        batch.iter().map(|waiting| (&waiting.signed, waiting.key)).collect();
-    let payloads = verify_together(payload::RECEIPTS, &claims);
-    let answer = |(waiting, payload): (Waiting, Result<_, Refusal>)| {
-        (waiting.verified, payload.map(|_| waiting.signed))
-    };
-    batch.into_iter().zip(payloads).map(answer).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use bytes::Bytes;
-    use i247_ledger::OnThreads;
-    use i247_node::Shutdown;
-    use i247_trust::{SigningKey, sign};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn each_gets_its_own_answer_and_after_the_stop_all_are_told_to_come_again() {
-        let mut shutdown = Shutdown::new();
-        let stage = shutdown.stage("streams", Duration::from_secs(5));
-        let together = Together::begin(&stage, Arc::new(OnThreads));
-        let (ours, theirs) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
-        let good = sign(&ours, payload::RECEIPTS, b"delivered up to 7".to_vec());
-        let mut forged = sign(&theirs, payload::RECEIPTS, b"delivered up to 7".to_vec());
-        forged.key_id = Bytes::copy_from_slice(ours.key_id().as_bytes());
-        let other = sign(&theirs, payload::RECEIPTS, b"delivered up to 9".to_vec());
-        let (ours, theirs) = (*ours.verifying_key(), *theirs.verifying_key());
-        let (first, second, third) = tokio::join!(
-            together.verify(good.clone(), ours),
-            together.verify(forged, ours),
-            together.verify(other.clone(), theirs),
-        );
-        assert_eq!((first, third), (Ok(good.clone()), Ok(other)));
-        let refusal = second.unwrap_err();
-        assert_eq!((refusal.reason, refusal.fields), (Reason::BadSignature, vec!["signature".to_owned()]));
-        assert!(shutdown.run().await.is_empty());
-        assert_eq!(together.verify(good, ours).await.unwrap_err().reason, Reason::Busy);
+/// This piece and what else waits, as long as that is not too much.
+fn gather<P, A>(
+    first: Waiting<P, A>,
+    queue: &mut mpsc::Receiver<Waiting<P, A>>,
+    weight: fn(&P) -> usize,
+) -> (Vec<P>, Vec<oneshot::Sender<A>>) {
+    let mut gathered = weight(&first.piece);
+    let (mut pieces, mut answers) = (vec![first.piece], vec![first.answer]);
+    while gathered < ENOUGH
+        && let Ok(next) = queue.try_recv()
+    {
+        gathered += weight(&next.piece);
+        pieces.push(next.piece);
+        answers.push(next.answer);
     }
+    (pieces, answers)
 }

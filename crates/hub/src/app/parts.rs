@@ -26,16 +26,16 @@ use crate::flow::Flow;
 use crate::gauges::Counters;
 use crate::grants::Grants;
 use crate::links::Links;
+use crate::loads::Pace;
 use crate::lookups::{self, Lookups};
 use crate::made::Maker;
+use crate::opening::{Opening, Receipting};
 use crate::overdue::Overdue;
 use crate::pulse::Pulse;
 use crate::quota::Quotas;
 use crate::searched::Searched;
 use crate::sequencer::{Groups, Held, Sequencer, Work};
 use crate::stamps::Stamps;
-use crate::together::Together;
-use crate::turns::Turns;
 use crate::views::Views;
 
 /// Inputs that wait for the sequencer.
@@ -87,6 +87,7 @@ impl Parts<'_> {
         pulse.set_applied(views.position);
         let views = Arc::new(RwLock::new(views));
         let grants = Grants::new(views.clone(), seams.clock.clone(), live.clone(), config.country_limit());
+        let opening = Opening::begin(&streams, views.clone(), seams.clock.clone(), seams.blocking.clone());
         let core = Arc::new(Core {
             views,
             ledger,
@@ -116,6 +117,7 @@ impl Parts<'_> {
             searches: Quotas::new(config.searches_per_second),
             audit,
             copies,
+            pace: Pace::default(),
             searched: Searched::new(seams.clock.now()),
             hits: hits_changed,
             fed: fed_changed,
@@ -124,9 +126,9 @@ impl Parts<'_> {
             blocking: seams.blocking.clone(),
             handing_out: Arc::default(),
             writable: is_writable,
-            together: Together::begin(&streams, seams.blocking.clone()),
+            receipting: Receipting::begin(&streams, seams.blocking.clone()),
             calls: Calls::default(),
-            turns: Turns::new(std::thread::available_parallelism().map_or(2, usize::from)),
+            opening,
             behind: watch::Sender::new(None),
             log_id,
             recovered,
