@@ -27,10 +27,10 @@ use clap::Args;
 use i247_model::{CountryCode, MEMBERS};
 use i247_node::{Clock as _, SystemClock};
 
-use crate::bureaus::{Bureaus, Load, SENDERS};
+use crate::bureaus::{Bureaus, SENDERS};
 use crate::contender::Place;
 use crate::hub::{Hub, People};
-use crate::measure::{Point, Work};
+use crate::measure::Point;
 use crate::process::{memory_of, most_memory_of, step_back};
 use crate::{machine, out};
 use flood::Flood;
@@ -142,13 +142,13 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let countries = people.members.iter().map(|(country, _)| *country).collect();
     let scene = Scene { clock, people, countries, hub };
     let linked = scene.people.members[..2 * SENDERS].to_vec();
-    let mut bureaus = Bureaus::open(scene.clock.clone(), linked, |own| scene.hub.channel(own)).await?;
+    let bureaus = Bureaus::open(scene.clock.clone(), linked, |own| scene.hub.channel(own)).await?;
     let process = scene.hub.process();
     let start = memory_of(process);
-    let peak = measure_peak(&mut bureaus, process, effort).await?;
-    let rate = peak.1.rate;
     let receivers = scene.countries[SENDERS..2 * SENDERS].to_vec();
     let mut streams = Streams::new(scene.clock.clone(), bureaus, (0, SENDERS), &receivers);
+    let peak = measure_peak(&mut streams, process, effort).await?;
+    let rate = peak.1.rate;
     out::talk(&format!("half of it, {:.0}/s, for {} s", rate / 2.0, effort.calm));
     let calm = streams.paced(rate / 2.0, effort.calm, process).await?.point();
     out::talk(&line(&calm));
@@ -168,23 +168,15 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
-/// The best window, and what came of it.
-async fn measure_peak(bureaus: &mut Bureaus, process: u32, effort: Effort) -> Result<(usize, Point)> {
+/// The best window, and what came of it: on the streams that overload begins with, to the same bureaus.
+async fn measure_peak(streams: &mut Streams, process: u32, effort: Effort) -> Result<(usize, Point)> {
     /// What is expected before anything was measured: enough is signed for it.
     const FIRST_GUESS: f64 = 10_000.0;
-    let mut load = Load {
-        work: Work::PointToPoint,
-        in_flight: effort.windows[0],
-        burst: 1,
-        seconds: 1.0,
-        expected_rate: FIRST_GUESS,
-    };
     out::talk("peak: point to point, signed one by one, by messages in flight");
     let mut best: Option<(usize, Point)> = None;
-    let mut fastest = bureaus.measure(&load, process).await?.point().rate;
+    let mut fastest = streams.full(effort.windows[0], FIRST_GUESS, 1.0, process).await?.point().rate;
     for window in effort.windows {
-        load = Load { in_flight: *window, seconds: effort.peak, expected_rate: fastest, ..load };
-        let point = bureaus.measure(&load, process).await?.point();
+        let point = streams.full(*window, fastest, effort.peak, process).await?.point();
         out::talk(&format!("{window:>6}: {}", line(&point)));
         if let Some(why) = point.shortfall {
             bail!("peak: INVALID: {why}");

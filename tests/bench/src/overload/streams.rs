@@ -79,14 +79,39 @@ impl Streams {
     /// Sends at this rate for so long, waits until all is delivered and acknowledged, and says how it went.
     pub(crate) async fn paced(&mut self, rate: f64, seconds: f64, server: u32) -> Result<Measured> {
         let count = (rate * seconds / SENDERS as f64) as usize + 2;
+        let leg = |from, until| Leg::Paced { from, every: every(rate), until };
+        self.measure(count, 0, seconds, leg, server).await
+    }
+
+    /// Sends with so many under way in all, for so long, when at most this rate is to be expected; else the same.
+    pub(crate) async fn full(
+        &mut self,
+        in_flight: usize,
+        rate: f64,
+        seconds: f64,
+        server: u32,
+    ) -> Result<Measured> {
+        let count = Self::share(rate, seconds);
+        let leg = |_, until| Leg::Full { until };
+        self.measure(count, in_flight / SENDERS, seconds, leg, server).await
+    }
+
+    async fn measure(
+        &mut self,
+        count: usize,
+        places: usize,
+        seconds: f64,
+        leg: impl Fn(Duration, Duration) -> Leg,
+        server: u32,
+    ) -> Result<Measured> {
         self.write_ahead(count).await?;
-        let lanes: Vec<_> = self.lanes(count, 0).collect();
+        let lanes: Vec<_> = self.lanes(count, places).collect();
         let flight = Arc::new(Flight::new(self.clock.clone(), 1, &lanes));
         self.watch(&flight);
         let stopwatch = Stopwatch::start(Some(server));
         let from = flight.begun();
         let until = from + Duration::from_secs_f64(seconds);
-        let sent = self.play(&flight, &[Leg::Paced { from, every: every(rate), until }]).finish(self).await?;
+        let sent = self.play(&flight, &[leg(from, until)]).finish(self).await?;
         flight.settle(sent.iter().sum(), true).await;
         Ok(flight.measured(sent.iter().sum(), stopwatch.stop()))
     }
