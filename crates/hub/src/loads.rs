@@ -22,8 +22,8 @@ const ONE_SLOW_IN: u32 = 50;
 const WINDOW: Duration = Duration::from_millis(100);
 /// Fewer searches than this in a window say nothing: loads go as fast as they can.
 const FEW: u32 = 10;
-/// Loads never stand still, in bytes a second: some 20,000 records.
-const LEAST: f64 = 4e6;
+/// Loads never stand still, in bytes a second: some 8,000 records.
+const LEAST: f64 = 5e5;
 /// In each window in which searches are quick, loads go so much faster.
 const FASTER: f64 = 1.03;
 
@@ -155,16 +155,16 @@ mod tests {
         window(&pace, &mut at, 98, 2);
         assert_eq!(pace.take(2_060_000, at), Duration::from_millis(100));
         assert_eq!(pace.take(0, at), Duration::from_millis(200));
-        // Slow for so long that it comes to the least: 4 MB a second.
+        // Slow for so long that it comes to the least: half a MB a second.
         for _ in 0..20 {
             window(&pace, &mut at, 0, FEW);
             pace.take(0, at);
         }
         assert_eq!(pace.take(MB, at), Duration::ZERO);
-        assert_eq!(pace.take(MB, at), Duration::from_millis(250));
+        assert_eq!(pace.take(MB, at), Duration::from_secs(2));
         // Nobody searches any more: what has begun to wait does, and the next does not.
         at += WINDOW;
-        assert_eq!(pace.take(MB, at), Duration::from_millis(400));
+        assert_eq!(pace.take(MB, at), Duration::from_millis(3900));
         assert_eq!(pace.take(MB, at), Duration::ZERO);
     }
 }
