@@ -7,9 +7,12 @@ mod book;
 mod certificates;
 mod facts;
 mod hub;
+mod line;
 mod links;
 mod messages;
 mod searches;
+#[cfg(test)]
+mod translations;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use book::{Alert, Book};
 pub(crate) use facts::Facts;
+pub(crate) use line::{Line, Phrase};
 
 use crate::core::Core;
 
@@ -34,15 +38,17 @@ pub(crate) struct Rule {
     pub(crate) about: &'static str,
     /// What to do.
     pub(crate) next_step: &'static str,
+    /// All that it may say.
+    phrases: &'static [Phrase],
     look: fn(&Facts) -> Vec<Wrong>,
 }
 
-/// What a rule has found: whom it is about, a message that shows it, and what is wrong in words.
+/// What a rule has found: whom it is about, a message that shows it, and what is wrong.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Wrong {
     pub(crate) party: Option<Party>,
     pub(crate) message_id: Option<String>,
-    pub(crate) text: String,
+    pub(crate) line: Line,
     /// What tells it from others of the same rule and party.
     pub(crate) part: &'static str,
 }
@@ -66,12 +72,13 @@ pub(crate) fn rules() -> Vec<pb::AlertRule> {
 fn look(facts: &Facts) -> Vec<(Alert, &'static str)> {
     let mut found = Vec::new();
     for rule in RULES.into_iter().flatten() {
-        for Wrong { party, message_id, text, part } in (rule.look)(facts) {
+        for Wrong { party, message_id, line, part } in (rule.look)(facts) {
+            debug_assert!(line.phrases().all(|said| rule.phrases.contains(&said)), "{}: {line}", rule.name);
             let place = party.map_or_else(String::new, |party| party.to_string());
             let alert = Alert {
                 rule: rule.name,
                 severity: rule.severity,
-                text,
+                line,
                 party,
                 next_step: rule
                     .next_step

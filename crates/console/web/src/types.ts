@@ -97,6 +97,26 @@ export interface Alert {
   first_seen_ms: number;
   cleared_at_ms: number;
   next_step: string;
+  phrases: AlertPhrase[];
+}
+
+/** A phrase of a rule, by its name there, and what stands in it. */
+export interface AlertPhrase {
+  name: string;
+  values: AlertValue[];
+}
+
+/** One of these but the name. */
+export interface AlertValue {
+  name: string;
+  count?: number;
+  time_ms?: number;
+  bytes?: number;
+  percent?: number;
+  party?: string;
+  lane?: Lane;
+  purpose?: string;
+  verbatim?: string;
 }
 
 export interface AlertRule {

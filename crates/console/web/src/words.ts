@@ -8,6 +8,7 @@ import en from "./words/en.json";
 import es from "./words/es.json";
 import fr from "./words/fr.json";
 import { language } from "./settings";
+import type { Alert, AlertValue } from "./types";
 
 export type Word = keyof typeof en;
 type Words = Record<Word, string>;
@@ -36,6 +37,10 @@ effect(() => {
 /** The text for a word, with `{name}` filled in. */
 export function t(word: Word, values: Record<string, string | number> = {}): string {
   const text = (all[current.value] ?? en)[word] ?? en[word];
+  return filled(text, values);
+}
+
+function filled(text: string, values: Record<string, string | number>): string {
   return text.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
 }
 
@@ -46,7 +51,12 @@ export function said(group: string, value: string): string {
 }
 
 // The hub says these in English.
-const rules: Record<string, Record<string, { watches: string; do: string }>> = { ar: alertsAr, es: alertsEs, fr: alertsFr };
+interface Rule {
+  watches: string;
+  do: string;
+  says: Record<string, string>;
+}
+const rules: Record<string, Record<string, Rule>> = { ar: alertsAr, es: alertsEs, fr: alertsFr };
 
 /** What a rule for alerts watches, in the reader's language; as the hub says it where there are no words. */
 export function watches(rule: string, english: string): string {
@@ -57,6 +67,26 @@ export function watches(rule: string, english: string): string {
 export function toDo(rule: string, english: string, about: { party?: string; message_id?: string } = {}): string {
   const told = rules[current.value]?.[rule]?.do ?? english;
   return told.replace("COUNTRY", about.party || "COUNTRY").replace("MESSAGE", about.message_id || "MESSAGE");
+}
+
+/** What is wrong, in the reader's language; nothing where there are no words for all of it. */
+export function says({ rule, phrases }: Alert): string | undefined {
+  const told = rules[current.value]?.[rule]?.says;
+  if (!told || phrases.length === 0 || phrases.some(({ name }) => !(name in told))) return undefined;
+  return phrases.map(({ name, values }) => filled(told[name] ?? "", Object.fromEntries(values.map((value) => [value.name, written(value)])))).join("");
+}
+
+/** A value of a phrase, as such a value is written on all pages. */
+function written(value: AlertValue): string {
+  if (value.count !== undefined) return count(value.count);
+  if (value.time_ms !== undefined) return duration(value.time_ms);
+  if (value.bytes !== undefined) return bytes(value.bytes);
+  if (value.percent !== undefined) return percent(value.percent / 100);
+  if (value.party !== undefined) return country(value.party);
+  if (value.lane !== undefined) return said("lane", value.lane);
+  if (value.purpose !== undefined) return said("purpose", value.purpose);
+  // It is read from left to right, whatever stands around it.
+  return `\u2066${identity(value.verbatim ?? "")}\u2069`;
 }
 
 /** Why there is no answer: what a page says of it, or the hub's reason. */
@@ -90,6 +120,8 @@ export function count(value: number): string {
 }
 
 export function rate(value: number): string {
+  // What is rare is not nothing.
+  if (value > 0 && value < 0.1) return new Intl.NumberFormat(locale.value, { maximumSignificantDigits: 1 }).format(value);
   return new Intl.NumberFormat(locale.value, { maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
 }
 
@@ -98,9 +130,9 @@ export function percent(value: number): string {
 }
 
 export function bytes(value: number): string {
-  const unit = value < 10_000 ? "byte" : "kilobyte";
-  const amount = unit === "byte" ? value : value / 1000;
-  return new Intl.NumberFormat(locale.value, { style: "unit", unit, unitDisplay: "long", maximumFractionDigits: 0 }).format(amount);
+  const units: [number, string][] = [[1e9, "gigabyte"], [1e6, "megabyte"], [1000, "kilobyte"]];
+  const [size, unit] = units.find(([size]) => value >= 10 * size) ?? [1, "byte"];
+  return new Intl.NumberFormat(locale.value, { style: "unit", unit, unitDisplay: "long", maximumFractionDigits: 0 }).format(value / size);
 }
 
 /** How long, in the unit that says it best. */

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use i247_model::{Party, Timestamp};
 use i247_wire::pb;
 
-use super::Severity;
+use super::{Line, Severity};
 
 /// At most so many last at once; what is beyond is only counted.
 const LASTING_MAX: usize = 2_000;
@@ -20,7 +20,7 @@ pub(crate) struct Alert {
     pub(crate) rule: &'static str,
     pub(crate) severity: Severity,
     /// What is wrong, in words and numbers.
-    pub(crate) text: String,
+    pub(crate) line: Line,
     /// Where to look: whom it is about, and a message that shows it.
     pub(crate) party: Option<Party>,
     pub(crate) message_id: Option<String>,
@@ -68,7 +68,7 @@ impl Book {
                 tracing::warn!(
                     rule = alert.rule,
                     severity = alert.severity.as_str(),
-                    text = alert.text,
+                    text = %alert.line,
                     "alert"
                 );
             }
@@ -77,7 +77,7 @@ impl Book {
             }
         }
         for lasting in before.into_values() {
-            tracing::info!(rule = lasting.alert.rule, text = lasting.alert.text, "the alert is over");
+            tracing::info!(rule = lasting.alert.rule, text = %lasting.alert.line, "the alert is over");
             // It may have begun by a clock that was ahead and is right now.
             let ended = now.max(lasting.first_seen);
             kept.cleared.push_front((lasting, ended));
@@ -126,11 +126,12 @@ impl Book {
 
 impl Lasting {
     fn wire(&self, cleared: Option<Timestamp>) -> pb::Alert {
-        let Alert { rule, severity, text, party, message_id, next_step } = self.alert.clone();
+        let Alert { rule, severity, line, party, message_id, next_step } = self.alert.clone();
         pb::Alert {
             rule: rule.into(),
             severity: severity.wire().into(),
-            text,
+            text: line.to_string(),
+            phrases: line.wire(),
             party: party.map(|party| party.to_string()).unwrap_or_default(),
             message_id: message_id.unwrap_or_default(),
             first_seen_ms: self.first_seen.as_millis(),
@@ -142,12 +143,13 @@ impl Lasting {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Phrase;
     use super::*;
 
     fn alert(rule: &'static str, party: &str, severity: Severity) -> (Alert, &'static str) {
         let party = Some(party.parse().unwrap());
-        let (text, next_step) = ("wrong".into(), "look".into());
-        (Alert { rule, severity, text, party, message_id: None, next_step }, "")
+        let (line, next_step) = (Phrase::new("wrong", "wrong").into(), "look".into());
+        (Alert { rule, severity, line, party, message_id: None, next_step }, "")
     }
 
     #[test]

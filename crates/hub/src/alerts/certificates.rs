@@ -1,12 +1,36 @@
 //! Rules about certificates: what ends soon must be issued anew in time.
 
+use std::time::Duration;
+
 use i247_model::Party;
 
 use super::facts::Validity;
-use super::{Facts, Rule, Severity, Wrong};
+use super::line::Value;
+use super::{Facts, Line, Phrase, Rule, Severity, Wrong};
 
 /// Of a hundred parts of its life so many must be left.
-const LEFT_PERCENT: u64 = 25;
+const LEFT_PERCENT: u128 = 25;
+
+/// What a rule says of a bureau's certificate, of the hub's, and of somebody else's.
+struct Phrases {
+    bureau: Phrase,
+    hub: Phrase,
+    person: Phrase,
+}
+
+const ENDS: Phrases = Phrases {
+    bureau: Phrase::new("bureau", "the {purpose} certificate of {party} ends in {time}"),
+    hub: Phrase::new("hub", "the {purpose} certificate of the hub ends in {time}"),
+    person: Phrase::new("person", "the {purpose} certificate of {identity} ends in {time}"),
+};
+
+const ENDED: Phrases = Phrases {
+    bureau: Phrase::new("bureau", "the {purpose} certificate of {party} has ended"),
+    hub: Phrase::new("hub", "the {purpose} certificate of the hub has ended"),
+    person: Phrase::new("person", "the {purpose} certificate of {identity} has ended"),
+};
+
+const OTHERS: Phrase = Phrase::new("others", ", and of {count} others");
 
 pub(super) const RULES: [Rule; 2] = [
     Rule {
@@ -14,6 +38,7 @@ pub(super) const RULES: [Rule; 2] = [
         severity: Severity::Warning,
         about: "less than a quarter of a certificate's life is left",
         next_step: "have it issued anew: i247 authority issue REQUEST; the node takes it up by itself",
+        phrases: &[ENDS.bureau, ENDS.hub, ENDS.person, OTHERS],
         look: certificate_ends,
     },
     Rule {
@@ -21,54 +46,59 @@ pub(super) const RULES: [Rule; 2] = [
         severity: Severity::Critical,
         about: "a certificate has ended: its owner can neither connect nor sign",
         next_step: "have it issued anew now: i247 authority issue REQUEST",
+        phrases: &[ENDED.bureau, ENDED.hub, ENDED.person, OTHERS],
         look: certificate_ended,
     },
 ];
 
 fn certificate_ends(facts: &Facts) -> Vec<Wrong> {
-    all(
-        facts,
-        |left, life| left > 0 && left.saturating_mul(100) < life.saturating_mul(LEFT_PERCENT),
-        |left| format!("ends in {} h", left / 3_600_000),
-    )
+    all(facts, &ENDS, |left, life| {
+        (!left.is_zero() && left.as_millis() * 100 < life.as_millis() * LEFT_PERCENT).then_some(left)
+    })
 }
 
 fn certificate_ended(facts: &Facts) -> Vec<Wrong> {
-    all(facts, |left, _| left == 0, |_| "has ended".into())
+    all(facts, &ENDED, |left, _| left.is_zero().then_some(left))
 }
 
-/// Every certificate of which `is_wrong` says so by what is left of it and how long it lives, in milliseconds.
-fn all(facts: &Facts, is_wrong: impl Fn(u64, u64) -> bool, words: impl Fn(u64) -> String) -> Vec<Wrong> {
+/// Every certificate that is wrong by what is left of it and how long it lives; what is left is told.
+fn all(
+    facts: &Facts,
+    phrases: &Phrases,
+    wrong: impl Fn(Duration, Duration) -> Option<Duration>,
+) -> Vec<Wrong> {
     let look = |validity: &Validity| {
-        let life = validity.not_after.since(validity.not_before).as_millis();
-        let left = validity.not_after.since(facts.now).as_millis();
-        let (left, life) = (u64::try_from(left).unwrap_or(u64::MAX), u64::try_from(life).unwrap_or(u64::MAX));
-        is_wrong(left, life).then(|| words(left))
+        let life = validity.not_after.since(validity.not_before);
+        wrong(validity.not_after.since(facts.now), life)
     };
     let mut found = Vec::new();
     for (party, bureau) in &facts.bureaus {
         for (purpose, validity) in &bureau.certificates {
-            let text = look(validity).map(|words| format!("the {purpose} certificate of {party} {words}"));
-            found.extend(text.map(|text| wrong(Some(*party), text, purpose)));
+            let Some(left) = look(validity) else { continue };
+            let line = phrases.bureau.with("purpose", Value::Purpose(purpose)).with("party", *party);
+            found.push(about(Some(*party), line.with("time", left), purpose));
         }
     }
     for (purpose, validity) in &facts.hub.certificates {
-        let text = look(validity).map(|words| format!("the {purpose} certificate of the hub {words}"));
-        found.extend(text.map(|text| wrong(Some(Party::Secretariat), text, purpose)));
+        let Some(left) = look(validity) else { continue };
+        let line = phrases.hub.with("purpose", Value::Purpose(purpose));
+        found.push(about(Some(Party::Secretariat), line.with("time", left), purpose));
     }
     // One of each for all of them: the text names the first, the identities' page shows them all.
     let people: Vec<_> =
         facts.people.iter().filter_map(|(who, validity)| Some((who, look(validity)?))).collect();
-    if let Some((who, words)) = people.first() {
-        let others = match people.len() {
-            1 => String::new(),
-            count => format!(", and of {} others", count - 1),
+    if let Some((who, left)) = people.first() {
+        let line = phrases.person.with("purpose", Value::Purpose("signing"));
+        let line = line.with("identity", who.to_string()).with("time", *left);
+        let line = match people.len() as u64 {
+            1 => line,
+            count => line.and(OTHERS).with("count", count - 1),
         };
-        found.push(wrong(None, format!("the signing certificate of {who} {words}{others}"), "people"));
+        found.push(about(None, line, "people"));
     }
     found
 }
 
-fn wrong(party: Option<Party>, text: String, part: &'static str) -> Wrong {
-    Wrong { party, message_id: None, text, part }
+fn about(party: Option<Party>, line: Line, part: &'static str) -> Wrong {
+    Wrong { party, message_id: None, line, part }
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use i247_ledger::disk::Room;
+
 use super::facts::Hub;
-use super::{Facts, Rule, Severity, Wrong};
+use super::line::Value;
+use super::{Facts, Line, Phrase, Rule, Severity, Wrong};
 use crate::core::Behind;
 
 /// So fast must 99 of 100 writes of the log be.
@@ -15,13 +18,32 @@ const FREE_PERCENT: u64 = 20;
 /// Of entries that cannot be read so many are named.
 const ENTRIES_NAMED: usize = 8;
 
+const FULL: Phrase = Phrase::new("full", "the disk of the log is full: nothing is accepted");
+const PROVED: Phrase =
+    Phrase::new("proved", "{party} holds this hub's receipt of entry {proved}, and the log ended at {end}");
+const ENTRY: Phrase = Phrase::new("entry", "entry {entries} of the log cannot be read");
+const ENTRIES: Phrase = Phrase::new("entries", "entries {entries} of the log cannot be read");
+const BODY: Phrase =
+    Phrase::new("body", "entry {entries} of the log cannot be read whole: the body is damaged");
+const BODIES: Phrase =
+    Phrase::new("bodies", "entries {entries} of the log cannot be read whole: their bodies are damaged");
+const MORE: Phrase = Phrase::new("more", ", and {count} more");
+const STUCK: Phrase = Phrase::new(
+    "stuck",
+    "the databases answer as of entry {position} and are {count} entries behind the log",
+);
+const SLOW: Phrase = Phrase::new("slow", "of the last writes of the log one in a hundred took {time}");
+const LOW: Phrase = Phrase::new("low", "{percent} of the disk of the log is free: {bytes}");
+const ASTRAY: Phrase = Phrase::new("astray", "the hub's wall clock is not believed");
+
 pub(super) const RULES: [Rule; 7] = [
     Rule {
         name: "hub_not_writable",
         severity: Severity::Critical,
         about: "there is no room for the log: nothing is accepted",
         next_step: "make room on the hub's disk; it goes on by itself",
-        look: |facts| one(facts.hub.full, || "the disk of the log is full: nothing is accepted".into()),
+        phrases: &[FULL],
+        look: |facts| one(facts.hub.full.then(|| FULL.into())),
     },
     Rule {
         name: "hub_behind",
@@ -29,12 +51,8 @@ pub(super) const RULES: [Rule; 7] = [
         about: "a bureau has proved that this hub is an older copy: nothing is accepted. Since the first proof, until the \
                 hub is stopped: its log never comes up to what was proved",
         next_step: "stop it, and start the newest copy; where there is none: i247 hub recover",
-        look: |facts| {
-            let text = |Behind { party, proved, end }: Behind| {
-                format!("{party} holds this hub's receipt of entry {proved}, and the log ended at {end}")
-            };
-            facts.hub.behind.map_or_else(Vec::new, |behind| one(true, || text(behind)))
-        },
+        phrases: &[PROVED],
+        look: |facts| one(facts.hub.behind.map(proved)),
     },
     Rule {
         name: "log_unreadable",
@@ -43,6 +61,7 @@ pub(super) const RULES: [Rule; 7] = [
                 go without. Since somebody first asked for one in vain, until each of them was read again: the hub tries \
                 twice a minute",
         next_step: "restore the log from a copy: i247 ledger check DATA says what is wrong where",
+        phrases: &[ENTRY, ENTRIES, BODY, BODIES, MORE],
         look: log_unreadable,
     },
     Rule {
@@ -51,11 +70,10 @@ pub(super) const RULES: [Rule; 7] = [
         about: "the databases cannot follow the log: what is searched for is answered as of an earlier entry. Since the \
                 first attempt that failed, until one succeeds: the hub tries every five seconds",
         next_step: "the log of the hub says why; i247 ledger check DATA says what is wrong where",
+        phrases: &[STUCK],
         look: |facts| {
-            let text = |(as_of, behind)| {
-                format!("the databases answer as of entry {as_of} and are {behind} entries behind the log")
-            };
-            facts.hub.databases_stuck.map_or_else(Vec::new, |stuck| one(true, || text(stuck)))
+            let line = |(position, count)| STUCK.with("position", position).with("count", count);
+            one(facts.hub.databases_stuck.map(line))
         },
     },
     Rule {
@@ -63,6 +81,7 @@ pub(super) const RULES: [Rule; 7] = [
         severity: Severity::Warning,
         about: "one of a hundred writes of the log takes more than 50 ms",
         next_step: "see what else uses the disk of the log",
+        phrases: &[SLOW],
         look: log_append_slow,
     },
     Rule {
@@ -70,6 +89,7 @@ pub(super) const RULES: [Rule; 7] = [
         severity: Severity::Warning,
         about: "less than a fifth of the disk of the log is free",
         next_step: "make room before it is full: a full hub accepts nothing",
+        phrases: &[LOW],
         look: disk_low,
     },
     Rule {
@@ -77,56 +97,54 @@ pub(super) const RULES: [Rule; 7] = [
         severity: Severity::Critical,
         about: "the hub's clock went back or leapt ahead, and is not believed",
         next_step: "set the hub's clock right; until then stamps go on with monotonic time",
-        look: |facts| one(facts.hub.astray, || "the hub's wall clock is not believed".into()),
+        phrases: &[ASTRAY],
+        look: |facts| one(facts.hub.astray.then(|| ASTRAY.into())),
     },
 ];
 
+fn proved(Behind { party, proved, end }: Behind) -> Line {
+    PROVED.with("party", party).with("proved", proved).with("end", end)
+}
+
 fn log_append_slow(facts: &Facts) -> Vec<Wrong> {
-    let slow = facts.hub.append_p99.filter(|p99| *p99 > APPEND);
-    slow.map_or_else(Vec::new, |p99| {
-        one(true, || format!("of the last writes of the log one in a hundred took {} ms", p99.as_millis()))
-    })
+    one(facts.hub.append_p99.filter(|p99| *p99 > APPEND).map(|p99| SLOW.with("time", p99)))
 }
 
 fn disk_low(facts: &Facts) -> Vec<Wrong> {
     let low =
         facts.hub.room.filter(|room| room.free.saturating_mul(100) < room.total.saturating_mul(FREE_PERCENT));
-    low.map_or_else(Vec::new, |room| {
+    let line = |room: Room| {
         let percent = room.free.saturating_mul(100) / room.total.max(1);
-        one(true, || format!("{percent} % of the disk of the log is free: {} MiB", room.free >> 20))
-    })
+        LOW.with("percent", Value::Percent(percent)).with("bytes", Value::Bytes(room.free))
+    };
+    one(low.map(line))
 }
 
 /// Entries and bodies are two alerts: either may be over before the other is.
 fn log_unreadable(facts: &Facts) -> Vec<Wrong> {
     let Hub { unreadable, bodies, .. } = &facts.hub;
-    let mut wrong = one(!unreadable.is_empty(), || entries(unreadable, "of the log cannot be read"));
-    let damaged =
-        one(!bodies.is_empty(), || entries(bodies, "of the log cannot be read whole: the body is damaged"));
+    let mut wrong = one(entries(unreadable, ENTRY, ENTRIES));
+    let damaged = one(entries(bodies, BODY, BODIES));
     wrong.extend(damaged.into_iter().map(|wrong| Wrong { part: "bodies", ..wrong }));
     wrong
 }
 
 /// What is wrong with entries, of which some are named.
-fn entries(positions: &[u64], what: &str) -> String {
+fn entries(positions: &[u64], single: Phrase, several: Phrase) -> Option<Line> {
     let (named, others) = positions.split_at(positions.len().min(ENTRIES_NAMED));
-    let named: Vec<String> = named.iter().map(u64::to_string).collect();
-    let named = named.join(", ");
-    match (positions.len(), others.len()) {
-        (1, _) => format!("entry {named} {what}"),
-        (_, 0) => format!("entries {named} {what}"),
-        (_, others) => format!("entries {named} and {others} more {what}"),
-    }
+    let text: Vec<String> = named.iter().map(u64::to_string).collect();
+    let phrase = if positions.len() == 1 { single } else { several };
+    let line = phrase.with("entries", text.join(", "));
+    let line = if others.is_empty() { line } else { line.and(MORE).with("count", others.len() as u64) };
+    (!named.is_empty()).then_some(line)
 }
 
-fn one(is_wrong: bool, text: impl FnOnce() -> String) -> Vec<Wrong> {
-    if is_wrong { vec![Wrong { party: None, message_id: None, text: text(), part: "" }] } else { Vec::new() }
+fn one(line: Option<Line>) -> Vec<Wrong> {
+    line.map(|line| Wrong { party: None, message_id: None, line, part: "" }).into_iter().collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use i247_ledger::disk::Room;
-
     use super::*;
 
     #[test]
@@ -154,7 +172,7 @@ mod tests {
         let said = |name: &str, hub: Hub| {
             let facts = Facts { hub, ..Facts::default() };
             let rule = RULES.iter().find(|rule| rule.name == name).unwrap();
-            (rule.look)(&facts).pop().unwrap().text
+            (rule.look)(&facts).pop().unwrap().line.to_string()
         };
         let behind = Some(Behind { party: "BR".parse().unwrap(), proved: 912, end: 871 });
         assert_eq!(
@@ -168,7 +186,7 @@ mod tests {
         for (unreadable, text) in [
             (vec![7], "entry 7 of the log cannot be read"),
             (vec![7, 9], "entries 7, 9 of the log cannot be read"),
-            ((1..=1024).collect(), "entries 1, 2, 3, 4, 5, 6, 7, 8 and 1016 more of the log cannot be read"),
+            ((1..=1024).collect(), "entries 1, 2, 3, 4, 5, 6, 7, 8 of the log cannot be read, and 1016 more"),
         ] {
             assert_eq!(said("log_unreadable", Hub { unreadable, ..Hub::default() }), text);
         }

@@ -1,11 +1,13 @@
 //! Rules about messages: what waits too long, and what is not answered.
 
+use std::time::Duration;
+
 use i247_model::{Lane, Party};
 use i247_router::Standing;
 
 use super::facts::Bureau;
 use super::links::DOWN;
-use super::{Facts, Rule, Severity, Wrong};
+use super::{Facts, Phrase, Rule, Severity, Wrong};
 
 /// How long a very urgent message may wait.
 const VERY_URGENT_MS: u64 = 60_000;
@@ -21,12 +23,20 @@ const DRAIN_MS: [(Lane, u64); 4] = [
     (Lane::Bulk, 24 * 3_600_000),
 ];
 
+const WAITS: Phrase = Phrase::new("waits", "{id} has waited for {party} for {time}");
+const DRAINS: Phrase =
+    Phrase::new("drains", "{lane} messages for {party}: {count}, and the queue is empty in {time}");
+const STUCK: Phrase = Phrase::new("stuck", "{lane} messages for {party}: {count}, and nothing moves");
+const UNREACHED: Phrase = Phrase::new("unreached", "{id} has not reached {party} for {time}");
+const OWES: Phrase = Phrase::new("owes", "answers that {party} owes and that are overdue: {count}");
+
 pub(super) const RULES: [Rule; 4] = [
     Rule {
         name: "very_urgent_undelivered",
         severity: Severity::Critical,
         about: "a very urgent message has waited for its recipient for more than a minute",
         next_step: "call the bureau by telephone; then: i247 trace MESSAGE",
+        phrases: &[WAITS],
         look: very_urgent_undelivered,
     },
     Rule {
@@ -34,6 +44,7 @@ pub(super) const RULES: [Rule; 4] = [
         severity: Severity::Warning,
         about: "at the rate of the last minute a queue of a connected bureau lasts longer than its lane allows",
         next_step: "see whether its link is slow or its disk is full: i247 tap --country COUNTRY",
+        phrases: &[DRAINS, STUCK],
         look: drain_too_slow,
     },
     Rule {
@@ -41,6 +52,7 @@ pub(super) const RULES: [Rule; 4] = [
         severity: Severity::Critical,
         about: "a withdrawal or cancellation has not reached a recipient for more than an hour",
         next_step: "tell the bureau by other means that the message does not hold; then: i247 trace MESSAGE",
+        phrases: &[UNREACHED],
         look: withdrawal_unacknowledged,
     },
     Rule {
@@ -48,6 +60,7 @@ pub(super) const RULES: [Rule; 4] = [
         severity: Severity::Notice,
         about: "a country owes answers whose time is over",
         next_step: "remind the bureau: it was reminded by the network already",
+        phrases: &[OWES],
         look: replies_overdue,
     },
 ];
@@ -58,7 +71,10 @@ fn very_urgent_undelivered(facts: &Facts) -> Vec<Wrong> {
         let waits = facts.now.as_millis().saturating_sub(since.as_millis());
         (waits > VERY_URGENT_MS && bureau.standing == Some(Standing::Active)).then(|| Wrong {
             party: Some(*party),
-            text: format!("{id} has waited for {party} for {} s", waits / 1000),
+            line: WAITS
+                .with("id", id.as_str())
+                .with("party", *party)
+                .with("time", Duration::from_millis(waits)),
             message_id: Some(id),
             part: "",
         })
@@ -83,14 +99,16 @@ fn drain_too_slow(facts: &Facts) -> Vec<Wrong> {
                 None => queue.queued > 0 && waits > within,
             };
             if slow {
-                let lasts = queue.drain_ms.map_or("nothing moves".into(), |drain| {
-                    format!("the queue is empty in {} min", drain / 60_000)
-                });
-                let plural = if queue.queued == 1 { "" } else { "s" };
+                let phrase = if queue.drain_ms.is_some() { DRAINS } else { STUCK };
+                let line = phrase.with("lane", lane).with("party", *party);
+                let line = line.with("count", u64::from(queue.queued));
                 found.push(Wrong {
                     party: Some(*party),
                     message_id: queue.oldest.as_ref().map(|(id, _)| id.clone()),
-                    text: format!("{} {lane} message{plural} for {party}: {lasts}", queue.queued),
+                    line: match queue.drain_ms {
+                        Some(drain) => line.with("time", Duration::from_millis(drain)),
+                        None => line,
+                    },
                     part: letter(lane),
                 });
             }
@@ -117,7 +135,10 @@ fn withdrawal_unacknowledged(facts: &Facts) -> Vec<Wrong> {
             found.push(Wrong {
                 party: Some(*party),
                 message_id: Some(id.clone()),
-                text: format!("{id} has not reached {party} for {} min", waits / 60_000),
+                line: UNREACHED
+                    .with("id", id.as_str())
+                    .with("party", *party)
+                    .with("time", Duration::from_millis(waits)),
                 part: "",
             });
         }
@@ -133,7 +154,7 @@ fn replies_overdue(facts: &Facts) -> Vec<Wrong> {
     let wrong = |(party, count): (Party, u32)| Wrong {
         party: Some(party),
         message_id: None,
-        text: format!("answers that {party} owes and that are overdue: {count}"),
+        line: OWES.with("party", party).with("count", u64::from(count)),
         part: "",
     };
     by_debtor.into_iter().map(wrong).collect()
@@ -152,7 +173,7 @@ mod tests {
         let now = Timestamp::from_millis(10_000_000);
         let bureaus = [("BR".parse().unwrap(), bureau)].into();
         let facts = Facts { now, bureaus, ..Facts::default() };
-        drain_too_slow(&facts).into_iter().map(|wrong| wrong.text).collect()
+        drain_too_slow(&facts).into_iter().map(|wrong| wrong.line.to_string()).collect()
     }
 
     fn queue(queued: u32, waits_ms: u64, drain_ms: Option<u64>) -> LaneFacts {
@@ -166,7 +187,7 @@ mod tests {
         assert!(said(true, Lane::Urgent, queue(100, 1_000, minutes(15))).is_empty());
         assert_eq!(
             said(true, Lane::Urgent, queue(100, 1_000, minutes(16))),
-            ["100 urgent messages for BR: the queue is empty in 16 min"]
+            ["urgent messages for BR: 100, and the queue is empty in 16 min"]
         );
         assert!(said(true, Lane::Normal, queue(100, 1_000, minutes(16))).is_empty());
         assert!(
@@ -177,7 +198,7 @@ mod tests {
         assert!(said(true, Lane::Urgent, queue(1, 60_000, None)).is_empty());
         assert_eq!(
             said(true, Lane::Urgent, queue(1, 16 * 60_000, None)),
-            ["1 urgent message for BR: nothing moves"]
+            ["urgent messages for BR: 1, and nothing moves"]
         );
     }
 }

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import type { Alert, AlertRule } from "../types";
 import { At, Head, MessageId, Nothing, Panel, Party, Severity, Shape, Shown, Table, useLookup } from "../ui";
-import { count, duration, said, t, toDo, watches } from "../words";
+import { count, duration, said, says, t, toDo, watches } from "../words";
 
 export function AlertsPage() {
   const [cleared, setCleared] = useState(false);
@@ -55,9 +55,7 @@ export function AlertList({ alerts, now }: { alerts: Alert[]; now: number }) {
           <p>
             <Severity severity={alert.severity} /> <b>{said("alert", alert.rule)}</b> {alert.party && <Party code={alert.party} />} {alert.message_id && <MessageId id={alert.message_id} />}
           </p>
-          <p lang="en">
-            <bdi>{alert.text}</bdi>
-          </p>
+          <Line alert={alert} />
           <p class="quiet">
             {alert.cleared_at_ms ? (
               <>
@@ -73,5 +71,15 @@ export function AlertList({ alerts, now }: { alerts: Alert[]; now: number }) {
         </li>
       ))}
     </ul>
+  );
+}
+
+/** What is wrong; in the hub's English where the reader's language has no words for it. */
+function Line({ alert }: { alert: Alert }) {
+  const line = says(alert);
+  return (
+    <p class="says" lang={line === undefined ? "en" : undefined}>
+      <bdi>{line ?? alert.text}</bdi>
+    </p>
   );
 }
