@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use i247_testkit::{World, WorldError, free_text};
+use i247_testkit::{World, WorldError, free_text, pb};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+
+use crate::search::{ask, germany_reports, passport, searches};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -112,6 +114,35 @@ async fn hub_and_bureau_measure_what_the_list_says_by_these_names() -> Result<()
     world.finish().await
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_of_keys_is_measured_in_each_database_that_it_asked() -> Result<(), WorldError> {
+    let world = World::of(["DE", "FR"]).metrics().start().await?;
+    germany_reports(&world).await?;
+    let mut searches = searches(&world, "FR").await?;
+    let sure = ["X4719T06M", "X9999999X"].map(|number| passport(number, "D"));
+    ask(&mut searches, sure.to_vec()).await?;
+    // An O that may be a nought.
+    ask(&mut searches, vec![passport("X4719TO6M", "D")]).await?;
+    let shown = page(world.metrics_address("hub").await.unwrap()).await;
+    for line in [
+        "i247_search_seconds_count{db=\"sltd\",hit=\"match\"} 1",
+        "i247_search_seconds_count{db=\"sltd\",hit=\"possible\"} 1",
+        "i247_search_seconds_count{db=\"tdawn\",hit=\"none\"} 2",
+        "i247_search_frame_seconds_count 2",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line} is not in\n{shown}");
+    }
+    let told = world.monitor().await?.databases(0).await?.databases;
+    let of = |database: pb::Database| told.iter().find(|one| one.database() == database).unwrap();
+    for database in [pb::Database::Sltd, pb::Database::Tdawn] {
+        let of = of(database);
+        assert!(1 <= of.look_up_p50_ms && of.look_up_p50_ms <= of.look_up_p99_ms, "{of:?}");
+    }
+    let vessels = of(pb::Database::Vessels);
+    assert_eq!((vessels.asked, vessels.look_up_p50_ms, vessels.look_up_p99_ms), (0, 0, 0));
+    world.finish().await
+}
+
 /// Every metric that a text names, without what Prometheus adds to a histogram.
 fn named(text: &str) -> BTreeSet<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -192,7 +223,9 @@ fn the_dashboard_marks_copies_from_two_days_on_and_from_seven() {
     let text = std::fs::read_to_string(deploy("grafana/i247.json")).unwrap();
     let board: serde_json::Value = serde_json::from_str(&text).unwrap();
     let of_copies = |panel: &&serde_json::Value| {
-        panel["targets"][0]["expr"].as_str().is_some_and(|expr| expr.contains("i247_copy_age_seconds"))
+        panel["targets"][0]["expr"]
+            .as_str()
+            .is_some_and(|expr| expr.contains("i247_snapshot_staleness_seconds"))
     };
     let panel = board["panels"].as_array().unwrap().iter().find(of_copies).unwrap();
     let defaults = &panel["fieldConfig"]["defaults"];

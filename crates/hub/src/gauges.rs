@@ -1,11 +1,12 @@
 //! What is measured about the hub's work: counters where it happens, gauges when somebody asks. Labels are countries,
-//! lanes, kinds, reasons and rules, of which there is a fixed number.
+//! lanes, kinds, reasons, rules and databases, of which there is a fixed number.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use i247_model::{Kind, Lane, Party, RecipientState, Refusal};
+use i247_model::{Kind, Lane, Party, Reason, RecipientState};
+use i247_records::record::Likeness;
 use i247_wire::pb;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter, ObservableGauge};
@@ -15,6 +16,7 @@ use crate::app::WATCHERS_MAX;
 use crate::copies::holders::party_of;
 use crate::core::Core;
 use crate::flow::{BOUNDS_MS, Move, Replied, What, stand};
+use crate::searched::Tally;
 
 /// The gauges live as long as what is returned.
 pub(crate) struct Gauges {
@@ -123,7 +125,12 @@ fn parts(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<f64>; 10] {
                 })
                 .collect()
         }),
-        gauge("i247.copy.age", "s", "age of the oldest offline copy of a country and its posts", copy_ages),
+        gauge(
+            "i247.snapshot.staleness",
+            "s",
+            "age of the oldest offline copy of a country and its posts",
+            staleness,
+        ),
         gauge("i247.disk.free", "By", "room on the disk of the log", |core| {
             let room = core.room();
             room.map_or_else(Vec::new, |room| vec![(room.free as f64, vec![])])
@@ -144,7 +151,7 @@ fn parts(meter: &Meter, core: &Arc<Core>) -> [ObservableGauge<f64>; 10] {
     ]
 }
 
-fn copy_ages(core: &Core) -> Vec<Seen> {
+fn staleness(core: &Core) -> Vec<Seen> {
     let (now, mut oldest) = (core.clock.now(), BTreeMap::new());
     for (_, holder, held) in crate::monitor::databases::copies(core) {
         if let Some(party) = party_of(&holder) {
@@ -197,6 +204,7 @@ pub(crate) struct Counters {
     searches: Counter<u64>,
     searches_refused: Counter<u64>,
     search: Histogram<f64>,
+    search_frame: Histogram<f64>,
     enumerated: Counter<u64>,
     group: Histogram<u64>,
     append: Histogram<f64>,
@@ -224,7 +232,13 @@ impl Counters {
             frames: counter("i247.receipts.frames", "frames of receipts"),
             searches: counter("i247.searches", "keys that the databases were asked for, by result"),
             searches_refused: counter("i247.searches.refused", "frames of keys that were refused"),
-            search: seconds("i247.search", "from a frame of keys to its answers", fast.clone()),
+            search: seconds(
+                "i247.search",
+                "how long a database looked a frame of keys up, once for each that the frame asked; hit is the surest \
+                 that it found there",
+                fast.clone(),
+            ),
+            search_frame: seconds("i247.search.frame", "from a frame of keys to its answers", fast.clone()),
             enumerated: counter(
                 "i247.searches.enumerated",
                 "how often somebody asked about one number after the other",
@@ -280,18 +294,20 @@ impl Counters {
         self.frames.add(1, &[]);
     }
 
-    /// A frame of keys was answered, or refused, in so much time.
-    pub(crate) fn searched(&self, answered: &Result<pb::SearchResponse, Refusal>, took: Duration) {
-        let answers = match answered {
-            Ok(response) => &response.answers,
-            Err(refusal) => {
-                self.searches_refused.add(1, &[KeyValue::new("reason", refusal.reason.as_str())]);
-                return;
-            }
-        };
-        self.search.record(took.as_secs_f64(), &[]);
+    /// A frame of keys was answered in so much time.
+    pub(crate) fn searched(&self, response: &pb::SearchResponse, tally: &Tally, took: Duration) {
+        self.search_frame.record(took.as_secs_f64(), &[]);
+        for (database, asked) in &tally.databases {
+            let hit = match asked.surest {
+                Some(Likeness::Same) => "match",
+                Some(Likeness::Similar) => "possible",
+                None => "none",
+            };
+            let labels = [KeyValue::new("db", database.as_str()), KeyValue::new("hit", hit)];
+            self.search.record(asked.took.as_secs_f64(), &labels);
+        }
         let mut results: BTreeMap<&str, u64> = BTreeMap::new();
-        for answer in answers {
+        for answer in &response.answers {
             let result = match answer.result() {
                 pb::SearchResult::NoRecord => "no_record",
                 pb::SearchResult::Possible => "possible",
@@ -304,6 +320,10 @@ impl Counters {
         for (result, count) in results {
             self.searches.add(count, &[KeyValue::new("result", result)]);
         }
+    }
+
+    pub(crate) fn search_refused(&self, reason: Reason) {
+        self.searches_refused.add(1, &[KeyValue::new("reason", reason.as_str())]);
     }
 
     pub(crate) fn enumerated(&self) {

@@ -156,17 +156,19 @@ impl Core {
         let answered = self.answer(asker, request).await;
         let ended = self.clock.monotonic();
         let took = ended.saturating_sub(begun);
-        let (now, counted) = (self.clock.now(), answered.as_ref().map(|(_, tally)| tally));
-        match counted {
-            Ok(tally) => {
+        let now = self.clock.now();
+        match &answered {
+            Ok((response, tally)) => {
                 self.pace.searched(took, ended);
                 self.searched.answered(now, asker.party, tally, took);
+                self.counters.searched(response, tally, took);
             }
-            Err(refusal) => self.searched.refused(now, refusal.reason),
+            Err(refusal) => {
+                self.searched.refused(now, refusal.reason);
+                self.counters.search_refused(refusal.reason);
+            }
         }
-        let answered = answered.map(|(response, _)| response);
-        self.counters.searched(&answered, took);
-        answered
+        answered.map(|(response, _)| response)
     }
 
     async fn answer(
@@ -191,7 +193,7 @@ impl Core {
         let waited = self.searches.take(&asker.identity, frame.len(), self.clock.monotonic());
         waited.map_err(|wait| Refusal::of(Reason::Busy, "quota").retry_after(wait))?;
         let as_of_position = self.databases_as_of();
-        let found = frame.look_up(&self.databases, asker, today).await?;
+        let (found, times) = frame.look_up(&self.databases, asker, today, &*self.clock).await?;
         let mut told = judge(&frame, found);
         let only_checks = allowance.verb == Verb::CheckOnly;
         if !only_checks {
@@ -207,7 +209,7 @@ impl Core {
             self.counters.enumerated();
             tracing::warn!(asker = %asker.identity, "one number after the other is asked about");
         }
-        let tally = frame.tally(&told);
+        let tally = frame.tally(&told, &times);
         if only_checks {
             let response = frame.response(only_checked(&frame, &told), 0);
             // Not waited for: how long an answer takes says no more than what it says.

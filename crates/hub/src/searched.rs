@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use i247_model::{Party, Reason, Timestamp};
 use i247_records::Database;
+use i247_records::record::Likeness;
 
 use crate::flow::Latency;
 
@@ -21,11 +22,28 @@ pub(crate) struct Keys {
     pub(crate) found: u64,
 }
 
-/// What a frame asked for and found: of its keys, and in each database.
+/// What a frame asked for and found: of its keys, and in each database that it asked.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Tally {
     pub(crate) keys: Keys,
-    pub(crate) databases: BTreeMap<Database, Keys>,
+    pub(crate) databases: BTreeMap<Database, Asked>,
+}
+
+/// What a frame asked of one database.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Asked {
+    pub(crate) keys: Keys,
+    /// The surest of what was found there for any of its keys.
+    pub(crate) surest: Option<Likeness>,
+    /// How long it was looked up there.
+    pub(crate) took: Duration,
+}
+
+/// What one database was asked for, and how long it took for each frame.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct InDatabase {
+    pub(crate) keys: Keys,
+    pub(crate) latency: Latency,
 }
 
 /// What was asked in one minute.
@@ -33,9 +51,10 @@ pub(crate) struct Tally {
 pub(crate) struct Minute {
     pub(crate) begins_ms: u64,
     pub(crate) keys: Keys,
-    pub(crate) databases: BTreeMap<Database, Keys>,
+    pub(crate) databases: BTreeMap<Database, InDatabase>,
     pub(crate) askers: BTreeMap<Party, Keys>,
     pub(crate) refused: BTreeMap<Reason, u64>,
+    /// Of whole frames.
     pub(crate) latency: Latency,
 }
 
@@ -53,6 +72,13 @@ impl Keys {
     }
 }
 
+impl InDatabase {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.keys.add(other.keys);
+        self.latency.add(&other.latency);
+    }
+}
+
 impl Searched {
     /// Counts from now on.
     pub(crate) fn new(now: Timestamp) -> Self {
@@ -64,10 +90,12 @@ impl Searched {
         self.count(now, |minute| {
             minute.keys.add(tally.keys);
             minute.askers.entry(asker).or_default().add(tally.keys);
-            for (database, keys) in &tally.databases {
-                minute.databases.entry(*database).or_default().add(*keys);
+            for (database, asked) in &tally.databases {
+                let there = minute.databases.entry(*database).or_default();
+                there.keys.add(asked.keys);
+                there.latency.count(ms(asked.took));
             }
-            minute.latency.count(u32::try_from(took.as_millis()).unwrap_or(u32::MAX));
+            minute.latency.count(ms(took));
         });
     }
 
@@ -106,6 +134,11 @@ impl Searched {
     }
 }
 
+/// Begun milliseconds count whole: what took less than one took one at most.
+fn ms(took: Duration) -> u32 {
+    u32::try_from(took.as_micros().div_ceil(1000)).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,7 +154,9 @@ mod tests {
     fn a_window_holds_its_minutes_and_no_others() {
         let searched = Searched::new(at(0));
         let one = Keys { asked: 10, found: 1 };
-        let tally = Tally { keys: one, databases: BTreeMap::from([(Database::Sltd, one)]) };
+        let there = |took| Asked { keys: one, surest: None, took: Duration::from_millis(took) };
+        let databases = BTreeMap::from([(Database::Sltd, there(2)), (Database::Nominal, there(40))]);
+        let tally = Tally { keys: one, databases };
         for seconds in [5, 30, 65, 4000] {
             searched.answered(at(seconds), Party::Secretariat, &tally, Duration::from_millis(3));
         }
@@ -134,7 +169,12 @@ mod tests {
         let (since, minutes) = searched.window(at(70), 3600);
         assert_eq!(since, at(0), "not before the hub began");
         assert_eq!(minutes[0].keys, Keys { asked: 20, found: 2 });
-        assert_eq!(minutes[0].databases[&Database::Sltd], Keys { asked: 20, found: 2 });
+        let of = |database| {
+            let InDatabase { keys, latency } = minutes[0].databases[&database];
+            (keys, latency.percentile(50), latency.percentile(99))
+        };
+        assert_eq!(of(Database::Sltd), (Keys { asked: 20, found: 2 }, 2, 2));
+        assert_eq!(of(Database::Nominal), (Keys { asked: 20, found: 2 }, 50, 50));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::copies::holders::{Held, wire as wire_copy};
 use crate::core::Core;
 use crate::flow::Latency;
 use crate::search::stands;
-use crate::searched::{Keys, Minute};
+use crate::searched::{InDatabase, Keys, Minute};
 
 /// So many askers are named.
 const ASKERS: usize = 20;
@@ -34,12 +34,12 @@ pub(super) fn databases(core: &Core, asked: &pb::DatabasesRequest) -> Result<pb:
     let now = core.clock.now();
     let (since, minutes) = core.searched.window(now, window_s);
     let mut latency = Latency::default();
-    let mut databases: BTreeMap<Database, Keys> = BTreeMap::new();
+    let mut databases: BTreeMap<Database, InDatabase> = BTreeMap::new();
     let mut askers: BTreeMap<Party, Keys> = BTreeMap::new();
     let mut reasons: BTreeMap<Reason, u64> = BTreeMap::new();
     for minute in &minutes {
         latency.add(&minute.latency);
-        minute.databases.iter().for_each(|(one, keys)| databases.entry(*one).or_default().add(*keys));
+        minute.databases.iter().for_each(|(one, there)| databases.entry(*one).or_default().add(there));
         minute.askers.iter().for_each(|(one, keys)| askers.entry(*one).or_default().add(*keys));
         minute.refused.iter().for_each(|(reason, count)| *reasons.entry(*reason).or_default() += count);
     }
@@ -77,13 +77,16 @@ pub(super) fn databases(core: &Core, asked: &pb::DatabasesRequest) -> Result<pb:
     response.databases = Database::ALL
         .iter()
         .map(|database| {
-            let Keys { asked, found } = databases.get(database).copied().unwrap_or_default();
+            let InDatabase { keys: Keys { asked, found }, latency } =
+                databases.get(database).copied().unwrap_or_default();
             pb::DatabaseStatistics {
                 database: database.number().into(),
                 records: core.databases.count(*database),
                 asked,
                 found,
                 hits_open: open.get(database).copied().unwrap_or_default(),
+                look_up_p50_ms: latency.percentile(50),
+                look_up_p99_ms: latency.percentile(99),
             }
         })
         .collect();

@@ -2,9 +2,11 @@
 //! anything, nor log what was asked.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use i247_model::{Identity, MessageId, Name, Reason, Refusal, Timestamp};
+use i247_node::Clock;
 use i247_records::database::KeyKind;
 use i247_records::question::Question;
 use i247_records::record::{Key, Likeness, Record};
@@ -15,7 +17,7 @@ use i247_wire::pb;
 use super::Asker;
 use crate::audit::{Audit, Placed};
 use crate::databases::{Databases, DatabasesError, Found};
-use crate::searched::{Keys, Tally};
+use crate::searched::{Asked, Keys, Tally};
 
 /// Most keys of a frame.
 pub(super) const KEYS_MAX: usize = 256;
@@ -44,6 +46,9 @@ const EXAMINE: &str = "have an examiner compare the traces themselves; a hit is 
 
 /// What is said with what is only possible.
 const COMPARE: &str = "compare the record with what is before you; a hit is a lead and no ground for action: have the owner confirm it first";
+
+/// How long a frame was looked up in each database.
+pub(super) type Times = BTreeMap<Database, Duration>;
 
 /// A frame that may be answered.
 pub(super) struct Frame {
@@ -189,22 +194,27 @@ impl Frame {
     }
 
     /// How much was asked and found, for the counters.
-    pub(super) fn tally(&self, told: &[Vec<Told>]) -> Tally {
+    pub(super) fn tally(&self, told: &[Vec<Told>], times: &Times) -> Tally {
         let found = |at: &usize| told.get(*at).is_some_and(|told| !told.is_empty());
         let mut tally = Tally::default();
-        for (database, places) in &self.databases {
-            let from = |at: &&usize| {
-                told.get(**at).into_iter().flatten().any(|told| told.found.database == *database)
+        // What the keys of one asker may ask nothing of was not asked.
+        for (database, places) in self.databases.iter().filter(|(_, places)| !places.is_empty()) {
+            let there = |at: &usize| {
+                let told = told.get(*at).into_iter().flatten();
+                told.filter(|told| told.found.database == *database).map(|told| told.likeness).max()
             };
-            let keys = Keys { asked: places.len() as u64, found: places.iter().filter(from).count() as u64 };
-            tally.databases.insert(*database, keys);
+            let surest: Vec<Likeness> = places.iter().filter_map(there).collect();
+            let keys = Keys { asked: places.len() as u64, found: surest.len() as u64 };
+            let took = times.get(database).copied().unwrap_or_default();
+            tally.databases.insert(*database, Asked { keys, surest: surest.into_iter().max(), took });
         }
         tally.keys.asked = self.questions.len() as u64;
         tally.keys.found = (0..self.questions.len()).filter(found).count() as u64;
         tally
     }
 
-    /// Looks all keys up, each database once. For each key what may be what is asked for.
+    /// Looks all keys up, one database after the other. For each key what may be what is asked for, and how long each
+    /// database took.
     ///
     /// # Errors
     /// `READ_ONLY` when a database cannot be read: nobody is told that there is no record then.
@@ -213,9 +223,12 @@ impl Frame {
         databases: &Databases,
         asker: &Asker,
         today: Date,
-    ) -> Result<Vec<Vec<Found>>, Refusal> {
+        clock: &dyn Clock,
+    ) -> Result<(Vec<Vec<Found>>, Times), Refusal> {
         let mut found: Vec<Vec<Found>> = self.questions.iter().map(|_| Vec::new()).collect();
+        let mut times = Times::new();
         for (database, places) in &self.databases {
+            let begun = clock.monotonic();
             let (mut keys, mut whose) = (Vec::<Key>::new(), Vec::new());
             for at in places {
                 let Ok(question) = &self.questions[*at] else { continue };
@@ -235,8 +248,9 @@ impl Frame {
             for (at, of_key) in whose.into_iter().zip(of_keys) {
                 found[at].extend(of_key);
             }
+            times.insert(*database, clock.monotonic().saturating_sub(begun));
         }
-        Ok(found)
+        Ok((found, times))
     }
 
     /// What the journal keeps of it.

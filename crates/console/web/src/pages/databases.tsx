@@ -29,6 +29,8 @@ interface Database {
   asked: number;
   found: number;
   hits_open: number;
+  look_up_p50_ms: number;
+  look_up_p99_ms: number;
 }
 
 /** What a bureau or a post fetched last of a database. */
@@ -78,16 +80,15 @@ function Shelves({ data }: { data: Databases }) {
           ]}
         />
       </Panel>
+      <Panel title={t("page.databases")} id="databases">
+        <Table label={t("page.databases")} head={[t("database"), t("records"), t("searched"), t("searched_per_second"), t("found"), t("hit_ratio"), t("look_up_p50"), t("look_up_p99"), t("hits_open")]}>
+          {data.databases.map((one) => (
+            <Row key={one.database} one={one} seconds={seconds} />
+          ))}
+        </Table>
+        <p class="quiet under">{t("look_up_help")}</p>
+      </Panel>
       <div class="columns">
-        <div class="stack">
-          <Panel title={t("page.databases")} id="databases">
-            <Table label={t("page.databases")} head={[t("database"), t("records"), t("searched"), t("found"), t("hit_ratio"), t("hits_open")]}>
-              {data.databases.map((one) => (
-                <Row key={one.database} one={one} />
-              ))}
-            </Table>
-          </Panel>
-        </div>
         <div class="stack">
           <Panel title={t("searched")}>
             {asked === 0 ? (
@@ -104,6 +105,8 @@ function Shelves({ data }: { data: Databases }) {
               />
             )}
           </Panel>
+        </div>
+        <div class="stack">
           <Hits data={data} />
           {data.askers.length > 0 && (
             <Panel title={t("askers")}>
@@ -132,14 +135,18 @@ function Shelves({ data }: { data: Databases }) {
   );
 }
 
-function Row({ one }: { one: Database }) {
+function Row({ one, seconds }: { one: Database; seconds: number }) {
+  const asked = (text: string) => (one.asked > 0 ? text : <span class="quiet">–</span>);
   return (
     <tr data-database={one.database}>
       <th scope="row">{said("database", one.database)}</th>
       <td class="number records">{count(one.records)}</td>
       <td class="number asked">{count(one.asked)}</td>
+      <td class="number per-second">{asked(rate(one.asked / seconds))}</td>
       <td class="number found">{count(one.found)}</td>
-      <td class="number">{one.asked > 0 ? percent(one.found / one.asked) : <span class="quiet">–</span>}</td>
+      <td class="number">{asked(percent(one.found / one.asked))}</td>
+      <td class="number p50">{asked(duration(one.look_up_p50_ms))}</td>
+      <td class="number p99">{asked(duration(one.look_up_p99_ms))}</td>
       <td class="number">{one.hits_open > 0 ? count(one.hits_open) : <span class="quiet">0</span>}</td>
     </tr>
   );
