@@ -1,5 +1,6 @@
 #!/bin/sh
-# The console's pages in a real browser, in front of a real network. Ends with 77 where something is missing, and says what.
+# The console's pages in a real browser, in front of a real network: all stories, or only those with these words in their
+# names. Ends with 77 where something is missing, and says what.
 set -eu
 cd "$(dirname "$0")/.."
 web=crates/console/web
@@ -16,4 +17,4 @@ node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.ex
 touch crates/console/build.rs
 # As all tests are built.
 cargo build --locked --workspace --bins
-cd $web && node browser/run.mjs
+cd $web && node browser/run.mjs "$@"

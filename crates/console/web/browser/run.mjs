@@ -2,30 +2,15 @@
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { browse, COUNTRIES, load, logIn, settled, start, until } from "./network.mjs";
+import { pagesSayWhatTheHubSays } from "./pages.mjs";
+import { asked, assert, failures, number, story, words } from "./story.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const words = JSON.parse(readFileSync(new URL("../src/words/en.json", import.meta.url), "utf8"));
 const SCRIPT = '<img src="x" onerror="window.struck=1"><script>window.struck=1</script>';
 const PAGES = ["live", "messages", "country/FR", "matrix", "databases", "notices", "identities", "alerts", "operations", "operations/hammer"];
 
-const failures = [];
 const complaints = [];
 const foreign = [];
-
-async function story(name, tell) {
-  const begun = Date.now();
-  try {
-    const more = await tell();
-    console.log(`ok    ${name}${more ? `: ${more}` : ""} (${Date.now() - begun} ms)`);
-  } catch (error) {
-    failures.push(name);
-    console.log(`FAIL  ${name}: ${error.stack ?? error}`);
-  }
-}
-
-function assert(holds, what) {
-  if (!holds) throw new Error(what);
-}
 
 /** What the pages must never do, wherever they are. */
 function watched(page, address) {
@@ -38,16 +23,6 @@ function watched(page, address) {
     if (!request.url().startsWith(`${address}/`)) foreign.push(request.url());
   });
 }
-
-const asked = (page, call, request = {}) =>
-  page.evaluate(async ([call, request]) => {
-    const response = await fetch(`/api/${call}`, {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(request),
-    });
-    return response.json();
-  }, [call, request]);
-
-const number = (text) => Number(String(text).replace(/[^\d.]/g, ""));
 
 const network = await start();
 const browser = await browse();
@@ -86,7 +61,13 @@ try {
     const cookie = cookies.find((one) => one.name === "i247");
     assert(cookie?.httpOnly && cookie.sameSite === "Strict", JSON.stringify(cookies));
     assert(!(await page.evaluate(() => document.cookie)).includes("i247"), "a script can read the cookie");
-  });
+  }, { always: true });
+
+  const speak = async (tag) => {
+    await page.evaluate((tag) => localStorage.setItem("i247.language", JSON.stringify(tag)), tag);
+    await page.reload();
+    await page.locator("h1").first().waitFor();
+  };
 
   let shown = "";
   await story("messages are seen on Live within half a second of their acceptance", async () => {
@@ -109,7 +90,7 @@ try {
     // One may wait for a busy machine; most may not.
     assert(middle <= 500, `seen ${took} ms after the hub's stamp`);
     return `${took} ms`;
-  });
+  }, { always: true });
 
   await story("three clicks lead from the picture to the signature and the place in the log", async () => {
     await open("live");
@@ -149,128 +130,7 @@ try {
   traffic = load(network);
   await until("there is traffic", () => traffic.sent() > 20, 300_000);
 
-  await story("the pages show what the hub says", async () => {
-    await open("operations/infra-red-2010");
-    const tally = await asked(page, "OperationTally", { operation: "infra-red-2010" });
-    for (const kind of tally.kinds) {
-      const cell = page.locator(`tr[data-kind="${kind.kind}"] .accepted`);
-      assert(number(await cell.textContent()) === kind.accepted, `${kind.kind}: ${await cell.textContent()}, not ${kind.accepted}`);
-    }
-    await open("operations");
-    const { operations } = await asked(page, "Operations");
-    assert(operations.length === 5, `${operations.length} operations`);
-    for (const one of operations) {
-      const rows = page.locator(`#recorded-${one.id} tr[data-figure]`);
-      await rows.first().waitFor();
-      const recorded = await rows.evaluateAll((all) => all.map((row) => [row.dataset.figure, row.querySelector(".recorded").textContent]));
-      assert(String(recorded.map(([name, text]) => [name, number(text)])) === String(one.recorded.map((figure) => [figure.figure, figure.value])), `${one.id}: ${recorded}`);
-    }
-    await until("what is counted beside it as the hub says", async () => {
-      const { participants } = await asked(page, "OperationTally", { operation: "infra-red-2010" });
-      const unknown = await page.locator("td.counted").evaluateAll((all) => all.filter((cell) => !/\d/.test(cell.textContent)).map((cell) => cell.parentElement.dataset.figure));
-      if (unknown.length > 0) throw new Error(`not counted: ${unknown}`);
-      return number(await page.locator('#recorded-infra-red-2010 tr[data-figure="countries"] .counted').textContent()) === participants;
-    });
-    // Two passports of France that were stolen, one of them checked twice at two desks, and one that nobody misses.
-    await network.hammer();
-    await open("operations/hammer");
-    await until("searches as the hub says", async () => {
-      const { searches } = await asked(page, "OperationTally", { operation: "hammer" });
-      const counts = Object.fromEntries(await page.locator("#searches [data-count]").evaluateAll((all) => all.map((one) => [one.dataset.count, one.textContent])));
-      const stations = await page.locator("#searches tr[data-station]").evaluateAll((all) => all.map((row) => [row.dataset.station, row.querySelector(".asked").textContent]));
-      assert(searches.count.keys === 4 && searches.count.matches === 3 && searches.hits.hits === 3, JSON.stringify(searches));
-      assert(String(searches.most.map((one) => [one.station, one.count.keys])) === "gate,3,harbour,1", JSON.stringify(searches.most));
-      return number(counts.keys) === 4 && number(counts.matches) === 3 && number(counts.hits) === 3 && String(stations) === "gate,3,harbour,1";
-    });
-    await open("operations");
-    await until("the figures of searches as the hub says", async () => {
-      const cells = page.locator("#recorded-hammer tr[data-figure]");
-      const counted = await cells.evaluateAll((all) => all.map((row) => [row.dataset.figure, row.querySelector(".counted").textContent]));
-      return String(counted.map(([name, text]) => [name, number(text)])) === "checks,4,matches,3,stations,2";
-    });
-    await open("country/FR");
-    await until("queues as the hub says", async () => {
-      const { lanes, replies } = await asked(page, "Country", { country: "FR" });
-      const cells = await page.locator("#queues .waits").allTextContents();
-      const told = lanes.map((lane) => lane.queued);
-      const shown = cells.map(number);
-      return shown.length === 4 && shown.every((value, at) => value === told[at]) && (await page.locator("#replies").textContent()).includes(String(replies.answered));
-    });
-    await until("link and certificates as the hub says", async () => {
-      const { link, certificates } = await asked(page, "Country", { country: "FR" });
-      const facts = Object.fromEntries(await page.locator("#link dl > div").evaluateAll((all) => all.map((one) => [one.querySelector("dt").textContent, one.querySelector("dd").textContent])));
-      const names = ["last_contact", "credit", "skew", "program", "address"].filter((name) => !facts[words[name]]);
-      assert(names.length === 0, `the link lacks ${names}: ${JSON.stringify(facts)}`);
-      const ends = await page.locator("#certificates li").allTextContents();
-      return number(facts[words.credit]) === link.credit && facts.TLS.includes(link.tls_group) && ends.length === certificates.length && ends.length === 2;
-    });
-    await open("messages?from=FR&kind=FREE_TEXT");
-    await until("rows as the hub says", async () => {
-      const { rows } = await asked(page, "FindMessages", { from: "FR", kinds: ["FREE_TEXT"], limit: 5, until_ms: Date.now() - 5000 });
-      const ids = await page.locator("table.messages a.id").allTextContents();
-      if (rows.length > 0 && rows.every((row) => ids.includes(row.id))) return true;
-      await page.reload();
-      return false;
-    });
-    await open("matrix");
-    await until("pairs as the hub says", async () => {
-      const { pairs, at_ms, since_ms } = await asked(page, "Statistics", { window_s: 300 });
-      const most = pairs.filter((pair) => pair.to).sort((a, b) => b.accepted - a.accepted)[0];
-      const row = page.locator(`tr[data-pair="${most.from}-${most.to}"]`);
-      const [sent, rate] = await Promise.all([".accepted", '[data-measure="rate"]'].map(async (cell) => number(await row.locator(cell).textContent())));
-      const told = most.accepted / ((at_ms - since_ms) / 60_000);
-      // It goes on being counted while it is looked at.
-      return Math.abs(sent - most.accepted) <= 5 && Math.abs(rate - told) <= 1 + told / 5;
-    });
-    await open("databases");
-    await until("databases as the hub says", async () => {
-      const { databases, hits } = await asked(page, "Databases", { window_s: 3600 });
-      const cells = await page.locator("#databases tr[data-database]").evaluateAll((rows) => rows.map((row) => [row.dataset.database, ...[".records", ".asked", ".found"].map((cell) => row.querySelector(cell).textContent)]));
-      const shown = Object.fromEntries(cells.map(([name, ...values]) => [name, values.map(number)]));
-      const same = databases.every((one) => String(shown[one.database]) === String([one.records, one.asked, one.found]));
-      const sltd = databases.find((one) => one.database === "SLTD");
-      return same && sltd.records === 3 && sltd.found === 4 && sltd.asked === 6 && hits.reduce((sum, one) => sum + one.count, 0) === 4;
-    });
-    await until("copies as the hub says", async () => {
-      const { copies } = await asked(page, "Databases", { window_s: 3600 });
-      const shown = await page.locator("#copies tr[data-copy]").evaluateAll((rows) => rows.map((row) => [row.dataset.copy, row.querySelector(".version").textContent, row.querySelector(".as_of time")?.dateTime, row.querySelector(".age").className]));
-      const told = copies.map((one) => [`${one.holder} ${one.database}`, `${one.base_version} / ${one.supplement_version}`, new Date(one.as_of_ms).toISOString(), "age state well"]);
-      return copies.length === 1 && copies[0].party === "DE" && copies[0].database === "SLTD" && String(shown) === String(told);
-    });
-    await open("notices");
-    await until("notices as the hub says", async () => {
-      const { notices, counts } = await asked(page, "Notices", { limit: 100 });
-      const ids = await page.locator("#notices tbody th").allTextContents();
-      const inForce = await page.locator("[data-colour]").evaluateAll((all) => all.map((one) => [one.dataset.colour, one.querySelector(".in-force").textContent]));
-      const told = counts.map((one) => [one.colour, one.in_force]);
-      return ids.length > 0 && String(ids) === String(notices.map((one) => one.notice_id)) && String(inForce.map(([colour, text]) => [colour, number(text)])) === String(told);
-    });
-    await open("identities");
-    await until("identities as the hub says", async () => {
-      const { identities } = await asked(page, "Identities");
-      const paths = await page.locator("#identities tbody th").allTextContents();
-      const told = identities.map((one) => new URL(one.identity).pathname.slice(1));
-      const newest = [...identities].sort((a, b) => b.since_ms - a.since_ms || b.position - a.position).slice(0, 8).map((one) => one.identity);
-      const changed = await page.locator("#changes tr[data-change]").evaluateAll((all) => all.map((one) => one.dataset.change));
-      return paths.length > COUNTRIES.length && String(paths) === String(told.slice(0, paths.length)) && paths.length === Math.min(60, told.length) && String(changed) === String(newest);
-    });
-    await open("alerts");
-    await until("alerts and their rules as the hub says", async () => {
-      const { alerts, rules } = await asked(page, "Alerts", {});
-      const nameless = rules.map((rule) => `alert.${rule.name}`).filter((word) => !(word in words));
-      assert(nameless.length === 0, `no word for ${nameless}`);
-      const texts = await page.locator("#alerts .alerts > li").allTextContents();
-      return (await page.locator("#rules tbody tr").count()) === rules.length && texts.length === alerts.length && alerts.every((one, at) => texts[at].includes(one.text));
-    });
-    await open("live");
-    await until("numbers as the hub says", async () => {
-      const { numbers } = await asked(page, "Statistics", {});
-      const [accepted, behind] = await Promise.all(["accepted", "behind"].map(async (one) => number(await page.locator(`[data-number="${one}"] b`).textContent())));
-      const links = await page.locator(".hub .sum").textContent();
-      if (behind !== numbers.behind_log) return false;
-      return links === `${numbers.links_connected}/${numbers.links}` && Math.abs(accepted - numbers.accepted_per_second) < 2 + numbers.accepted_per_second / 2;
-    });
-  });
+  await story("the pages show what the hub says", () => pagesSayWhatTheHubSays({ page, open, network }));
 
   await story("a search that is narrowed can be kept, and is there again", async () => {
     await open("messages");
@@ -393,6 +253,27 @@ try {
     await page.unrouteAll({ behavior: "wait" });
   });
 
+  await story("an alert is said in the reader's language, and in the hub's where the page does not know it", async () => {
+    const about = { severity: "NOTICE", text: "the hub's own words", party: "BR", message_id: "", first_seen_ms: Date.now(), cleared_at_ms: 0, next_step: "" };
+    const values = [{ name: "party", party: "BR" }, { name: "group", verbatim: SCRIPT }];
+    const alerts = [
+      { ...about, rule: "not_post_quantum", phrases: [{ name: "classical", values }] },
+      { ...about, rule: "not_post_quantum", phrases: [{ name: "classical", values }, { name: "of a later hub", values }] },
+      { ...about, rule: "of_a_later_hub", phrases: [{ name: "classical", values }] },
+    ];
+    await page.route("**/api/Alerts", (route) => route.fulfill({ json: { at_ms: Date.now(), alerts, rules: [] } }));
+    await open("alerts");
+    await speak("fr");
+    const says = page.locator(".alerts .says");
+    await until("all three", async () => (await says.count()) === 3);
+    const told = await says.evaluateAll((all) => all.map((one) => [one.lang, one.textContent.replace(/[\u2066-\u2069]/g, "")]));
+    const own = ["en", "the hub's own words"];
+    assert(JSON.stringify(told) === JSON.stringify([["", `Brésil : connexion avec ${SCRIPT}`], own, own]), JSON.stringify(told));
+    assert((await page.evaluate(() => window.struck)) === undefined && (await page.locator('img[src="x"]').count()) === 0, "it ran");
+    await page.unrouteAll({ behavior: "wait" });
+    await speak("en");
+  });
+
   await story("the language changes at once, and Arabic is read from right to left", async () => {
     await open("live");
     await page.locator(".menu summary").click();
@@ -473,6 +354,20 @@ try {
     await page.locator(".hub .sum").filter({ hasText: "11/12" }).waitFor();
     await open("alerts");
     await page.locator(".alerts li").filter({ hasText: "link down" }).filter({ hasText: "Kenya" }).waitFor({ timeout: 120_000 });
+    for (const [tag, line] of [["fr", /^Kenya : pas de connexion depuis (\d+)\ss$/], ["ar", /^كينيا: لا اتصال منذ (\d+)\sث$/]]) {
+      await speak(tag);
+      await until(`the alert in ${tag}, as the hub says`, async () => {
+        const { alerts } = await asked(page, "Alerts", {});
+        const away = alerts.find((alert) => alert.rule === "link_down" && alert.party === "KE");
+        const told = away.phrases[0].values.find((value) => value.name === "time").time_ms / 1000;
+        const says = page.locator(".alerts li").filter({ hasText: "i247 doctor" }).locator(".says");
+        const text = (await says.textContent()).trim();
+        if (!line.test(text)) throw new Error(text);
+        assert((await says.getAttribute("lang")) === null, "it is not English");
+        return Math.abs(told - Number(line.exec(text)[1])) <= 5;
+      }, 20_000);
+    }
+    await speak("en");
     await open("live");
     // A minute and more back: all were well.
     await page.locator("#scrub").focus();
