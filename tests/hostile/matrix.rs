@@ -49,7 +49,19 @@ async fn everybody_may_do_at_the_hub_what_the_table_says_and_nothing_else() -> R
     let (world, story) = Box::pin(story::begin()).await?;
     let callers = Callers::of(&world, "fr").await?;
     play(world.hub_address().await?, &callers, HUB, &story).await;
+    every_look_up_is_in_the_book(&world);
     world.stop_all().await
+}
+
+/// What an operator was told stands in the book of look-ups, whichever call told it.
+fn every_look_up_is_in_the_book(world: &World) {
+    let days = std::fs::read_dir(world.dir().join("hub/data/lookups")).unwrap();
+    let book: String = days.map(|day| std::fs::read_to_string(day.unwrap().path()).unwrap()).collect();
+    let operator = CALLERS.iter().position(|caller| *caller == "operator/ops").unwrap();
+    for row in HUB.iter().filter(|row| row.cells()[operator] == "ok") {
+        let Some(call) = row.call.strip_prefix("/i247.v1.MonitorService/") else { continue };
+        assert!(book.contains(&format!("\"call\":\"{call}\"")), "{call} is not in the book: {book}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

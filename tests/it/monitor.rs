@@ -1,7 +1,7 @@
 //! What operators see: ticks, single messages, the last hour, pages of messages, countries, numbers.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use i247_model::{Identity, Kind};
 use i247_testkit::{
@@ -31,11 +31,13 @@ async fn a_message_is_seen_within_half_a_second_and_its_queue_too() -> Result<()
     assert_eq!(stands, BTreeMap::from([("BR", true), ("FR", true), ("JP", false)]));
     assert_eq!(first.numbers.unwrap().links_connected, 2);
 
-    let sent = world.bureau("FR").tell(&["BR", "JP"], "who sees this").await?;
-    let (mut accepted, mut delivered, mut queued) = (0, 0, 0);
-    let seen = tokio::time::timeout(2 * SEEN_WITHIN, async {
-        while (accepted, delivered, queued) != (2, 1, 1) {
-            let tick = ticks.message().await.unwrap().unwrap().tick.unwrap();
+    let (mut took, mut all, mut queued) = (Vec::new(), Vec::new(), 0);
+    for nth in 1..=5 {
+        let sent = world.bureau("FR").tell(&["BR", "JP"], "who sees this").await?;
+        let (begun, mut accepted, mut delivered) = (Instant::now(), 0, 0);
+        while (accepted, delivered, queued) != (2, 1, nth) {
+            let tick = tokio::time::timeout(20 * SEEN_WITHIN, ticks.message()).await;
+            let tick = tick.expect("a tick").unwrap().unwrap().tick.unwrap();
             for link in tick.links {
                 assert_eq!((link.from.as_str(), link.kind()), ("FR", pb::Kind::FreeText));
                 accepted += link.accepted;
@@ -44,11 +46,16 @@ async fn a_message_is_seen_within_half_a_second_and_its_queue_too() -> Result<()
             let japan = tick.countries.iter().find(|one| one.party == "JP");
             queued = japan.map_or(queued, |japan| japan.queued.iter().sum());
         }
-    });
-    assert!(seen.await.is_ok(), "accepted {accepted}, delivered {delivered}, queued {queued}");
-    world.bureau("BR").receives(&sent.id).await?;
+        took.push(begun.elapsed());
+        all.push(sent);
+    }
+    took.sort();
+    // One may wait for a busy machine; most may not.
+    assert!(took[2] <= SEEN_WITHIN, "{took:?}");
     world.heal("JP");
-    world.bureau("JP").receives(&sent.id).await?;
+    for bureau in ["BR", "JP"] {
+        world.bureau(bureau).receives_all(&all).await?;
+    }
     world.finish().await
 }
 
@@ -264,6 +271,7 @@ async fn who_looks_something_up_stands_in_the_audit() -> Result<(), WorldError> 
     for _ in 0..5 {
         monitor.statistics(0).await?;
     }
+    drop(monitor.tap(of(&["BR"]), 0).await?);
     // Several people look through one console.
     monitor.clone().for_person(&name("anna")).country("FR").await?;
     let lookups = world.dir().join("hub/data/lookups");
@@ -274,8 +282,8 @@ async fn who_looks_something_up_stands_in_the_audit() -> Result<(), WorldError> 
     let lines =
         |call: &str| written.lines().filter(|line| line.contains(&format!("\"call\":\"{call}\""))).count();
     assert_eq!(
-        (lines("Trace"), lines("Country"), lines("FindMessages"), lines("Statistics")),
-        (1, 2, 1, 1),
+        (lines("Trace"), lines("Country"), lines("FindMessages"), lines("Statistics"), lines("Tap")),
+        (1, 2, 1, 1, 1),
         "{written}"
     );
     assert!(
