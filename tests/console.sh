@@ -1,5 +1,5 @@
 #!/bin/sh
-# The console's pages in a real browser, in front of a real network: all stories, or only those with these words in their
+# The console's pages in a real browser, in front of a real network: all stories, or only those with one of the words in their
 # names. Ends with 77 where something is missing, and says what.
 set -eu
 cd "$(dirname "$0")/.."
