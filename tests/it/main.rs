@@ -31,6 +31,7 @@ mod points;
 mod post_copies;
 mod posts;
 mod processes;
+mod quality;
 mod question;
 mod rebuild;
 mod records;

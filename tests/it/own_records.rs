@@ -1,7 +1,7 @@
 //! A country's own records at the command line: loaded from files good and hostile, changed, kept from others, withdrawn;
 //! and what befalls those of others.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
@@ -36,9 +36,21 @@ impl Keyboard {
         path.display().to_string()
     }
 
+    /// A directory of its own.
+    pub(crate) fn dir(&self, name: &str) -> PathBuf {
+        let dir = self.home.path().join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
     pub(crate) async fn types(&self, officer: &str, words: &[&str]) -> Said {
+        self.types_at(self.home.path(), &[words, &["--as", officer]].concat()).await
+    }
+
+    /// Under the only context of another home.
+    pub(crate) async fn types_at(&self, home: &Path, words: &[&str]) -> Said {
         let mut command = tokio::process::Command::new(&self.program);
-        command.args(words).args(["--as", officer]).env("I247_HOME", self.home.path()).kill_on_drop(true);
+        command.args(words).env("I247_HOME", home).kill_on_drop(true);
         Said::from(tokio::time::timeout(WITHIN, command.output()).await.unwrap().unwrap())
     }
 }

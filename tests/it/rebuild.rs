@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 async fn some_history(world: &World) -> Result<(), WorldError> {
     let france = world.bureau("FR");
     crate::records::some_records(world).await?;
+    crate::quality::some_alerts(world).await?;
     let request = france.send(notice_request(red_form("PARDEL", "TESSA"), &["SN"])).await?;
     france.accepted(&request).await?;
     let mut reviewer = world.reviewer("lena").await?;

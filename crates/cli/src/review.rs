@@ -15,14 +15,16 @@ use crate::session::Session;
 pub(crate) enum ReviewCommand {
     /// List the requests that wait for a decision, the most urgent first
     List,
-    /// Show a request, whole, after checking the country's signature
+    /// List the alerts of false documents that wait for their quality check; until then nobody else finds them
+    Alerts,
+    /// Show a request or an alert, whole, after checking the country's signature
     Show {
-        /// The request, or a prefix that only it has
+        /// The request, or a prefix that only it has; or an alert by owner and reference, such as FR/2026-17
         id: String,
     },
-    /// Approve requests and publish their notices
+    /// Approve requests and publish their notices; publish alerts
     Approve {
-        /// The requests, or prefixes that only they have
+        /// The requests, or prefixes that only they have; alerts by owner and reference
         #[arg(required = true)]
         ids: Vec<String>,
     },
@@ -36,9 +38,9 @@ pub(crate) enum ReviewCommand {
         #[arg(long)]
         reason: String,
     },
-    /// Refuse a request and tell the country why
+    /// Refuse a request, or return an alert, and tell the country why
     Refuse {
-        /// The request, or a prefix that only it has
+        /// The request, or a prefix that only it has; or an alert by owner and reference
         id: String,
         /// On which ground
         #[arg(long)]
@@ -70,6 +72,11 @@ impl Ground {
     }
 }
 
+/// Records are named by owner and reference; no message has a stroke in its id.
+fn is_alert(id: &str) -> bool {
+    id.contains('/')
+}
+
 pub(crate) async fn run(command: ReviewCommand, session: &Session) -> Result<(), Fail> {
     let mut reviewer = session.reviewer()?;
     match command {
@@ -82,6 +89,35 @@ pub(crate) async fn run(command: ReviewCommand, session: &Session) -> Result<(),
                 "Nothing waits for a decision.",
                 || render::pending(&pending),
             );
+        }
+        ReviewCommand::Alerts => {
+            let alerts = reviewer.alerts().await?;
+            out::list(
+                session,
+                &alerts,
+                || alerts.iter().map(|one| to_json("PendingAlert", one)).collect(),
+                "No alert waits for its quality check.",
+                || render::forgeries(&alerts),
+            );
+        }
+        ReviewCommand::Show { id } if is_alert(&id) => {
+            let alert = reviewer.examine_alert(&id).await?;
+            if session.global.json {
+                let row = i247_records::import::json_row(&alert.record);
+                let says: serde_json::Value = serde_json::from_str(&row).unwrap_or_default();
+                out::json(&json!({
+                    "name": id,
+                    "owner": alert.signed.country.as_str(),
+                    "message": alert.signed.header.id.to_string(),
+                    "item": alert.item,
+                    "record": says,
+                }));
+            } else {
+                out::data(&render::forgery(&alert));
+                out::talk(
+                    "The country's signature holds. `i247 review approve` or `i247 review refuse` decides.",
+                );
+            }
         }
         ReviewCommand::Show { id } => {
             let examined = reviewer.examine(&id).await?;
@@ -101,9 +137,18 @@ pub(crate) async fn run(command: ReviewCommand, session: &Session) -> Result<(),
             }
         }
         ReviewCommand::Approve { ids } => {
-            let mut examined = Vec::with_capacity(ids.len());
+            let (mut examined, mut alerts) = (Vec::new(), Vec::new());
             for id in &ids {
-                examined.push(reviewer.examine(id).await?);
+                if is_alert(id) {
+                    alerts.push(reviewer.examine_alert(id).await?);
+                } else {
+                    examined.push(reviewer.examine(id).await?);
+                }
+            }
+            let decisions = reviewer.publish_alerts(&alerts).await?;
+            for (alert, decision) in alerts.iter().zip(decisions) {
+                out::data(&format!("{} {decision}", alert.record.name()));
+                out::talk(&format!("{} is published", alert.record.name()));
             }
             for published in reviewer.approve(&examined).await? {
                 out::data(&format!("{} {}", published.notice_id, published.publication));
@@ -129,6 +174,12 @@ pub(crate) async fn run(command: ReviewCommand, session: &Session) -> Result<(),
             let cancellation = reviewer.cancel(notice, &number, &reason).await?;
             out::data(&cancellation.to_string());
             out::talk(&format!("{number} is cancelled at everybody who had it"));
+        }
+        ReviewCommand::Refuse { id, ground, remark } if is_alert(&id) => {
+            let alert = reviewer.examine_alert(&id).await?;
+            let decision = reviewer.return_alert(&alert, ground.wire(), &remark).await?;
+            out::data(&decision.to_string());
+            out::talk(&format!("{id} is returned; {} is told why", alert.signed.country));
         }
         ReviewCommand::Refuse { id, ground, remark } => {
             let examined = reviewer.examine(&id).await?;

@@ -39,6 +39,6 @@ pub use error::ClientError;
 pub use i247_wire::pb;
 pub use monitor::Monitor;
 pub use packed::{packed, unpacked};
-pub use review::{Examined, Published, Reviewer, ReviewerParts};
+pub use review::{Examined, ExaminedAlert, Published, Reviewer, ReviewerParts, Signed};
 pub use rolled::{ROLL_UP_EVERY, RolledSearches};
 pub use searches::Searches;

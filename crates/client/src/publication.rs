@@ -132,6 +132,7 @@ pub(crate) fn decision(
                     pb::ReviewVerdict::Refused | pb::ReviewVerdict::Unspecified => String::new(),
                 },
                 request_header_hash: Bytes::copy_from_slice(examined.header_hash.as_bytes()),
+                item: None,
             })),
             ..Default::default()
         },

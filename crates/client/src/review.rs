@@ -3,17 +3,22 @@
 //! A reviewer believes nobody but the authority: she checks the country's signature for herself, and
 //! numbers and signs what she decides with a key that the hub does not have.
 
+mod alerts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use i247_model::{CountryCode, Hash, Header, Identity, Kind, Lane, MessageId, Name, Refusal, Timestamp};
 use i247_node::{Clock, Dice, sleep};
 use i247_trust::{Root, SigningKey, introduce_past, open, open_carried};
 use i247_wire::pb;
 use i247_wire::pb::review_service_client::ReviewServiceClient;
 use tonic::transport::Channel;
+
+pub use alerts::ExaminedAlert;
 
 use crate::ClientError;
 use crate::call::{CALL, answer, request};
@@ -56,6 +61,17 @@ impl fmt::Debug for Reviewer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reviewer").field("name", &self.parts.name).finish_non_exhaustive()
     }
+}
+
+/// What a country signed, once that is checked.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// The header.
+    pub header: Header,
+    /// Its hash, which a decision names.
+    pub header_hash: Hash,
+    /// The country.
+    pub country: CountryCode,
 }
 
 /// A request as the reviewer read it: signature and body checked by herself.
@@ -298,21 +314,13 @@ fn accepted(ids: &[MessageId], results: Vec<pb::SubmitResult>) -> Result<(), Cli
 fn examined(shown: pb::ShowPendingResponse, root: &Root, now: Timestamp) -> Result<Examined, ClientError> {
     let pending = shown.pending.ok_or_else(|| ClientError::unexpected("a request without a number"))?;
     let envelope = shown.envelope.ok_or_else(|| ClientError::unexpected("a request without envelope"))?;
-    let signer = introduce_past(&shown.certificates, root, now)
-        .map_err(|error| ClientError::unexpected(format!("the signer's certificate: {error}")))?;
-    let Identity::Bureau(requester) = signer.identity else {
-        return Err(ClientError::unexpected("a notice request that no bureau signed"));
-    };
-    let signer = Arc::new(signer);
     let arrived = Timestamp::from_millis(pending.accepted_at_ms);
-    let attested = open(&envelope, arrived, |key| (*key == signer.key_id).then(|| signer.clone()))
-        .map_err(|refusal| ClientError::unexpected(format!("the country's signature: {refusal}")))?;
-    let header = attested.header().clone();
+    let (signed, carried) = signed(&envelope, &shown.certificates, arrived, root, now)?;
+    let Signed { header, header_hash, country: requester } = signed;
     if header.kind != Kind::NoticeRequest || pending.request_id != header.id.to_string() {
         return Err(ClientError::unexpected("another message than the one that is pending"));
     }
-    let carried = attested.body().ok_or_else(|| ClientError::unexpected("a request without body"))?;
-    let body = open_carried(carried, &header).map_err(broken)?;
+    let body = open_carried(&carried, &header).map_err(broken)?;
     // Whether it is a notice or an addendum is for the country to say, not for the hub.
     if header.refers_to.is_some() == pending.addendum_to.is_empty() {
         return Err(ClientError::unexpected("a request that is shown as another kind of publication"));
@@ -323,7 +331,7 @@ fn examined(shown: pb::ShowPendingResponse, root: &Root, now: Timestamp) -> Resu
     let barred: Result<BTreeSet<CountryCode>, Refusal> =
         asked.except.iter().map(|code| i247_wire::parsed(code, "notice_request.except")).collect();
     Ok(Examined {
-        header_hash: attested.header_hash(),
+        header_hash,
         header,
         requester,
         notice_id: pending.notice_id,
@@ -334,6 +342,27 @@ fn examined(shown: pb::ShowPendingResponse, root: &Root, now: Timestamp) -> Resu
         form: asked.form.unwrap_or_default(),
         body,
     })
+}
+
+/// The message in an envelope and its body, once the signature and the certificate of a country are checked.
+fn signed(
+    envelope: &pb::Envelope,
+    certificates: &[Bytes],
+    arrived: Timestamp,
+    root: &Root,
+    now: Timestamp,
+) -> Result<(Signed, Bytes), ClientError> {
+    let signer = introduce_past(certificates, root, now)
+        .map_err(|error| ClientError::unexpected(format!("the signer's certificate: {error}")))?;
+    let Identity::Bureau(country) = signer.identity else {
+        return Err(ClientError::unexpected("a message that no bureau signed"));
+    };
+    let signer = Arc::new(signer);
+    let attested = open(envelope, arrived, |key| (*key == signer.key_id).then(|| signer.clone()))
+        .map_err(|refusal| ClientError::unexpected(format!("the country's signature: {refusal}")))?;
+    let carried = attested.body().ok_or_else(|| ClientError::unexpected("a message without body"))?.clone();
+    let (header, header_hash) = (attested.header().clone(), attested.header_hash());
+    Ok((Signed { header, header_hash, country }, carried))
 }
 
 /// What the other side sent breaks the protocol; that is no refusal of what we asked.

@@ -20,6 +20,7 @@ mod stored;
 mod taking;
 #[cfg(test)]
 mod tests;
+mod unpublished;
 mod verdicts;
 
 use std::path::Path;
@@ -323,6 +324,7 @@ impl Databases {
                 && (record.keys().contains(&keys[query]) || shelves::covers(&record, &keys[query]))
                 && self.shelves().is_open_to(asker, at, &record, today);
             if right {
+                let record = self.shelves().with_state(at, record);
                 found[query].push(Found::of(&batch, at, record, None));
             }
         }

@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use i247_model::{Kind, Lane, MessageId, NoticeId, Reason, Refusal};
 use i247_node::Peer;
-use i247_router::Review as Pending;
+use i247_records::record::RecordName;
+use i247_records::{Database, Date};
+use i247_router::{MessageRef, Review as Pending};
 use i247_wire::pb::review_service_server::ReviewService;
 use i247_wire::{pb, status};
 use tonic::{Request, Response, Status};
 
 use crate::core::Core;
+use crate::databases::{DatabasesError, Found};
 use crate::entry::hash_bytes;
 use crate::past;
 use crate::predecessors::Given;
+use crate::recent::Stored;
 use crate::views::Views;
 
 /// Requests on one page.
@@ -61,10 +66,7 @@ impl ReviewService for Review {
                 _ => return Err(status(&Refusal::of(Reason::UnknownReference, "request_id"))),
             }
         };
-        let stored =
-            self.0.recent.find(&*self.0.ledger, review.at).await.map_err(|refusal| status(&refusal))?;
-        let header = i247_wire::decode_header(&stored.envelope.header).map_err(|refusal| status(&refusal))?;
-        let certificates = self.0.views().signers.chain_at(&header.key_id, header.signed_at);
+        let (stored, certificates) = self.as_signed(review.at).await.map_err(|refusal| status(&refusal))?;
         Ok(Response::new(pb::ShowPendingResponse {
             pending: Some(shown),
             envelope: Some(stored.envelope),
@@ -92,6 +94,37 @@ impl ReviewService for Review {
             })
         });
         Ok(Response::new(pb::ListNoticesResponse { notices: published.take(limit).collect() }))
+    }
+
+    async fn list_alerts(
+        &self,
+        request: Request<pb::ListAlertsRequest>,
+    ) -> Result<Response<pb::ListAlertsResponse>, Status> {
+        let pb::ListAlertsRequest { limit, after_place } = request.into_inner();
+        let limit = if limit == 0 { PAGE_MAX } else { limit.min(PAGE_MAX) } as usize;
+        let waiting = self.0.databases.waiting_alerts(after_place, limit).await;
+        let waiting = waiting.map_err(|error| status(&unreadable(&error)))?;
+        let alerts = waiting.iter().map(|(place, found)| pending_alert(*place, found)).collect();
+        Ok(Response::new(pb::ListAlertsResponse { alerts }))
+    }
+
+    async fn show_alert(
+        &self,
+        request: Request<pb::ShowAlertRequest>,
+    ) -> Result<Response<pb::ShowAlertResponse>, Status> {
+        let unknown = || status(&Refusal::of(Reason::UnknownReference, "name"));
+        let name = RecordName::parse(Database::DialDoc, &request.into_inner().name).map_err(|_| unknown())?;
+        let found = self.0.databases.waiting_alert(&name, Date::of(self.0.clock.now())).await;
+        let found = found.map_err(|error| status(&unreadable(&error)))?;
+        let (place, found) = found.ok_or_else(unknown)?;
+        let at = MessageRef { position: found.position, n: 0 };
+        let (stored, certificates) = self.as_signed(at).await.map_err(|refusal| status(&refusal))?;
+        Ok(Response::new(pb::ShowAlertResponse {
+            alert: Some(pending_alert(place, &found)),
+            envelope: Some(stored.envelope),
+            certificates,
+            accepted_at_ms: stored.at.as_millis(),
+        }))
     }
 
     async fn resume(
@@ -128,6 +161,16 @@ impl ReviewService for Review {
     }
 }
 
+impl Review {
+    /// A message as it was signed, and the certificates of whoever signed it.
+    async fn as_signed(&self, at: MessageRef) -> Result<(Stored, Vec<Bytes>), Refusal> {
+        let stored = self.0.recent.find(&*self.0.ledger, at).await?;
+        let header = i247_wire::decode_header(&stored.envelope.header)?;
+        let certificates = self.0.views().signers.chain_at(&header.key_id, header.signed_at);
+        Ok((stored, certificates))
+    }
+}
+
 /// Where a request stands among those that wait: by lane, then as they came.
 fn place_of(review: &Pending) -> (Lane, u64) {
     (review.request.lane, review.at.position)
@@ -142,6 +185,28 @@ async fn place(core: &Core, id: &MessageId) -> Result<(Lane, u64), Refusal> {
     found
         .map(|found| (id.lane, found.item.place.position))
         .ok_or_else(|| Refusal::of(Reason::UnknownReference, "after_request_id"))
+}
+
+fn pending_alert(place: u64, found: &Found) -> pb::PendingAlert {
+    let said = match found.record.to_wire().content {
+        Some(pb::record::Content::DocumentAlert(said)) => said,
+        _ => pb::DocumentAlert::default(),
+    };
+    pb::PendingAlert {
+        name: found.reference.clone(),
+        owner: found.owner.to_string(),
+        country: said.country,
+        document_type: said.document_type,
+        forgery_kind: said.forgery_kind,
+        message_id: found.message.to_string(),
+        item: found.item.into(),
+        place,
+    }
+}
+
+fn unreadable(error: &DatabasesError) -> Refusal {
+    tracing::error!(error = error as &dyn std::error::Error, "an alert cannot be read");
+    Refusal::of(Reason::ReadOnly, "name")
 }
 
 fn pending(views: &Views, review: &Pending) -> pb::PendingNotice {

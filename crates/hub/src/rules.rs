@@ -50,6 +50,8 @@ pub fn rules() -> Result<Rules, DescriptorError> {
             ("/i247.v1.ReviewService/ListPending", REVIEWERS),
             ("/i247.v1.ReviewService/ShowPending", REVIEWERS),
             ("/i247.v1.ReviewService/ListNotices", REVIEWERS),
+            ("/i247.v1.ReviewService/ListAlerts", REVIEWERS),
+            ("/i247.v1.ReviewService/ShowAlert", REVIEWERS),
             ("/i247.v1.ReviewService/Resume", REVIEWERS),
             ("/i247.v1.ReviewService/Decide", REVIEWERS),
             ("/i247.v1.MonitorService/Summary", OPERATORS),

@@ -17,6 +17,8 @@ pub struct Lifted {
     pub colour: Option<Colour>,
     /// Review decisions: approved or refused.
     pub approved: Option<bool>,
+    /// Review decisions: which change of a message of records, from 0; none where a notice is decided about.
+    pub item: Option<u16>,
     /// Hash of the country's signed request, as the reviewer examined it.
     pub request_header_hash: Option<Hash>,
     /// Minimum data that is missing, all of it, by path.

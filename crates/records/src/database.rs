@@ -191,6 +191,11 @@ impl Database {
         }
     }
 
+    /// Whether a reviewer of the secretariat publishes each record of it before others find it.
+    pub fn is_checked(self) -> bool {
+        self == Self::DialDoc
+    }
+
     /// Who may add to it.
     pub fn writers(self) -> Writers {
         match self {

@@ -253,6 +253,15 @@ impl Record {
         self
     }
 
+    /// The same alert in another state; anything else is as it was.
+    #[must_use]
+    pub fn with_alert_state(mut self, state: AlertState) -> Self {
+        if let Content::DocumentAlert(alert) = &mut self.content {
+            alert.state = state;
+        }
+        self
+    }
+
     /// What it is called.
     pub fn name(&self) -> RecordName {
         match &self.content {

@@ -22,7 +22,7 @@ use crate::date::Date;
 use crate::derived::is_derived;
 use crate::document::{DocumentNumber, Issuer};
 use crate::index::Locator;
-use crate::record::{Change, Content, Key, Record, RecordName};
+use crate::record::{AlertState, Change, Content, Key, Record, RecordName};
 
 pub use ranges::{Ranges, Serials};
 pub use refusal::Rejected;
@@ -358,6 +358,11 @@ impl Register {
         }
         if let Some(owner) = record.sole_writer().filter(|owner| *owner != request.sender) {
             return Err(Rejected::NotOwner { field: "issuing_country", owner });
+        }
+        if let Content::DocumentAlert(alert) = record.content()
+            && alert.state != AlertState::Submitted
+        {
+            return Err(Rejected::NotSubmitted);
         }
         // Where the sun rises first it is tomorrow already.
         let tomorrow = request.today.next();

@@ -7,7 +7,7 @@ use i247_model::{Colour, CountryCode, Hash, Kind, MessageId, NoticeId, Reason, R
 use serde::{Deserialize, Serialize};
 
 use crate::audience::Call;
-use crate::{MessageRef, Origin, Stamp, State, Submission};
+use crate::{Message, MessageRef, Origin, Stamp, State, Submission};
 
 /// A notice that is asked for or in force.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -72,6 +72,9 @@ pub(crate) fn check(
     };
     let lifted = &submission.lifted;
     let kind = submission.header.kind;
+    if kind == Kind::ReviewDecision && (referred.kind == Kind::Records || lifted.item.is_some()) {
+        return check_record(submission, referred).map(|()| None);
+    }
     if !matches!(
         kind,
         Kind::NoticeRequest | Kind::ReviewDecision | Kind::Notice | Kind::Addendum | Kind::Cancellation
@@ -120,6 +123,23 @@ pub(crate) fn check(
         _ => Ok(()),
     };
     fits.map(|()| Some(id)).map_err(conflict)
+}
+
+/// Whether a reviewer decides about a record of the very message that she examined. Whether that still waits, only the
+/// databases know: a decision about what does not wait changes nothing.
+fn check_record(decision: &Submission, referred: &Message) -> Result<(), Refusal> {
+    let lifted = &decision.lifted;
+    if referred.kind != Kind::Records {
+        return Err(conflict("refers_to"));
+    }
+    if lifted.item.is_none() {
+        return Err(conflict("item"));
+    }
+    if lifted.notice_id.is_some() {
+        return Err(conflict("notice_id"));
+    }
+    let examined = lifted.request_header_hash.is_some() && lifted.request_header_hash == referred.header_hash;
+    if examined { Ok(()) } else { Err(conflict("request_header_hash")) }
 }
 
 /// Applies what an accepted message does to its notice.

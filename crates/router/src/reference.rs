@@ -65,7 +65,8 @@ pub(crate) fn find<'a>(state: &'a State, question: &Question<'a>) -> Result<Opti
         .filter(|message| message.is_known_to(party))
         .ok_or_else(|| Refusal::of(Reason::UnknownReference, "refers_to"))?;
     let right = match kind {
-        Kind::NoticeRequest | Kind::ReviewDecision | Kind::Notice => message.kind == Kind::NoticeRequest,
+        Kind::NoticeRequest | Kind::Notice => message.kind == Kind::NoticeRequest,
+        Kind::ReviewDecision => matches!(message.kind, Kind::NoticeRequest | Kind::Records),
         Kind::Addendum => message.kind == Kind::Notice,
         Kind::Cancellation => matches!(message.kind, Kind::Notice | Kind::NoticeRequest),
         Kind::Withdrawal => message.kind == Kind::Diffusion && !message.withdrawn,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use i247_model::{CountryCode, HitVerdict, Kind, Lifted, MessageId, NoticeId, Refusal};
 
+use crate::log::item;
 use crate::notice::{Missing, colour, is_filled, missing_data, names_somebody};
 use crate::pb::body::Form;
 use crate::post::leave;
@@ -91,11 +92,12 @@ fn review_decision(decision: &pb::ReviewDecision) -> Result<Lifted, Refusal> {
     let grounded = decision.ground() != pb::RefusalGround::Unspecified;
     missing.unless(approved != Some(false) || grounded, PATH, "ground");
     let notice_id = notice_id(PATH, &decision.notice_id)?;
-    missing.unless(approved != Some(true) || notice_id.is_some(), PATH, "notice_id");
+    let item = item(decision.item, "review_decision.item")?;
+    missing.unless(approved != Some(true) || notice_id.is_some() || item.is_some(), PATH, "notice_id");
     let request_header_hash =
         hash_option(&decision.request_header_hash, "review_decision.request_header_hash")?;
     missing.unless(request_header_hash.is_some(), PATH, "request_header_hash");
-    Ok(Lifted { notice_id, approved, request_header_hash, ..lacking(missing) })
+    Ok(Lifted { notice_id, approved, item, request_header_hash, ..lacking(missing) })
 }
 
 fn published(notice: &pb::Notice) -> Result<Lifted, Refusal> {

@@ -22,6 +22,7 @@ impl TryFrom<pb::Lifted> for Lifted {
             refused: wire.refused.map(Refusal::try_from).transpose()?,
             leave: wire.grant.as_ref().map(Leave::try_from).transpose()?,
             verdict: verdict(wire.verdict)?,
+            item: item(wire.item, "lifted.item")?,
         })
     }
 }
@@ -43,8 +44,14 @@ impl From<&Lifted> for pb::Lifted {
             refused: lifted.refused.as_ref().map(pb::Refusal::from),
             grant: lifted.leave.as_ref().map(pb::Grant::from),
             verdict: lifted.verdict.map_or(0, |verdict| pb::HitVerdict::from(verdict).into()),
+            item: lifted.item.map(u32::from),
         }
     }
+}
+
+/// The place of a change in a message of records.
+pub(crate) fn item(number: Option<u32>, field: &str) -> Result<Option<u16>, Refusal> {
+    number.map(|number| u16::try_from(number).map_err(|_| malformed(field))).transpose()
 }
 
 fn verdict(number: i32) -> Result<Option<HitVerdict>, Refusal> {
@@ -114,6 +121,7 @@ mod tests {
                 refused: Some(Refusal::of(i247_model::Reason::NotOwner, "items[17].change.add.owner")),
                 leave: Some(Leave { post: "cdg".parse().unwrap(), grant: None }),
                 verdict: Some(HitVerdict::Stale),
+                item: Some(0),
             };
             assert_eq!(Lifted::try_from(pb::Lifted::from(&lifted)).unwrap(), lifted);
         }

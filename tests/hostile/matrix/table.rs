@@ -89,6 +89,8 @@ pub(super) const HUB: &[Row] = &[
     row("/i247.v1.ReviewService/ShowPending", Own, story::pending_id,                 "role         role role role door ok   role role role role door"),
     row("/i247.v1.ReviewService/ShowPending", Foreign, story::anothers_id,            "role         role role role door unknown_reference role role role role door"),
     row("/i247.v1.ReviewService/ListNotices", Own, story::nothing,                    "role         role role role door none role role role role door"),
+    row("/i247.v1.ReviewService/ListAlerts", Own, story::nothing,                     "role         role role role door none role role role role door"),
+    row("/i247.v1.ReviewService/ShowAlert", Own, story::nothing,                      "role         role role role door unknown_reference role role role role door"),
     row("/i247.v1.ReviewService/Resume", Own, story::nothing,                         "role         role role role door ok   role role role role door"),
     row("/i247.v1.ReviewService/Decide", Own, story::nothing,                         "role         role role role door none role role role role door"),
     row("/i247.v1.ReviewService/Decide", Foreign, story::anothers_envelope,           "role         role role role door wrong_sender role role role role door"),

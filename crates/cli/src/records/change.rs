@@ -8,7 +8,7 @@ use clap::Args;
 use i247_client::{Desk, pb};
 use i247_model::{CountryCode, Hash, Party, member};
 use i247_records::Database;
-use i247_records::record::{Cell, Change, Record, RecordName};
+use i247_records::record::{AlertState, Cell, Change, Record, RecordName};
 
 use super::deed::{Deed, FromArgs};
 use super::load::{SILENCE, decided};
@@ -151,6 +151,8 @@ async fn fetch(desk: &Desk, one: &One, own: Party) -> Result<Record, Fail> {
     let record = Record::from_wire(found.record.unwrap_or_default()).map_err(|_| {
         Fail::local("the hub's record cannot be read", "see that both run the same version of i247")
     })?;
+    // An alert that changes is checked again, however far it had come.
+    let record = record.with_alert_state(AlertState::Submitted);
     if record.owner() == own { Ok(record) } else { Err(foreign(one.name(), record.owner())) }
 }
 

@@ -4,6 +4,7 @@
 
 mod check;
 mod files;
+mod forgeries;
 mod message;
 mod monitor;
 mod network;
@@ -14,6 +15,7 @@ mod tests;
 
 pub(crate) use check::{checked, checked_offline, database, hits, manifest, verdict, word};
 pub(crate) use files::{check, check_json, contexts, searches, searches_json};
+pub(crate) use forgeries::{forgeries, forgery};
 pub(crate) use message::{cases, examined, explained, inbox, notices, outbox, pending, shown};
 pub(crate) use monitor::{alerts, clock, hub, is_critical, plain, severity, tapped};
 pub(crate) use network::{directory, network, report, status, trace};

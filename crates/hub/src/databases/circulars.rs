@@ -46,6 +46,8 @@ pub(crate) enum Step {
     Ended(Subject),
     /// An owner bars these from all that it owns, and nobody else.
     Barred { owner: Party, except: BTreeSet<CountryCode> },
+    /// A reviewer decides about an item of a message of records.
+    Checked { message: MessageId, item: u16, approved: bool },
 }
 
 /// The form of a published notice or a diffusion, and what it is.
@@ -62,6 +64,11 @@ pub(crate) fn step(header: &Header, lifted: Lifted, accepted: &Accepted) -> Opti
     let except = || lifted.except.union(&header.audience.except).copied().collect();
     Some(match header.kind {
         Kind::NoticeRequest => Step::Asked { notice: notice?, owner: sender, except: lifted.except },
+        Kind::ReviewDecision if lifted.item.is_some() => Step::Checked {
+            message: header.refers_to.clone()?,
+            item: lifted.item?,
+            approved: lifted.approved?,
+        },
         Kind::ReviewDecision if lifted.approved == Some(false) => Step::Refused(notice?),
         Kind::Notice | Kind::Addendum => Step::Published {
             subject: Subject::Notice(notice?),

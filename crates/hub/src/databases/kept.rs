@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Verdicts;
 use super::circulars::{Circular, Subject};
 use super::shelves::{Restricted, Shelves};
+use super::unpublished::Unpublished;
 
 /// The shelves as a snapshot keeps them: places, days and verdicts, and nothing that a record says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,6 +21,7 @@ pub(crate) struct Kept {
     today: Option<u32>,
     registers: Vec<StoredRegister>,
     restricted: Vec<(u64, Restricted)>,
+    unpublished: Vec<(u64, Unpublished)>,
     verdicts: BTreeMap<u64, Verdicts>,
     circulars: BTreeMap<Subject, Circular>,
     barred: BTreeMap<Party, BTreeSet<CountryCode>>,
@@ -41,8 +43,8 @@ impl Kept {
 impl Shelves {
     /// Those of a snapshot, over the index up to it; none when something else has written it.
     pub(crate) fn of(kept: Kept, index: Index) -> Option<Self> {
-        let Kept { position, entry, today, registers, restricted, verdicts, circulars, barred, begins } =
-            kept;
+        let Kept { position, entry, today, registers, restricted, unpublished, .. } = kept;
+        let Kept { verdicts, circulars, barred, begins, .. } = kept;
         let mut shelves = Self::new(index);
         (shelves.position, shelves.entry, shelves.verdicts) = (position, entry, verdicts);
         (shelves.circulars, shelves.barred) = (circulars, barred);
@@ -56,6 +58,9 @@ impl Shelves {
         for (at, restricted) in restricted {
             shelves.restricted.insert(Locator::of_number(at)?, restricted);
         }
+        for (at, one) in unpublished {
+            shelves.unpublished.insert(Locator::of_number(at)?, one);
+        }
         for (at, database, owner) in begins {
             shelves.begins.insert(Locator::of_number(at)?, (Database::from_number(database)?, owner));
         }
@@ -68,12 +73,14 @@ impl Shelves {
     /// Never for shelves that fit into memory; the type of the encoder says otherwise.
     pub(crate) fn to_snapshot(&self) -> Result<Vec<u8>, postcard::Error> {
         let restricted = self.restricted.iter().map(|(at, restricted)| (at.number(), restricted.clone()));
+        let unpublished = self.unpublished.iter().map(|(at, one)| (at.number(), one.clone()));
         postcard::to_stdvec(&Kept {
             position: self.position,
             entry: self.entry,
             today: self.today.map(Date::number),
             registers: self.registers.values().map(Register::stored).collect(),
             restricted: restricted.collect(),
+            unpublished: unpublished.collect(),
             verdicts: self.verdicts.clone(),
             circulars: self.circulars.clone(),
             barred: self.barred.clone(),

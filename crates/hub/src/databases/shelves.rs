@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::Verdicts;
 use super::circulars::{Circular, Subject};
 use super::frozen::{Frozen, Hidden};
+use super::unpublished::Unpublished;
 
 /// The databases up to a position.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct Shelves {
     pub(super) index: Index,
     /// Who must not see which record: a search applies it without reading the record.
     pub(super) restricted: BTreeMap<Locator, Restricted>,
+    /// What waits for a reviewer, or was returned by one: found by its owner alone.
+    pub(super) unpublished: BTreeMap<Locator, Unpublished>,
     /// Notices and diffusions that are in force or asked for.
     pub(super) circulars: BTreeMap<Subject, Circular>,
     /// The persons of the nominal database. Not stored: what they are called stands in the log alone.
@@ -71,6 +74,7 @@ impl Shelves {
             spaces: KeySpaces::default(),
             index,
             restricted: BTreeMap::new(),
+            unpublished: BTreeMap::new(),
             circulars: BTreeMap::new(),
             persons: Persons::default(),
             galleries: Galleries::default(),
@@ -100,7 +104,12 @@ impl Shelves {
             };
             (*at, hidden)
         });
-        let restrictions = (hidden.collect(), self.barred.clone());
+        // Nobody but its owner, whatever else restricts it: of two words on a place the last one counts.
+        let unpublished = self
+            .unpublished
+            .iter()
+            .map(|(at, one)| (*at, Hidden { only: Some(Box::default()), ..Hidden::but(one.owner(), []) }));
+        let restrictions = (hidden.chain(unpublished).collect(), self.barred.clone());
         Frozen::new(
             (self.position, database),
             self.index.frozen(),
@@ -186,7 +195,8 @@ impl Shelves {
 
     /// Whether an asker may see the record there, as far as its restriction and its owner say.
     pub(crate) fn sees(&self, asker: Party, at: Locator) -> bool {
-        self.is_unbarred(asker, at) && self.is_unrestricted(asker, at)
+        let shown = || self.unpublished.get(&at).is_none_or(|one| one.is_shown_to(asker));
+        self.is_unbarred(asker, at) && self.is_unrestricted(asker, at) && shown()
     }
 
     fn is_unrestricted(&self, asker: Party, at: Locator) -> bool {

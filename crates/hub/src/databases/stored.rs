@@ -25,7 +25,7 @@ use super::kept::Kept;
 use super::shelves::Shelves;
 
 /// The version of [`Kept`]; snapshots of other versions are passed over.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// So many changes gather in memory before they become a run.
 const SEAL_CHANGES: usize = 64 * 1024;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use i247_ledger::{Position, Record as LogRecord};
-use i247_model::{Party, Refusal};
+use i247_model::{MessageId, Party, Refusal};
 use i247_records::index::Locator;
 use i247_records::nominal::Person;
 use i247_records::record::{Change, Content, Key, Record};
@@ -16,6 +16,7 @@ use super::DatabasesError;
 use super::batches::{Batch, Batches, Taken};
 use super::circulars::{Circular, Step, Subject};
 use super::shelves::{Restricted, Shelves};
+use super::unpublished::Unpublished;
 
 /// So many records go at once when their day is past.
 const EXPIRE_AT_ONCE: usize = 256;
@@ -97,7 +98,7 @@ impl Entry<'_> {
                 decided => decided.map_err(|rejected| rejected.refusal()),
             };
             shelves.with_upgraded(|shelves| {
-                shelves.decided(database, &request, decided);
+                shelves.decided(database, &request, &batch.id, decided);
                 shelves.items_done = item + 1;
             });
         }
@@ -183,7 +184,7 @@ impl Shelves {
         let reader = Reader { database, shelves: self, batches, present: None };
         let Some(register) = self.registers.get(&database) else { return Ok(None) };
         match register.decide_end(at, &reader) {
-            Ok(effect) => self.apply(database, &effect, None),
+            Ok(effect) => self.apply(database, &effect, None, None),
             Err(error) => return error.missing(),
         }
         Ok(None)
@@ -202,7 +203,13 @@ impl Shelves {
     }
 
     /// Makes what was decided about a change that a bureau sent.
-    fn decided(&mut self, database: Database, request: &Request<'_>, decided: Result<Effect, Refusal>) {
+    fn decided(
+        &mut self,
+        database: Database,
+        request: &Request<'_>,
+        message: &MessageId,
+        decided: Result<Effect, Refusal>,
+    ) {
         let (change, at) = (request.change, request.at);
         let position = at.position().0;
         match decided {
@@ -212,7 +219,9 @@ impl Shelves {
                     owner: record.owner(),
                     except: record.about().except.clone().into_boxed_slice(),
                 });
-                self.apply(database, &effect, restricted);
+                let before = effect.goes().and_then(|at| self.unpublished.get(&at));
+                let unpublished = Unpublished::after(change, message, before);
+                self.apply(database, &effect, restricted, unpublished);
                 self.note_place(at, database, request.sender);
                 self.recall(at, change.record());
                 self.verdicts.entry(position).or_default().accepted += 1;
@@ -250,6 +259,7 @@ impl Shelves {
             }
             Step::Barred { owner, except } if except.is_empty() => drop(self.barred.remove(&owner)),
             Step::Barred { owner, except } => drop(self.barred.insert(owner, except)),
+            Step::Checked { message, item, approved } => self.decide_alert(&message, item, approved),
         }
         Ok(None)
     }
@@ -280,7 +290,7 @@ impl Shelves {
             let request = Request { change: &change, sender: owner, from_notice: true, at, today: entry.day };
             match self.decide(database, &request, (entry.position, batch), batches) {
                 Ok(effect) => {
-                    self.apply(database, &effect, Some(Restricted::Following(subject.clone())));
+                    self.apply(database, &effect, Some(Restricted::Following(subject.clone())), None);
                     self.note_place(at, database, owner);
                     self.recall(at, change.record());
                     if let Some(circular) = self.circulars.get_mut(&subject) {
@@ -339,8 +349,14 @@ impl Shelves {
         self.galleries.add(at.number(), record);
     }
 
-    /// Makes it so; `restricted` says who must not see the record that comes.
-    fn apply(&mut self, database: Database, effect: &Effect, restricted: Option<Restricted>) {
+    /// Makes it so; `restricted` says who must not see the record that comes, and `unpublished` that nobody does yet.
+    fn apply(
+        &mut self,
+        database: Database,
+        effect: &Effect,
+        restricted: Option<Restricted>,
+        unpublished: Option<Unpublished>,
+    ) {
         if let Some(register) = self.registers.get_mut(&database) {
             register.apply(effect);
         }
@@ -357,7 +373,11 @@ impl Shelves {
             circular.records.retain(|(_, place)| *place != at.number());
             self.let_go(&subject);
         }
-        let hidden = restricted.is_some();
+        effect.goes().map(|at| self.unpublished.remove(&at));
+        let hidden = restricted.is_some() || unpublished.is_some();
+        if let (Some(at), Some(unpublished)) = (effect.comes(), unpublished) {
+            self.unpublished.insert(at, unpublished);
+        }
         if let (Some(at), Some(restricted)) = (effect.comes(), restricted) {
             self.restricted.insert(at, restricted);
         }

@@ -2,6 +2,7 @@
 
 mod circulars;
 mod stored;
+mod unpublished;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -234,7 +234,7 @@ layout! {
         genuine_images: Vec<Hash>,
         /// Commitments of pictures of the forgery.
         false_images: Vec<Hash>,
-        /// How far the alert has come.
+        /// How far the alert has come: SUBMITTED when it is sent, and the secretariat publishes it.
         state: AlertState,
     }
 }

@@ -64,6 +64,9 @@ pub enum Rejected<E> {
         /// The day.
         on: Date,
     },
+    /// An owner says how far its alert has come.
+    #[error("state: only a reviewer of the secretariat says so")]
+    NotSubmitted,
     /// It could not be found out. The same request may be accepted later.
     #[error("the records cannot be read")]
     Unreadable(#[source] E),
@@ -106,6 +109,11 @@ impl<E> Rejected<E> {
             Self::Future { field, on } => {
                 told(Reason::WrongField, field, format!("{on} is in the future: set the right day"))
             }
+            Self::NotSubmitted => told(
+                Reason::WrongField,
+                "state",
+                "send it as SUBMITTED: a reviewer of the secretariat publishes it".into(),
+            ),
             Self::Unreadable(_) => Refusal::of(Reason::ReadOnly, "record"),
         }
     }

@@ -1,6 +1,6 @@
 //! The life of a notice, and what does not fit it.
 
-use i247_model::{Audience, Hash, Kind, MessageId, Reason};
+use i247_model::{Audience, Hash, Kind, Lane, MessageId, Reason};
 use i247_router::Submission;
 
 use crate::kit::{Hub, country, parties, to};
@@ -164,6 +164,43 @@ fn only_a_recipient_reports_on_a_notice_and_only_to_its_owner() {
     hub.void(elsewhere, Reason::BadAudience, "audience");
     let right = report(&mut hub, "BR", to(&["FR"]).copies(["IPSG".parse().unwrap()]));
     assert_eq!(parties(&hub.accept(right)), "IPSG FR");
+}
+
+#[test]
+fn a_reviewer_decides_about_one_record_of_the_very_message_that_she_examined() {
+    let mut hub = Hub::new();
+    let mut records = hub.message("FR", Kind::Records, None, Audience::secretariat());
+    records.header.id.lane = Lane::Bulk;
+    hub.accept(records.clone());
+    // It is settled, and the hub reads it from history.
+    let referred = Box::new(hub.closed()[0].clone());
+    let request = ask(&mut hub);
+    let decides = |hub: &mut Hub, about: &Submission, item, hash| {
+        let mut decision = hub.message("GS.lena", Kind::ReviewDecision, Some(&about.header.id), to(&["FR"]));
+        decision.lifted.approved = Some(true);
+        decision.lifted.item = item;
+        decision.lifted.request_header_hash = Some(hash);
+        decision.referred = Some(referred.clone());
+        decision
+    };
+    let other = decides(&mut hub, &records, Some(3), Hash([9; 32]));
+    hub.void(other, Reason::NoticeConflict, "request_header_hash");
+    let no_item = decides(&mut hub, &records, None, records.header_hash);
+    hub.void(no_item, Reason::NoticeConflict, "item");
+    let notice = decides(&mut hub, &request, Some(0), request.header_hash);
+    hub.void(notice, Reason::NoticeConflict, "refers_to");
+    let mut numbered = decides(&mut hub, &records, Some(3), records.header_hash);
+    numbered.lifted.notice_id = Some("2010/1".parse().unwrap());
+    hub.void(numbered, Reason::NoticeConflict, "notice_id");
+    let mut by_country = decides(&mut hub, &records, Some(3), records.header_hash);
+    by_country.header.id.sender = "BR".parse().unwrap();
+    by_country.header.id.number = 1;
+    by_country.header.previous = None;
+    hub.void(by_country, Reason::KindNotAllowed, "kind");
+    let right = decides(&mut hub, &records, Some(3), records.header_hash);
+    let accepted = hub.accept(right);
+    assert_eq!((parties(&accepted), accepted.notice_id), ("FR".to_owned(), None));
+    assert_eq!(hub.state.reviews().count(), 1, "the request waits as before");
 }
 
 #[test]

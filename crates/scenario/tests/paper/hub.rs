@@ -58,6 +58,20 @@ impl ReviewService for Hub {
         Ok(Response::new(pb::ListNoticesResponse::default()))
     }
 
+    async fn list_alerts(
+        &self,
+        _: Request<pb::ListAlertsRequest>,
+    ) -> Result<Response<pb::ListAlertsResponse>, Status> {
+        Ok(Response::new(pb::ListAlertsResponse::default()))
+    }
+
+    async fn show_alert(
+        &self,
+        _: Request<pb::ShowAlertRequest>,
+    ) -> Result<Response<pb::ShowAlertResponse>, Status> {
+        Err(Status::not_found("no such alert"))
+    }
+
     async fn resume(&self, _: Request<pb::ResumeRequest>) -> Result<Response<pb::ResumeResponse>, Status> {
         Ok(Response::new(pb::ResumeResponse::default()))
     }

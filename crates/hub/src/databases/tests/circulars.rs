@@ -10,13 +10,13 @@ use i247_wire::pb::body::Form;
 use super::*;
 
 /// What somebody sends, and what the hub makes of it.
-struct Sent {
-    id: String,
-    kind: Kind,
-    refers_to: String,
-    form: Form,
-    lifted: Lifted,
-    accepted: Accepted,
+pub(super) struct Sent {
+    pub(super) id: String,
+    pub(super) kind: Kind,
+    pub(super) refers_to: String,
+    pub(super) form: Form,
+    pub(super) lifted: Lifted,
+    pub(super) accepted: Accepted,
 }
 
 fn green(family_name: &str, passport: &str) -> pb::NoticeForm {
@@ -169,13 +169,13 @@ impl Sent {
 }
 
 impl World {
-    async fn hear(&mut self, sent: Sent) {
+    pub(super) async fn hear(&mut self, sent: Sent) {
         let end = self.log.end();
         self.log.append(end, vec![sent.draft()]).await.unwrap();
         self.databases.take_in(&[self.log.end().0]).await.unwrap();
     }
 
-    async fn looked_up(&self, asker: &str, database: Database, key: Key) -> Vec<Found> {
+    pub(super) async fn looked_up(&self, asker: &str, database: Database, key: Key) -> Vec<Found> {
         let today = Date::of(i247_model::Timestamp::from_millis(NOON));
         let keys = [key];
         let found = self.databases.look_up(asker.parse().unwrap(), database, &keys, today);
@@ -204,7 +204,7 @@ impl World {
     }
 
     /// Made anew from the log, and opened from what is stored, it is the same.
-    async fn is_as_the_log_says(&self) {
+    pub(super) async fn is_as_the_log_says(&self) {
         let digest = self.databases.digest().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
         assert_eq!(open(&elsewhere, &self.log).await.digest().unwrap(), digest);
