@@ -1,22 +1,21 @@
 //! `i247 check`: asks the databases about a document, a thing, a person, or a whole list of travellers. What was found is told by
 //! the exit code too.
 
+mod list;
 mod probe;
 
-use std::fs::File;
-use std::io::{BufReader, IsTerminal as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Args, ValueEnum};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use i247_client::mind::OfflineAnswers;
 use i247_client::pb;
 use i247_model::{Name, Reason, Refusal};
 use i247_records::Database;
 use i247_records::document::DocumentType;
-use i247_records::import::{Manifest, Traveller, guarded_row};
-use serde_json::{Value as Json, json};
+use i247_records::import::Traveller;
+use serde_json::json;
 
 use crate::fail::{Exit, Fail};
 use crate::mind::{self, Offline};
@@ -31,16 +30,14 @@ const FRAME: usize = 256;
 /// Frames that are under way at once.
 const FRAMES_UNDER_WAY: usize = 4;
 
-/// Most rows of a list of travellers.
-const ROWS_MAX: usize = 100_000;
-
 const AFTER_HELP: &str = "\
 A hit is a lead, not a ground for action: its owner must confirm it first.
 
 Exit codes:
   0  no record
-  1  something was found, surely or possibly
-  2  the question is none (a wrong check digit, an unknown country), or the bureau refused it
+  1  something was found, surely or possibly; of a manifest also when rows of it could not be asked
+  2  the question is none (a wrong check digit, an unknown country), or the bureau refused it; of a \
+manifest: nothing was found, and rows of it could not be asked
   3  the network cannot be reached
   4  something on this machine is at fault
 
@@ -56,7 +53,8 @@ Examples:
   i247 check P1234567 --country UTO --purpose border --offline /var/lib/mind   (no network; see `i247 mind sync --help`)
 
 A manifest is a CSV file whose first line names its columns: mrz, or number with issuing_country and document_type; and \
-name, which is repeated in the answer.
+name, which is repeated in the answer. A hit is never hidden by a row that could not be asked: such rows are told on \
+standard error whatever the exit code, and stand in the list as `not asked` (with --json as \"wrong\").
 
 A probe is a file of as many signed bytes as its kind has numbers: 256 of a fingerprint, mark or palm, 128 of a face; or a \
 DNA profile as text, such as D3S1358:15,17;TH01:6,9.3;FGA:22 with six loci or more. It goes to the hub, which compares it \
@@ -194,7 +192,7 @@ async fn manifest(
     checks: &Checks,
     session: &Session,
 ) -> Result<ExitCode, Fail> {
-    let travellers = read(path)?;
+    let travellers = list::read(path)?;
     let frames = frames(args, &travellers);
     let keyed: usize = frames.iter().map(|(places, _)| places.len()).sum();
     let mut answers: Vec<Option<pb::KeyAnswer>> = vec![None; travellers.len()];
@@ -226,7 +224,7 @@ async fn manifest(
     drop(answered);
     checks.sign_off().await;
     asked?;
-    tell_list(args, session, &travellers, answers, None)
+    list::tell((args.csv, session), &travellers, answers, None)
 }
 
 /// A number, a zone or a list, of which copies are asked.
@@ -247,7 +245,7 @@ async fn offline(args: &CheckArgs, dir: &Path, session: &Session) -> Result<Exit
         }
         return Ok(code(std::slice::from_ref(&answer)));
     };
-    let travellers = read(path)?;
+    let travellers = list::read(path)?;
     let mut answers: Vec<Option<pb::KeyAnswer>> = vec![None; travellers.len()];
     let mut last = None;
     for (places, frame) in frames(args, &travellers) {
@@ -258,7 +256,7 @@ async fn offline(args: &CheckArgs, dir: &Path, session: &Session) -> Result<Exit
         last = Some(told);
     }
     last.iter().for_each(mind::warn);
-    tell_list(args, session, &travellers, answers, last.as_ref())
+    list::tell((args.csv, session), &travellers, answers, last.as_ref())
 }
 
 /// The keys of a list in frames, with their places in it.
@@ -273,98 +271,6 @@ fn frames(args: &CheckArgs, travellers: &[Traveller]) -> Vec<(Vec<usize>, pb::Se
         (places, request(args, keys))
     };
     keyed.chunks(FRAME).map(of_frame).collect()
-}
-
-/// Tells what came of a list; `copy` is what copies said of its last frame.
-fn tell_list(
-    args: &CheckArgs,
-    session: &Session,
-    travellers: &[Traveller],
-    answers: Vec<Option<pb::KeyAnswer>>,
-    copy: Option<&OfflineAnswers>,
-) -> Result<ExitCode, Fail> {
-    let rows: Vec<(&Traveller, Result<pb::KeyAnswer, String>)> = travellers
-        .iter()
-        .zip(answers)
-        .map(|(traveller, answer)| (traveller, outcome(traveller, answer)))
-        .collect();
-    if session.global.json {
-        let rows: Json = rows.iter().map(|(traveller, row)| row_json(traveller, row)).collect();
-        match copy {
-            None => out::json(&rows),
-            Some(copy) => out::json(&json!({ "rows": rows, "copy": mind::as_of_json(copy) })),
-        }
-    } else if args.csv {
-        out::data(&csv(&rows));
-    } else {
-        out::data(&render::manifest(&rows));
-        if let Some(copy) = copy {
-            out::data(&mind::as_of(copy));
-        }
-    }
-    let told: Vec<pb::KeyAnswer> = rows.iter().filter_map(|(_, row)| row.as_ref().ok().cloned()).collect();
-    if told.len() < rows.len() {
-        let what = format!("{} of {} rows could not be asked", rows.len() - told.len(), rows.len());
-        return Err(Fail::usage(what, "mend the rows that are named and ask for them again"));
-    }
-    Ok(code(&told))
-}
-
-fn read(path: &Path) -> Result<Vec<Traveller>, Fail> {
-    let next = "name a CSV file whose first line names mrz, or number and issuing_country";
-    let unreadable = |error: &dyn std::error::Error| Fail::because(path.display().to_string(), error, next);
-    let file = File::open(path).map_err(|error| unreadable(&error))?;
-    let rows = Manifest::new(BufReader::new(file)).map_err(|error| unreadable(&error))?;
-    let mut travellers = Vec::new();
-    for row in rows {
-        if travellers.len() == ROWS_MAX {
-            let what = format!("{}: more than {ROWS_MAX} rows", path.display());
-            return Err(Fail::usage(what, "ask for a part of them at a time"));
-        }
-        travellers.push(row.map_err(|error| unreadable(&error))?);
-    }
-    Ok(travellers)
-}
-
-/// What came of a row: its answer, or why there is none.
-fn outcome(traveller: &Traveller, answer: Option<pb::KeyAnswer>) -> Result<pb::KeyAnswer, String> {
-    if let Err(error) = &traveller.key {
-        return Err(error.to_string());
-    }
-    let answer = answer.ok_or("no answer came")?;
-    match &answer.refusal {
-        Some(refusal) => Err(format!("{}: {}", refusal.reason, refusal.fields.join("; "))),
-        None => Ok(answer),
-    }
-}
-
-fn row_json(traveller: &Traveller, row: &Result<pb::KeyAnswer, String>) -> Json {
-    let answer = match row {
-        Ok(answer) => to_json("KeyAnswer", answer),
-        Err(wrong) => json!({ "wrong": wrong }),
-    };
-    json!({ "line": traveller.line, "name": traveller.name, "answer": answer })
-}
-
-fn csv(rows: &[(&Traveller, Result<pb::KeyAnswer, String>)]) -> String {
-    let mut text = guarded_row(["line", "name", "result", "database", "record", "owner", "remark"]);
-    for (traveller, row) in rows {
-        let line = traveller.line.to_string();
-        let (result, found, remark) = match row {
-            Ok(answer) => (render::word(answer.result()), answer.found.as_slice(), answer.next_step.as_str()),
-            Err(wrong) => ("not asked", [].as_slice(), wrong.as_str()),
-        };
-        let first = [line.as_str(), traveller.name.as_str(), result];
-        if found.is_empty() {
-            text.push_str(&guarded_row(first.into_iter().chain(["", "", "", remark])));
-        }
-        for one in found {
-            let database = render::database(one.database());
-            let rest = [database, one.name.as_str(), one.owner.as_str(), remark];
-            text.push_str(&guarded_row(first.into_iter().chain(rest)));
-        }
-    }
-    text
 }
 
 fn request(args: &CheckArgs, keys: Vec<pb::SearchKey>) -> pb::SearchRequest {
@@ -407,10 +313,13 @@ fn key(args: &CheckArgs) -> Result<pb::SearchKey, Fail> {
     Ok(pb::SearchKey { key: Some(key) })
 }
 
+fn is_found(answers: &[pb::KeyAnswer]) -> bool {
+    answers.iter().any(|answer| answer.result() != pb::SearchResult::NoRecord)
+}
+
 /// 1 when anything was found.
 fn code(answers: &[pb::KeyAnswer]) -> ExitCode {
-    let found = answers.iter().any(|answer| answer.result() != pb::SearchResult::NoRecord);
-    if found { ExitCode::from(Exit::Refused as u8) } else { ExitCode::SUCCESS }
+    if is_found(answers) { ExitCode::from(Exit::Refused as u8) } else { ExitCode::SUCCESS }
 }
 
 /// 1 is for what was found: a question that nobody answers ends with another code.
