@@ -32,6 +32,10 @@ const AFTER_ISSUE: &str = "\
 The keys are made here and stay here; the country's authority certifies them. A certificate alone lets nobody in: the \
 bureau's grant does. When a key is lost, withdraw the grant and issue the post anew under another name.
 
+Nothing renews a post's certificates by itself, so they last 90 days unless --days says otherwise: what ends in the night \
+closes the post. What keeps a stolen device out is not their end but the grant's, which counts within a second. Where \
+somebody brings new ones each day, --days 1 is better.
+
 Examples:
   i247 post issue cdg --authority keys/fr/authority
   i247 post issue cdg --authority keys/fr/authority --out /media/cdg --days 30";
@@ -83,7 +87,7 @@ pub(crate) struct IssueArgs {
     /// Where keys and certificates are written; a new directory of the post's name unless said otherwise
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// How many days the certificates are in force
+    /// How many days the certificates are in force; nothing renews them by itself
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=3650))]
     days: u64,
 }
