@@ -7,7 +7,7 @@ use i247_records::Database;
 use i247_testkit::{World, WorldError, name, pb};
 
 use crate::own_records::{Keyboard, Said};
-use crate::search::country_records;
+use crate::search::{country_records, frame};
 
 /// An alert of a counterfeit passport of UTO.
 fn row<'a>(reference: &'a str, text: &'a str) -> [&'a str; 12] {
@@ -39,11 +39,26 @@ async fn state(world: &World, code: &str, name: &str) -> Result<Option<pb::Alert
     Ok(Some(alert.state()))
 }
 
+/// What a country finds when it asks about passports of UTO, each with how sure it is.
+async fn by_model(world: &World, code: &str) -> Result<Vec<(String, pb::SearchResult)>, WorldError> {
+    let asked = pb::DocumentModelKey {
+        issuing_country: "UTO".into(),
+        document_type: pb::TravelDocumentType::Passport.into(),
+        series: String::new(),
+    };
+    let key = pb::SearchKey { key: Some(pb::search_key::Key::DocumentModel(asked)) };
+    let answered = world.bureau(code).desk().await?.check(frame(vec![key])).await?;
+    let answer = &answered.answers[0];
+    let result = answer.result();
+    Ok(answer.found.iter().map(|found| (found.name.clone(), result)).collect())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alert_is_found_by_others_once_a_reviewer_has_published_it() -> Result<(), WorldError> {
     let world = World::of(["BR", "FR"]).start().await?;
     france_reports(&world).await?;
     assert_eq!(state(&world, "BR", "FR/a-1").await?, None);
+    assert_eq!(by_model(&world, "BR").await?, []);
     assert_eq!(state(&world, "FR", "FR/a-1").await?, Some(pb::AlertState::QualityCheck));
     let (mut lena, mut marc) = (world.reviewer("lena").await?, world.reviewer("marc").await?);
     let waiting = lena.alerts().await?;
@@ -57,6 +72,7 @@ async fn an_alert_is_found_by_others_once_a_reviewer_has_published_it() -> Resul
     let published = async || Ok(state(&world, "BR", "FR/a-1").await?);
     let published = world.until("the alert to be published", published).await?;
     assert_eq!(published, pb::AlertState::Published);
+    assert_eq!(by_model(&world, "BR").await?, [("FR/a-1".to_owned(), pb::SearchResult::Possible)]);
     assert_eq!(state(&world, "BR", "FR/a-2").await?, None);
     assert_eq!(state(&world, "FR", "FR/a-2").await?, Some(pb::AlertState::Submitted));
     // Its owner hears of both, by the reviewer's own word.

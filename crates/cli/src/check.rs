@@ -49,6 +49,7 @@ Examples:
   i247 check --name 'Марлоу Тесса' --age 35..45 --purpose police-check
   i247 check --probe face.bin --database faces --purpose investigation
   i247 check --thing vin 1HGBH41JXMN109186 --purpose police-check
+  i247 check --model UTO --type passport --series 2024 --purpose border   (alerts of forgeries, and specimens)
   i247 check P1234567 --country UTO --purpose border --context cdg   (a post, at the hub itself)
   i247 check P1234567 --country UTO --purpose border --offline /var/lib/mind   (no network; see `i247 mind sync --help`)
 
@@ -64,7 +65,7 @@ A post signs for what it asks, each minute and at the end: `i247 ledger searches
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, arg_required_else_help = true)]
-#[command(group = ArgGroup::new("asked").required(true).args(["number", "mrz", "name", "manifest", "probe"]))]
+#[command(group = ArgGroup::new("asked").required(true).args(["number", "mrz", "name", "manifest", "probe", "model"]))]
 pub(crate) struct CheckArgs {
     /// The number of a document, or of what --thing says
     #[arg(value_name = "NUMBER")]
@@ -78,6 +79,13 @@ pub(crate) struct CheckArgs {
     /// The number is that of a thing, not of a travel document
     #[arg(long, value_name = "KIND", requires = "number", conflicts_with = "document_type")]
     thing: Option<Thing>,
+    /// What is known of a model of travel document, by who issues it, as an ICAO code, and by --type: alerts of forgeries,
+    /// and specimens of genuine ones
+    #[arg(long, value_name = "ICAO", conflicts_with = "offline")]
+    model: Option<String>,
+    /// Only of this model or series
+    #[arg(long, value_name = "SERIES", requires = "model")]
+    series: Option<String>,
     /// The machine readable zone of a document: its lines, apart by a space or a line break
     #[arg(long, value_name = "LINES")]
     mrz: Option<String>,
@@ -290,6 +298,14 @@ fn key(args: &CheckArgs) -> Result<pb::SearchKey, Fail> {
     use pb::search_key::Key;
     if let Some(path) = &args.probe {
         let key = Key::Probe(probe::read(path, &args.databases)?);
+        return Ok(pb::SearchKey { key: Some(key) });
+    }
+    if let Some(issuer) = &args.model {
+        let key = Key::DocumentModel(pb::DocumentModelKey {
+            issuing_country: issuer.clone(),
+            document_type: args.document_type as i32 + 1,
+            series: args.series.clone().unwrap_or_default(),
+        });
         return Ok(pb::SearchKey { key: Some(key) });
     }
     let (number, country) =

@@ -19,7 +19,7 @@ use crate::nominal::{Birth, Name, NameError, Query, recorded};
 use crate::offline::part::sha256;
 use crate::record::value::Field;
 use crate::record::{
-    Content, Key, Likeness, NoticeDocument, PartialDate, Record, TravelDocument, Vehicle, Vessel,
+    Content, Key, Likeness, Line, NoticeDocument, PartialDate, Record, TravelDocument, Vehicle, Vessel,
 };
 use crate::template::{Sought, TemplateError};
 
@@ -49,6 +49,12 @@ enum Asked {
     Plate {
         number: DocumentNumber,
         country: Option<Issuer>,
+    },
+    /// A model of travel document, of one series or any.
+    Model {
+        issuer: Issuer,
+        document_type: DocumentType,
+        series: Box<str>,
     },
     /// A number that needs no country.
     Number(KeyKind, DocumentNumber),
@@ -101,6 +107,7 @@ impl Question {
                 }))
             }
             Some(Wire::Thing(asked)) => thing(asked),
+            Some(Wire::DocumentModel(asked)) => model(asked),
             Some(Wire::Person(asked)) => person(asked, today),
             Some(Wire::Probe(asked)) => probe(asked),
         }
@@ -125,6 +132,7 @@ impl Question {
             Asked::TravelDocument { .. } => KeyKind::TravelDocument,
             Asked::AdministrativeDocument { .. } => KeyKind::AdministrativeDocument,
             Asked::Plate { .. } => KeyKind::Plate,
+            Asked::Model { .. } => KeyKind::DocumentModel,
             Asked::Number(kind, _) | Asked::Words(kind, _) => *kind,
             Asked::Person(..) => KeyKind::Name,
             Asked::Probe(_, sought, _) => match **sought {
@@ -187,6 +195,9 @@ impl Question {
             Asked::Plate { number, country } => {
                 each(*country, |country| keys.push(Key::plate(country, number)));
             }
+            Asked::Model { issuer, document_type, .. } => {
+                keys.push(Key::document_model(database, *issuer, *document_type));
+            }
             Asked::Number(kind, number) => keys.push(Key::number(database, *kind, number)),
             Asked::Words(kind, text) => keys.push(Key::words(database, *kind, text)),
             Asked::Person(..) | Asked::Probe(..) => {}
@@ -202,6 +213,12 @@ impl Question {
             | Asked::AdministrativeDocument { number, country }
             | Asked::Plate { number, country } => (*country, number),
             Asked::Number(_, number) => (None, number),
+            Asked::Model { issuer, document_type, series } => {
+                let (issuer, document_type) = (issuer.as_str(), document_type.as_str());
+                bytes.extend_from_slice(format!("{issuer}/{document_type}/").as_bytes());
+                bytes.extend_from_slice(plain(series).as_bytes());
+                return;
+            }
             Asked::Words(kind, text) => {
                 bytes.extend_from_slice(Key::words(Database::Art, *kind, text).as_bytes());
                 return;
@@ -246,6 +263,17 @@ impl Question {
                 let (plate, plate_country) = of.plate.zip(of.plate_country)?;
                 let likeness = alike(number, &plate)?;
                 Some(if issued_by(*country, plate_country)? { likeness } else { Likeness::Similar })
+            }
+            (Asked::Model { issuer, document_type, series }, content) => {
+                let (of_issuer, of_type, of_series) = match content {
+                    Content::DocumentAlert(of) => (of.country, of.document_type, &of.series),
+                    Content::DocumentSpecimen(of) => (of.country, of.document_type, &of.series),
+                    _ => return None,
+                };
+                let is_series = |of: &Line| plain(of.as_str()) == plain(series);
+                let of_model = (*issuer, *document_type) == (of_issuer, of_type);
+                let wanted = of_model && (series.is_empty() || of_series.as_ref().is_some_and(is_series));
+                wanted.then_some(Likeness::Similar)
             }
             (Asked::Number(kind, number), content) => {
                 numbers(*kind, content).iter().filter_map(|other| alike(number, other)).max()
@@ -351,6 +379,26 @@ fn thing(asked: &pb::ThingKey) -> Result<Question, Refusal> {
         Wire::Title => named(KeyKind::Title),
         Wire::Code => named(KeyKind::Code),
     }
+}
+
+fn model(asked: &pb::DocumentModelKey) -> Result<Question, Refusal> {
+    let missing = |field: &str| Refusal::of(Reason::MissingData, format!("document_model.{field}"));
+    let issuer = country(&asked.issuing_country, "document_model.issuing_country")?;
+    let document_type: Option<DocumentType> = Field::from_wire(asked.document_type)
+        .map_err(|_| Refusal::of(Reason::WrongField, "document_model.document_type"))?;
+    if asked.series.len() > MAX_VALUE_BYTES {
+        return Err(Refusal::of(Reason::TooLarge, "document_model.series"));
+    }
+    Ok(Question(Asked::Model {
+        issuer: issuer.ok_or_else(|| missing("issuing_country"))?,
+        document_type: document_type.ok_or_else(|| missing("document_type"))?,
+        series: asked.series.as_str().into(),
+    }))
+}
+
+/// A series as it is compared.
+fn plain(series: &str) -> Key {
+    Key::words(Database::Edison, KeyKind::DocumentModel, series)
 }
 
 fn person(asked: &pb::PersonKey, today: Date) -> Result<Question, Refusal> {

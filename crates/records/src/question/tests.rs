@@ -103,6 +103,32 @@ fn things_are_found_by_their_numbers_and_never_surely_by_a_name() {
 }
 
 #[test]
+fn alerts_and_specimens_are_found_by_the_model_of_a_document() {
+    let model = |country: &str, document_type: pb::TravelDocumentType, series: &str| {
+        let (issuing_country, series) = (country.into(), series.into());
+        let asked = pb::DocumentModelKey { issuing_country, document_type: document_type.into(), series };
+        pb::SearchKey { key: Some(pb::search_key::Key::DocumentModel(asked)) }
+    };
+    let alert = ["a1", "", "", "", "UTO", "PASSPORT", "Series 2024/B", "COUNTERFEIT", "the seal is printed"];
+    let alert = record(Database::DialDoc, &[&alert[..], &["", "", "SUBMITTED"]].concat());
+    let specimen = ["s1", "", "", "", "UTO", "PASSPORT", "", "2024", "a blue thread", ""];
+    let specimen = record(Database::Edison, &specimen);
+    let both = |key: &pb::SearchKey| [ask(key).likeness(&alert), ask(key).likeness(&specimen)];
+    let possible = Some(Likeness::Similar);
+    assert_eq!(both(&model("uto", PASSPORT, "")), [possible, possible]);
+    assert_eq!(both(&model("UTO", PASSPORT, "series 2024 b")), [possible, None]);
+    assert_eq!(both(&model("UTO", PASSPORT, "2023")), [None, None]);
+    assert_eq!(both(&model("UTO", pb::TravelDocumentType::Visa, "")), [None, None]);
+    assert_eq!(both(&model("FRA", PASSPORT, "")), [None, None]);
+    assert_eq!(ask(&model("UTO", PASSPORT, "")).databases(&[]), [Database::DialDoc, Database::Edison]);
+    let missing = |field: &str| (Reason::MissingData, format!("document_model.{field}"));
+    assert_eq!(refused(&model("", PASSPORT, "")), missing("issuing_country"));
+    assert_eq!(refused(&model("UTO", UNKNOWN, "")), missing("document_type"));
+    let long = model("UTO", PASSPORT, &"x".repeat(201));
+    assert_eq!(refused(&long), (Reason::TooLarge, "document_model.series".into()));
+}
+
+#[test]
 fn a_wrong_check_digit_is_refused_with_the_digit_found_and_expected() {
     // The number was X4719T06M: two digits have changed places.
     let (reason, fields) = refused(&mrz(&MARLOWE.replace("X4719T06M", "X4179T06M")));
