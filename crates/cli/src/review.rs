@@ -2,7 +2,7 @@
 //! signs her decision on her own machine.
 
 use clap::{Subcommand, ValueEnum};
-use i247_client::pb;
+use i247_client::{Reviewer, pb};
 use serde_json::json;
 
 use crate::fail::Fail;
@@ -77,104 +77,33 @@ fn is_alert(id: &str) -> bool {
     id.contains('/')
 }
 
+/// What is said below whatever is shown.
+const HOLDS: &str = "The country's signature holds. `i247 review approve` or `i247 review refuse` decides.";
+
 pub(crate) async fn run(command: ReviewCommand, session: &Session) -> Result<(), Fail> {
     let mut reviewer = session.reviewer()?;
     match command {
         ReviewCommand::List => {
             let pending = reviewer.pending().await?;
-            out::list(
-                session,
-                &pending,
-                || pending.iter().map(|one| to_json("PendingNotice", one)).collect(),
-                "Nothing waits for a decision.",
-                || render::pending(&pending),
-            );
+            let json = || pending.iter().map(|one| to_json("PendingNotice", one)).collect();
+            let none = "Nothing waits for a decision.";
+            out::list(session, &pending, json, none, || render::pending(&pending));
         }
         ReviewCommand::Alerts => {
             let alerts = reviewer.alerts().await?;
-            out::list(
-                session,
-                &alerts,
-                || alerts.iter().map(|one| to_json("PendingAlert", one)).collect(),
-                "No alert waits for its quality check.",
-                || render::forgeries(&alerts),
-            );
-        }
-        ReviewCommand::Show { id } if is_alert(&id) => {
-            let alert = reviewer.examine_alert(&id).await?;
-            if session.global.json {
-                let row = i247_records::import::json_row(&alert.record);
-                let says: serde_json::Value = serde_json::from_str(&row).unwrap_or_default();
-                out::json(&json!({
-                    "name": id,
-                    "owner": alert.signed.country.as_str(),
-                    "message": alert.signed.header.id.to_string(),
-                    "item": alert.item,
-                    "record": says,
-                }));
-            } else {
-                out::data(&render::forgery(&alert));
-                out::talk(
-                    "The country's signature holds. `i247 review approve` or `i247 review refuse` decides.",
-                );
-            }
-        }
-        ReviewCommand::Show { id } => {
-            let examined = reviewer.examine(&id).await?;
-            if session.global.json {
-                out::json(&json!({
-                    "id": examined.header.id.to_string(),
-                    "requester": examined.requester.as_str(),
-                    "notice_id": examined.notice_id,
-                    "edition": examined.edition,
-                    "body": to_json("Body", &examined.body),
-                }));
-            } else {
-                out::data(&render::examined(&examined));
-                out::talk(
-                    "The country's signature holds. `i247 review approve` or `i247 review refuse` decides.",
-                );
-            }
-        }
-        ReviewCommand::Approve { ids } => {
-            let (mut examined, mut alerts) = (Vec::new(), Vec::new());
-            for id in &ids {
-                if is_alert(id) {
-                    alerts.push(reviewer.examine_alert(id).await?);
-                } else {
-                    examined.push(reviewer.examine(id).await?);
-                }
-            }
-            let decisions = reviewer.publish_alerts(&alerts).await?;
-            for (alert, decision) in alerts.iter().zip(decisions) {
-                out::data(&format!("{} {decision}", alert.record.name()));
-                out::talk(&format!("{} is published", alert.record.name()));
-            }
-            for published in reviewer.approve(&examined).await? {
-                out::data(&format!("{} {}", published.notice_id, published.publication));
-                out::talk(&format!("{} is approved and published", published.request));
-            }
+            let json = || alerts.iter().map(|one| to_json("PendingAlert", one)).collect();
+            let none = "No alert waits for its quality check.";
+            out::list(session, &alerts, json, none, || render::forgeries(&alerts));
         }
         ReviewCommand::Notices => {
             let notices = reviewer.notices().await?;
-            out::list(
-                session,
-                &notices,
-                || notices.iter().map(|one| to_json("NoticeInForce", one)).collect(),
-                "No notice is in force.",
-                || render::notices(&notices),
-            );
+            let json = || notices.iter().map(|one| to_json("NoticeInForce", one)).collect();
+            out::list(session, &notices, json, "No notice is in force.", || render::notices(&notices));
         }
-        ReviewCommand::Cancel { number, reason } => {
-            let notices = reviewer.notices().await?;
-            let found = notices.iter().find(|notice| notice.notice_id == number);
-            let next = "`i247 review notices` shows those that there are";
-            let unknown = || Fail::refused(format!("no notice {number} is in force"), next);
-            let notice = found.and_then(|notice| notice.message_id.parse().ok()).ok_or_else(unknown)?;
-            let cancellation = reviewer.cancel(notice, &number, &reason).await?;
-            out::data(&cancellation.to_string());
-            out::talk(&format!("{number} is cancelled at everybody who had it"));
-        }
+        ReviewCommand::Show { id } if is_alert(&id) => show_alert(&reviewer, &id, session).await?,
+        ReviewCommand::Show { id } => show_request(&reviewer, &id, session).await?,
+        ReviewCommand::Approve { ids } => approve(&mut reviewer, &ids).await?,
+        ReviewCommand::Cancel { number, reason } => cancel(&mut reviewer, &number, &reason).await?,
         ReviewCommand::Refuse { id, ground, remark } if is_alert(&id) => {
             let alert = reviewer.examine_alert(&id).await?;
             let decision = reviewer.return_alert(&alert, ground.wire(), &remark).await?;
@@ -188,5 +117,75 @@ pub(crate) async fn run(command: ReviewCommand, session: &Session) -> Result<(),
             out::talk(&format!("{} is refused; {} is told why", examined.header.id, examined.requester));
         }
     }
+    Ok(())
+}
+
+async fn show_alert(reviewer: &Reviewer, id: &str, session: &Session) -> Result<(), Fail> {
+    let alert = reviewer.examine_alert(id).await?;
+    if session.global.json {
+        let row = i247_records::import::json_row(&alert.record);
+        let says: serde_json::Value = serde_json::from_str(&row).unwrap_or_default();
+        out::json(&json!({
+            "name": id,
+            "owner": alert.signed.country.as_str(),
+            "message": alert.signed.header.id.to_string(),
+            "item": alert.item,
+            "record": says,
+        }));
+    } else {
+        out::data(&render::forgery(&alert));
+        out::talk(HOLDS);
+    }
+    Ok(())
+}
+
+async fn show_request(reviewer: &Reviewer, id: &str, session: &Session) -> Result<(), Fail> {
+    let examined = reviewer.examine(id).await?;
+    if session.global.json {
+        out::json(&json!({
+            "id": examined.header.id.to_string(),
+            "requester": examined.requester.as_str(),
+            "notice_id": examined.notice_id,
+            "edition": examined.edition,
+            "body": to_json("Body", &examined.body),
+        }));
+    } else {
+        out::data(&render::examined(&examined));
+        out::talk(HOLDS);
+    }
+    Ok(())
+}
+
+/// All of them are read before any is decided.
+async fn approve(reviewer: &mut Reviewer, ids: &[String]) -> Result<(), Fail> {
+    let (mut examined, mut alerts) = (Vec::new(), Vec::new());
+    for id in ids {
+        if is_alert(id) {
+            alerts.push(reviewer.examine_alert(id).await?);
+        } else {
+            examined.push(reviewer.examine(id).await?);
+        }
+    }
+    let decisions = reviewer.publish_alerts(&alerts).await?;
+    for (alert, decision) in alerts.iter().zip(decisions) {
+        out::data(&format!("{} {decision}", alert.record.name()));
+        out::talk(&format!("{} is published", alert.record.name()));
+    }
+    for published in reviewer.approve(&examined).await? {
+        out::data(&format!("{} {}", published.notice_id, published.publication));
+        out::talk(&format!("{} is approved and published", published.request));
+    }
+    Ok(())
+}
+
+async fn cancel(reviewer: &mut Reviewer, number: &str, reason: &str) -> Result<(), Fail> {
+    let notices = reviewer.notices().await?;
+    let found = notices.iter().find(|notice| notice.notice_id == number);
+    let next = "`i247 review notices` shows those that there are";
+    let unknown = || Fail::refused(format!("no notice {number} is in force"), next);
+    let notice = found.and_then(|notice| notice.message_id.parse().ok()).ok_or_else(unknown)?;
+    let cancellation = reviewer.cancel(notice, number, reason).await?;
+    out::data(&cancellation.to_string());
+    out::talk(&format!("{number} is cancelled at everybody who had it"));
     Ok(())
 }
