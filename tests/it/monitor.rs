@@ -9,8 +9,7 @@ use i247_testkit::{
 };
 
 /// Within so much time a message is seen by those who watch.
-/// Every tick comes within half a second; a busy machine is waited for.
-const SEEN_SURELY_WITHIN: Duration = Duration::from_secs(20);
+const SEEN_WITHIN: Duration = Duration::from_millis(500);
 
 fn of(parties: &[&str]) -> pb::FlowFilter {
     pb::FlowFilter {
@@ -20,7 +19,7 @@ fn of(parties: &[&str]) -> pb::FlowFilter {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_is_seen_as_it_moves_and_its_queue_too() -> Result<(), WorldError> {
+async fn a_message_is_seen_within_half_a_second_and_its_queue_too() -> Result<(), WorldError> {
     let world = World::of(["FR", "BR", "JP"]).start().await?;
     let monitor = world.monitor().await?;
     world.cut("JP");
@@ -32,14 +31,11 @@ async fn a_message_is_seen_as_it_moves_and_its_queue_too() -> Result<(), WorldEr
     assert_eq!(stands, BTreeMap::from([("BR", true), ("FR", true), ("JP", false)]));
     assert_eq!(first.numbers.unwrap().links_connected, 2);
 
-    let clock = &world.seams().clock;
-    let (mut took, mut all, mut queued) = (Vec::new(), Vec::new(), 0);
-    for nth in 1..=5 {
-        let sent = world.bureau("FR").tell(&["BR", "JP"], "who sees this").await?;
-        let (begun, mut accepted, mut delivered) = (clock.monotonic(), 0, 0);
-        while (accepted, delivered, queued) != (2, 1, nth) {
-            let tick = tokio::time::timeout(SEEN_SURELY_WITHIN, ticks.message()).await;
-            let tick = tick.expect("a tick").unwrap().unwrap().tick.unwrap();
+    let sent = world.bureau("FR").tell(&["BR", "JP"], "who sees this").await?;
+    let (mut accepted, mut delivered, mut queued) = (0, 0, 0);
+    let seen = tokio::time::timeout(2 * SEEN_WITHIN, async {
+        while (accepted, delivered, queued) != (2, 1, 1) {
+            let tick = ticks.message().await.unwrap().unwrap().tick.unwrap();
             for link in tick.links {
                 assert_eq!((link.from.as_str(), link.kind()), ("FR", pb::Kind::FreeText));
                 accepted += link.accepted;
@@ -48,14 +44,11 @@ async fn a_message_is_seen_as_it_moves_and_its_queue_too() -> Result<(), WorldEr
             let japan = tick.countries.iter().find(|one| one.party == "JP");
             queued = japan.map_or(queued, |japan| japan.queued.iter().sum());
         }
-        took.push(clock.monotonic() - begun);
-        all.push(sent);
-    }
-    eprintln!("seen after {took:?}: the promise of half a second is held to where nothing else runs");
+    });
+    assert!(seen.await.is_ok(), "accepted {accepted}, delivered {delivered}, queued {queued}");
+    world.bureau("BR").receives(&sent.id).await?;
     world.heal("JP");
-    for bureau in ["BR", "JP"] {
-        world.bureau(bureau).receives_all(&all).await?;
-    }
+    world.bureau("JP").receives(&sent.id).await?;
     world.finish().await
 }
 
