@@ -321,10 +321,13 @@ impl Databases {
             let Some(record) = self.record(&batch, at, database)? else { continue };
             // The index leads to records of the same fingerprint, and the record may be past its last day.
             let right = record.is_visible_to(asker)
-                && (record.keys().contains(&keys[query]) || shelves::covers(&record, &keys[query]))
-                && self.shelves().is_open_to(asker, at, &record, today);
-            if right {
-                let record = self.shelves().with_state(at, record);
+                && (record.keys().contains(&keys[query]) || shelves::covers(&record, &keys[query]));
+            if !right {
+                continue;
+            }
+            let shelves = self.shelves();
+            if shelves.is_open_to(asker, at, &record, today) {
+                let record = shelves.with_state(at, record);
                 found[query].push(Found::of(&batch, at, record, None));
             }
         }

@@ -21,7 +21,7 @@ use crate::together::{How, Together};
 use crate::turns::Turns;
 use crate::views::Views;
 
-/// What holds more bytes is opened alone, so that nobody else waits for it: a load of records, most of the time.
+/// What holds more bytes is opened alone, so that nobody else waits for it.
 const LARGE_BYTES: usize = 256 * 1024;
 
 /// A message whose signature and body have been checked, and how it comes.

@@ -36,7 +36,7 @@ impl ReviewService for Review {
         request: Request<pb::ListPendingRequest>,
     ) -> Result<Response<pb::ListPendingResponse>, Status> {
         let pb::ListPendingRequest { limit, after_request_id } = request.into_inner();
-        let limit = if limit == 0 { PAGE_MAX } else { limit.min(PAGE_MAX) } as usize;
+        let limit = page(limit);
         let after: Option<MessageId> = i247_wire::parsed_option(&after_request_id, "after_request_id")
             .map_err(|refusal| status(&refusal))?;
         let after = match after {
@@ -79,7 +79,7 @@ impl ReviewService for Review {
         request: Request<pb::ListNoticesRequest>,
     ) -> Result<Response<pb::ListNoticesResponse>, Status> {
         let pb::ListNoticesRequest { limit, after_notice_id } = request.into_inner();
-        let limit = if limit == 0 { PAGE_MAX } else { limit.min(PAGE_MAX) } as usize;
+        let limit = page(limit);
         let after: Option<NoticeId> = i247_wire::parsed_option(&after_notice_id, "after_notice_id")
             .map_err(|refusal| status(&refusal))?;
         let views = self.0.views();
@@ -101,7 +101,7 @@ impl ReviewService for Review {
         request: Request<pb::ListAlertsRequest>,
     ) -> Result<Response<pb::ListAlertsResponse>, Status> {
         let pb::ListAlertsRequest { limit, after_place } = request.into_inner();
-        let limit = if limit == 0 { PAGE_MAX } else { limit.min(PAGE_MAX) } as usize;
+        let limit = page(limit);
         let waiting = self.0.databases.waiting_alerts(after_place, limit).await;
         let waiting = waiting.map_err(|error| status(&unreadable(&error)))?;
         let alerts = waiting.iter().map(|(place, found)| pending_alert(*place, found)).collect();
@@ -169,6 +169,11 @@ impl Review {
         let certificates = self.0.views().signers.chain_at(&header.key_id, header.signed_at);
         Ok((stored, certificates))
     }
+}
+
+/// How many are on a page when so many are asked for; 0 for as many as may be.
+fn page(limit: u32) -> usize {
+    (if limit == 0 { PAGE_MAX } else { limit.min(PAGE_MAX) }) as usize
 }
 
 /// Where a request stands among those that wait: by lane, then as they came.

@@ -27,7 +27,6 @@ struct Waiting<P, A> {
 }
 
 /// How pieces are done.
-#[derive(Clone, Copy)]
 pub(crate) struct How<P, W> {
     /// So many threads are at it.
     pub(crate) threads: usize,

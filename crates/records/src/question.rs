@@ -120,8 +120,7 @@ impl Question {
     pub fn of_document(asked: WrittenDocument<'_>) -> Result<Self, Refusal> {
         let number = number(asked.number, "travel_document.number")?;
         let issuer = country(asked.issuing_country, "travel_document.issuing_country")?;
-        let document_type: Option<DocumentType> = Field::from_wire(asked.document_type)
-            .map_err(|_| Refusal::of(Reason::WrongField, "travel_document.document_type"))?;
+        let document_type = document_type(asked.document_type, "travel_document.document_type")?;
         let bearing = document_type.map_or(Bearing::Unknown, Bearing::Type);
         Ok(Self(Asked::TravelDocument { number, issuer, bearing }))
     }
@@ -384,8 +383,7 @@ fn thing(asked: &pb::ThingKey) -> Result<Question, Refusal> {
 fn model(asked: &pb::DocumentModelKey) -> Result<Question, Refusal> {
     let missing = |field: &str| Refusal::of(Reason::MissingData, format!("document_model.{field}"));
     let issuer = country(&asked.issuing_country, "document_model.issuing_country")?;
-    let document_type: Option<DocumentType> = Field::from_wire(asked.document_type)
-        .map_err(|_| Refusal::of(Reason::WrongField, "document_model.document_type"))?;
+    let document_type = document_type(asked.document_type, "document_model.document_type")?;
     if asked.series.len() > MAX_VALUE_BYTES {
         return Err(Refusal::of(Reason::TooLarge, "document_model.series"));
     }
@@ -462,6 +460,10 @@ fn words(text: &str) -> Result<Box<str>, Refusal> {
         return Err(Refusal::of(Reason::MissingData, "thing.value"));
     }
     Ok(text.into())
+}
+
+fn document_type(wire: i32, field: &str) -> Result<Option<DocumentType>, Refusal> {
+    Field::from_wire(wire).map_err(|_| Refusal::of(Reason::WrongField, field))
 }
 
 fn country(text: &str, field: &str) -> Result<Option<Issuer>, Refusal> {

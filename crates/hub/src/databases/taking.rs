@@ -373,7 +373,9 @@ impl Shelves {
             circular.records.retain(|(_, place)| *place != at.number());
             self.let_go(&subject);
         }
-        effect.goes().map(|at| self.unpublished.remove(&at));
+        if let Some(at) = effect.goes() {
+            self.unpublished.remove(&at);
+        }
         let hidden = restricted.is_some() || unpublished.is_some();
         if let (Some(at), Some(unpublished)) = (effect.comes(), unpublished) {
             self.unpublished.insert(at, unpublished);
