@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use i247_model::{
-    Audience, CountryCode, Hash, Header, Identity, Kind, MessageId, Party, Reason, Refusal, Timestamp, member,
+    Audience, CountryCode, Hash, Header, Identity, Kind, MessageId, Party, Reason, Refusal, Sender,
+    Timestamp, member,
 };
 use i247_trust::{Attested, CertificateError, Root, Signer};
 use i247_wire::pb;
@@ -93,6 +94,30 @@ pub(crate) fn open(
     if let Some(body) = &body {
         check_body(me, header, body, known)?;
     }
+    Ok((attested, body))
+}
+
+/// Opens what the hub says this country had sent. Returns the body too; a batch of records has none that views know.
+///
+/// # Errors
+/// Also when the body was erased: without it nothing can be sent once more.
+pub(crate) fn open_own(
+    me: &Sender,
+    envelope: &pb::Envelope,
+    accepted_at: Timestamp,
+    signers: &Signers,
+) -> Result<(Attested, Option<pb::Body>), Refusal> {
+    let signed_at = i247_wire::decode_header(&envelope.header)?.signed_at;
+    let attested = i247_trust::open(envelope, accepted_at, |key_id| signers.find_at(key_id, signed_at))?;
+    let header = attested.header();
+    if header.id.sender != *me {
+        return Err(Refusal::of(Reason::WrongSender, "header.id"));
+    }
+    let bytes = attested.body().ok_or_else(|| Refusal::of(Reason::MissingData, "body"))?;
+    let body = match header.kind {
+        Kind::Records => None,
+        _ => Some(i247_trust::open_carried(bytes, header)?),
+    };
     Ok((attested, body))
 }
 

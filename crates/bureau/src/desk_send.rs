@@ -11,7 +11,7 @@ use tracing::Span;
 use crate::attachments::{MAX_ATTACHMENT_BYTES, Whole};
 use crate::desk::{Desk, DeskError, malformed, status};
 use crate::draft;
-use crate::greeting::check_welcome;
+use crate::greeting::{check_welcome, lost};
 use crate::journal::Note;
 use crate::spans;
 
@@ -151,9 +151,9 @@ impl Desk {
 
     /// Begins a new epoch after the bureau was restored from an older copy.
     ///
-    /// What the hub had not answered is given up, to be sent anew by the officers. What it had delivered to the lost
-    /// copy is not fetched again unless the hub delivers it again by itself; who sent it must be asked. The entry and
-    /// the signed message that tells the secretariat are one group: both are there or neither.
+    /// What the hub had not answered is given up, to be sent anew by the officers. What the lost copy had sent and
+    /// received comes back from the hub on the next stream. The entry and the signed message that tells the secretariat
+    /// are one group: both are there or neither.
     pub(crate) async fn begin_epoch(&self, reason: &str, officer: &Identity) -> Result<u64, Status> {
         let behind = self.link.state.borrow().behind.clone();
         let Some(welcome) = behind else {
@@ -181,6 +181,7 @@ impl Desk {
             epoch,
             reason: reason.into(),
             officer: officer.to_string(),
+            lost: lost(&welcome, &self.journal.views().outbox),
             mailbox: welcome.mailbox.clone(),
         };
         let notes =

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use i247_model::{Hash, Lane, Refusal, Timestamp};
 use i247_wire::pb;
 
+use crate::outbox::Outbox;
 use crate::views::Views;
 
 /// Why a bureau must neither send nor acknowledge.
@@ -31,6 +32,9 @@ pub(crate) fn hub_behind(refusal: &Refusal) -> Halt {
     let text = if other_log { OTHER_LOG } else { OLDER_COPY };
     Halt::HubBehind(text.into())
 }
+
+/// Of so many epochs before its present one the hub is asked.
+const MAX_LOST_EPOCHS: u64 = 32;
 
 const OTHER_LOG: &str =
     "the hub keeps another log than the one that gave this bureau its receipts: ask its operator";
@@ -61,7 +65,31 @@ pub(crate) fn hello(views: &Views, now: Timestamp) -> pb::Hello {
         program: concat!("i247 ", env!("CARGO_PKG_VERSION")).into(),
         newest_acceptance: outbox.newest_acceptance.clone(),
         sent_at_ms: now.as_millis(),
+        lost: outbox.lost().map(|((epoch, lane), known_up_to)| lost_lane(epoch, lane, known_up_to)).collect(),
+        deliver_anew: Lane::ALL.iter().any(|lane| views.inbox.lost_up_to(*lane) > views.inbox.up_to(*lane)),
     }
+}
+
+/// Of which lanes what this bureau had sent may be missing here, after it found the hub to know more. What the hub had
+/// answered in an epoch that is unknown here can have been in any lane.
+pub(crate) fn lost(welcome: &pb::Welcome, outbox: &Outbox) -> Vec<pb::LostLane> {
+    let first = outbox.epoch.max(welcome.epoch.saturating_sub(MAX_LOST_EPOCHS));
+    let more = |lane: Lane| {
+        let accepted = welcome.accepted.iter().find(|end| end.lane == pb::Lane::from(lane) as i32);
+        welcome.epoch > outbox.epoch || accepted.is_some_and(|end| end.number > outbox.known_up_to(lane))
+    };
+    (first..=welcome.epoch)
+        .flat_map(|epoch| Lane::ALL.map(|lane| (epoch, lane)))
+        .filter(|(_, lane)| more(*lane))
+        .map(|(epoch, lane)| {
+            let known_up_to = if epoch == outbox.epoch { outbox.known_up_to(lane) } else { 0 };
+            lost_lane(epoch, lane, known_up_to)
+        })
+        .collect()
+}
+
+fn lost_lane(epoch: u64, lane: Lane, known_up_to: u64) -> pb::LostLane {
+    pb::LostLane { epoch, lane: pb::Lane::from(lane).into(), known_up_to }
 }
 
 /// Whether both sides remember the same.
@@ -128,6 +156,8 @@ fn bytes_of(hash: Hash) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn views() -> Views {
@@ -163,6 +193,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_may_be_missing_where_the_hub_has_more() {
+        let outbox = &views().outbox;
+        let lanes = |lost: &[pb::LostLane]| -> Vec<(u64, i32, u64)> {
+            lost.iter().map(|lost| (lost.epoch, lost.lane, lost.known_up_to)).collect()
+        };
+        let end = |lane: pb::Lane| pb::LaneEnd { lane: lane.into(), number: 3, ..Default::default() };
+        let same_epoch = pb::Welcome { accepted: vec![end(pb::Lane::Normal)], ..welcome() };
+        assert_eq!(lanes(&lost(&same_epoch, outbox)), [(1, pb::Lane::Normal.into(), 0)]);
+        assert!(lost(&welcome(), outbox).is_empty());
+        // Of the epoch that went on after the copy was taken nobody told how far it went.
+        let later = pb::Welcome { epoch: 2, accepted: vec![end(pb::Lane::Urgent)], ..welcome() };
+        let lost = lanes(&lost(&later, outbox));
+        assert_eq!(lost.len(), 8);
+        assert!(
+            lost.contains(&(1, pb::Lane::Bulk.into(), 0)) && lost.contains(&(2, pb::Lane::Urgent.into(), 0))
+        );
+    }
+
+    #[test]
     fn a_bureau_behind_the_hub_halts_until_it_has_recovered() {
         let lanes = vec![pb::LaneEnd { lane: pb::Lane::Normal.into(), number: 3, ..Default::default() }];
         let sent = pb::Welcome { accepted: lanes, ..welcome() };
@@ -174,7 +223,7 @@ mod tests {
         assert!(matches!(check_welcome(&received, &views), Err(Halt::BureauBehind(_))));
 
         let given_up = Refusal::of(i247_model::Reason::Behind, "id");
-        views.outbox.new_epoch(2, &given_up);
+        views.outbox.new_epoch(2, &given_up, BTreeMap::new());
         views.inbox.lost(Lane::Urgent, 2);
         assert_eq!(check_welcome(&sent, &views), Ok(()));
         assert_eq!(check_welcome(&received, &views), Ok(()));

@@ -17,6 +17,7 @@ use prost::Message as _;
 use crate::acceptances;
 use crate::checks::{self, Signers};
 use crate::facts::facts;
+use crate::given_back::GivenBack;
 use crate::greeting::{Halt, hub_behind};
 use crate::inbox::Known;
 use crate::journal::Note;
@@ -55,6 +56,8 @@ pub(crate) struct Batch {
     pub(crate) answered: Vec<MessageId>,
     /// The hub wants these later.
     pub(crate) later: Vec<(MessageId, Option<Duration>, Reason)>,
+    /// Something came back that this bureau had sent.
+    pub(crate) given_back: bool,
     /// The hub does not believe the acceptance of a predecessor that came with these.
     pub(crate) disbelieved: Vec<MessageId>,
     /// Acceptances whose signatures are checked when no more frames are there.
@@ -89,6 +92,8 @@ pub(crate) struct Inbound {
     handed: [u64; 4],
     /// Per sender and lane, the last message taken on this stream, written or in the batch.
     last: BTreeMap<(Sender, Lane), (u64, u64)>,
+    /// What the hub gave back on this stream of what this bureau had sent.
+    own: BTreeMap<MessageId, Hash>,
     /// Who asked for the notices that were taken on this stream, by their numbers.
     notices: BTreeMap<String, CountryCode>,
     log_id: bytes::Bytes,
@@ -104,7 +109,16 @@ impl Inbound {
         }
         let up_to = Lane::ALL.map(|lane| views.inbox.up_to(lane));
         let (signers, log_id) = (Signers::new(root), welcome.log_id.clone());
-        Self { me, signers, up_to, handed, last: BTreeMap::new(), notices: BTreeMap::new(), log_id }
+        Self {
+            me,
+            signers,
+            up_to,
+            handed,
+            last: BTreeMap::new(),
+            own: BTreeMap::new(),
+            notices: BTreeMap::new(),
+            log_id,
+        }
     }
 
     /// What a receipt may say of the lane: never more than the hub has handed out.
@@ -137,6 +151,13 @@ impl Inbound {
             Some(Frame::Farewell(refusal)) => {
                 let refusal = Refusal::try_from(refusal).map_err(|refusal| stream("farewell", &refusal))?;
                 Err(Broken::Farewell(refusal))
+            }
+            Some(Frame::GivenBack(given)) => {
+                let given = GivenBack::read(given, &self.signers, views);
+                given.notes.into_iter().for_each(|note| batch.note(note));
+                batch.given_back = true;
+                self.own.extend(given.message);
+                Ok(())
             }
             Some(Frame::Welcome(_)) | None => Err(Broken::Stream("a frame that has no place here".into())),
         }
@@ -284,7 +305,10 @@ impl Inbound {
     fn message(&mut self, place: &Place, envelope: pb::Envelope, now: Timestamp, views: &Views) -> Note {
         let accepted_at = Timestamp::from_millis(place.accepted_at_ms);
         let known = checks::Known {
-            asked: &|id| Some(views.outbox.get(id)?.sealed?.header_hash),
+            asked: &|id| {
+                let given_back = self.own.get(id).copied();
+                given_back.or_else(|| Some(views.outbox.get(id)?.sealed?.header_hash))
+            },
             requester: &|notice_id| {
                 let taken = self.notices.get(notice_id).copied();
                 taken.or_else(|| Some(views.inbox.notice(notice_id)?.requester))

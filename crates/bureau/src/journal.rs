@@ -468,6 +468,7 @@ fn change(event: &Event) -> Option<Change> {
         | Event::Directory(_)
         | Event::TakenOver(_)
         | Event::GivenAnew(_)
+        | Event::GivenBack(_)
         | Event::HandedOver(_) => None,
     }
 }

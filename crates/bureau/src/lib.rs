@@ -22,6 +22,7 @@ mod desk_send;
 mod directory;
 mod draft;
 mod facts;
+mod given_back;
 mod greeting;
 mod handover;
 mod inbound;

@@ -62,7 +62,8 @@ impl Outbound {
     /// What may go out now, at most `limit` messages. They count as under way from here on.
     pub(crate) fn take(&mut self, outbox: &Outbox, now: Duration, limit: usize) -> Next {
         let mut next = Next::default();
-        if outbox.epoch_due() > self.epoch {
+        // What the hub gives back, after a loss here, is of an epoch before.
+        if outbox.epoch_due() != self.epoch {
             (self.epoch, self.next) = (outbox.epoch_due(), [1; 4]);
         }
         for lane in Lane::ALL {
@@ -73,6 +74,10 @@ impl Outbound {
                 && let Some(sent) = outbox.get(id)
             {
                 let id = id.clone();
+                if self.under_way.contains(&id) {
+                    self.next[lane.index()] = id.number.saturating_add(1);
+                    continue;
+                }
                 let missing: Vec<Hash> = {
                     let absent = |hash: &&Hash| !self.uploaded.contains(*hash);
                     sent.needs().iter().filter(absent).copied().collect()

@@ -134,6 +134,8 @@ pub(crate) struct Outbox {
     again: BTreeSet<MessageId>,
     /// Accepted and not closed.
     open: BTreeSet<MessageId>,
+    /// By epoch and lane: up to where everything is here of what was lost with an older copy and the hub gives back.
+    lost: BTreeMap<(u64, Lane), u64>,
     /// The hub's log, as its receipts name it.
     pub(crate) log_id: Vec<u8>,
     /// Highest position that a receipt of the hub named.
@@ -154,6 +156,7 @@ impl Outbox {
             waiting: BTreeSet::new(),
             again: BTreeSet::new(),
             open: BTreeSet::new(),
+            lost: BTreeMap::new(),
             log_id: Vec::new(),
             log_end_seen: 0,
             newest_acceptance: None,
@@ -179,9 +182,11 @@ impl Outbox {
         &self.sent
     }
 
-    /// Place in [`Outbox::all`].
+    /// The first place in [`Outbox::all`] of what has this id.
     pub(crate) fn place(&self, id: &MessageId) -> Option<usize> {
-        self.by_id.get(id).copied()
+        let last = self.by_id.get(id).copied()?;
+        let before = self.sent.get(..last)?.iter().rev().take_while(|sent| sent.id == *id).count();
+        Some(last - before)
     }
 
     pub(crate) fn lane(&self, lane: Lane) -> LaneEnds {
@@ -216,6 +221,17 @@ impl Outbox {
         self.waiting.iter().filter(needs).cloned().collect()
     }
 
+    /// All of the present epoch and this lane up to this number is here, with the hub's answer.
+    pub(crate) fn known_up_to(&self, lane: Lane) -> u64 {
+        let first = self.waiting.range(self.id(lane, 0)..=self.id(lane, u64::MAX)).next();
+        first.map_or(self.lane(lane).sealed, |id| id.number - 1)
+    }
+
+    /// By epoch and lane: up to where everything is here of what the hub gives back.
+    pub(crate) fn lost(&self) -> impl Iterator<Item = ((u64, Lane), u64)> {
+        self.lost.iter().map(|(lane, known_up_to)| (*lane, *known_up_to))
+    }
+
     /// What was answered once and is sent again.
     pub(crate) fn again(&self) -> &BTreeSet<MessageId> {
         &self.again
@@ -241,12 +257,25 @@ impl Outbox {
         MessageId { sender: self.sender.clone(), epoch: self.epoch, lane, number }
     }
 
+    /// A message that was taken here; one of an epoch that is over was given back by the hub. A draft that was given up
+    /// stays before what the hub had taken under its number.
     pub(crate) fn accepted(&mut self, sent: Sent) {
-        let ends = &mut self.lanes[sent.id.lane.index()];
-        ends.numbered = ends.numbered.max(sent.id.number);
+        if sent.id.epoch == self.epoch {
+            let ends = &mut self.lanes[sent.id.lane.index()];
+            ends.numbered = ends.numbered.max(sent.id.number);
+        }
+        self.known(&sent.id);
         self.waiting.insert(sent.id.clone());
-        self.by_id.insert(sent.id.clone(), self.sent.len());
-        self.sent.push(sent);
+        match self.by_id.get(&sent.id).copied() {
+            Some(given_up) => {
+                self.sent.insert(given_up + 1, sent);
+                self.index();
+            }
+            None => {
+                self.by_id.insert(sent.id.clone(), self.sent.len());
+                self.sent.push(sent);
+            }
+        }
     }
 
     pub(crate) fn sealed(&mut self, id: &MessageId, sealed: Sealed) -> Option<&Sent> {
@@ -344,8 +373,30 @@ impl Outbox {
         Some(sent)
     }
 
-    /// A new epoch begins: what was not answered is given up, and numbers begin again.
-    pub(crate) fn new_epoch(&mut self, epoch: u64, given_up: &Refusal) {
+    /// The hub has this message, which was given up here: it will answer it.
+    pub(crate) fn given_back(&mut self, id: &MessageId) {
+        self.known(id);
+        if let Some(sent) = self.by_id.get(id).and_then(|at| self.sent.get_mut(*at)) {
+            (sent.state, sent.answered_at_entry) = (SentState::Waiting, None);
+            self.waiting.insert(id.clone());
+        }
+    }
+
+    /// The hub has nothing more of this lane.
+    pub(crate) fn all_given_back(&mut self, epoch: u64, lane: Lane) {
+        self.lost.remove(&(epoch, lane));
+    }
+
+    fn known(&mut self, id: &MessageId) {
+        if let Some(known_up_to) = self.lost.get_mut(&(id.epoch, id.lane)) {
+            *known_up_to = id.number.max(*known_up_to);
+        }
+    }
+
+    /// A new epoch begins: what was not answered is given up, and numbers begin again. What may be `lost` of what was
+    /// sent is given back by the hub.
+    pub(crate) fn new_epoch(&mut self, epoch: u64, given_up: &Refusal, lost: BTreeMap<(u64, Lane), u64>) {
+        self.lost.extend(lost);
         for id in std::mem::take(&mut self.waiting) {
             let sent = self.by_id.get(&id).and_then(|at| self.sent.get_mut(*at));
             if let Some(sent) = sent.filter(|sent| sent.voided_at_entry.is_none()) {

@@ -195,6 +195,9 @@ impl<'a> Session<'a> {
             let written = self.uplink.journal.write(notes).await;
             written.map_err(|error| Broken::Stream(error.to_string()))?;
         }
+        if batch.given_back {
+            self.statuses.begin_again();
+        }
         self.acknowledge(&batch)?;
         self.marks.sent(burst.fresh);
         for id in &burst.skipped {

@@ -52,6 +52,11 @@ impl Statuses {
         });
     }
 
+    /// Asks about all of them once more: some have come back that were lost here.
+    pub(crate) fn begin_again(&mut self) {
+        (self.told_to, self.done) = (None, false);
+    }
+
     /// The stream told where a message stands.
     pub(crate) fn told(&mut self, id: &str) {
         if !self.asking.is_empty() {

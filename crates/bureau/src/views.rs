@@ -195,6 +195,10 @@ impl Views {
                 self.inbox.given_anew(&id, lane, anew.number, anew.position);
             }
             Event::HandedOver(_) => self.inbox.handed_over(),
+            Event::GivenBack(given) if given.id.is_empty() => {
+                self.outbox.all_given_back(given.epoch, lane(given.lane)?);
+            }
+            Event::GivenBack(given) => self.outbox.given_back(&parsed(&given.id, "id")?),
         }
         Ok(())
     }
@@ -294,7 +298,8 @@ impl Views {
         given_up.next_step =
             "the bureau was restored from an older copy before the hub answered: send it again".into();
         self.loads.given_up(self.outbox.unanswered());
-        self.outbox.new_epoch(epoch.epoch, &given_up);
+        let lost = epoch.lost.iter().map(|lost| Ok(((lost.epoch, lane(lost.lane)?), lost.known_up_to)));
+        self.outbox.new_epoch(epoch.epoch, &given_up, lost.collect::<Result<_, Refusal>>()?);
         Ok(())
     }
 }

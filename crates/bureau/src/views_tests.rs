@@ -151,6 +151,48 @@ fn a_new_epoch_gives_up_what_waits_and_numbers_begin_again() {
 }
 
 #[test]
+fn what_the_hub_gives_back_waits_for_its_answer_and_is_not_asked_for_again() {
+    let mut entries = case();
+    let draft = header("FR-1-N-2", Kind::FreeText);
+    entries.push(accepted(&draft, about(""), ""));
+    let lost = vec![pb::LostLane { epoch: 1, lane: pb::Lane::Normal.into(), known_up_to: 1 }];
+    entries.push(entry(Event::Epoch(pb::JournalEpoch { epoch: 2, lost, ..Default::default() })));
+    let lost = |entries: &[pb::JournalEntry]| built(entries).outbox.lost().collect::<Vec<_>>();
+    assert_eq!(lost(&entries), [((1, Lane::Normal), 1)]);
+    // The lost data had used the number for another message.
+    let given = Header { operation: Some("INFRA-RED".into()), ..header("FR-1-N-2", Kind::FreeText) };
+    entries.extend([accepted(&given, about(""), ""), sealed(&given)]);
+    let views = built(&entries);
+    assert_eq!(lost(&entries), [((1, Lane::Normal), 2)]);
+    let back = views.outbox.get(&given.id).unwrap();
+    assert_eq!((&back.state, back.operation.as_str()), (&SentState::Waiting, "INFRA-RED"));
+    assert_eq!((views.outbox.epoch_due(), views.outbox.due(1, Lane::Normal, 1)), (1, Some(&given.id)));
+    // The draft is still there to be sent anew; the numbers of the present epoch are not touched.
+    let place = views.outbox.place(&given.id).unwrap();
+    let [draft, back] = &views.outbox.all()[place..] else { panic!("both, and nothing behind them") };
+    assert!(matches!(draft.state, SentState::Refused(_)) && draft.id == given.id);
+    assert_eq!(back.state, SentState::Waiting);
+    assert_eq!(views.outbox.lane(Lane::Normal).numbered, 0);
+    let end = pb::JournalGivenBack { id: String::new(), epoch: 1, lane: pb::Lane::Normal.into() };
+    entries.push(entry(Event::GivenBack(end)));
+    assert_eq!(lost(&entries), []);
+}
+
+#[test]
+fn what_was_signed_before_the_loss_and_given_up_waits_again_once_the_hub_gives_it_back() {
+    let mut entries = case();
+    let signed = header("FR-1-N-2", Kind::FreeText);
+    entries.extend([accepted(&signed, about(""), ""), sealed(&signed)]);
+    entries.push(entry(Event::Epoch(pb::JournalEpoch { epoch: 2, ..Default::default() })));
+    assert!(matches!(built(&entries).outbox.get(&signed.id).unwrap().state, SentState::Refused(_)));
+    let lane = pb::Lane::Normal.into();
+    entries.push(entry(Event::GivenBack(pb::JournalGivenBack { id: signed.id.to_string(), epoch: 1, lane })));
+    let views = built(&entries);
+    assert_eq!(views.outbox.get(&signed.id).unwrap().state, SentState::Waiting);
+    assert!(views.outbox.unanswered().contains(&signed.id));
+}
+
+#[test]
 fn a_notice_is_known_until_it_is_cancelled() {
     let facts =
         pb::JournalFacts { requester: "BR".into(), colour: pb::Colour::Red.into(), ..about("2010/8") };

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use i247_model::{Audience, CountryCode, Identity, Kind, MessageId, Party, Reason, Refusal, Rule, Timestamp};
+use i247_model::{
+    Audience, CountryCode, Identity, Kind, Lane, MessageId, Party, Reason, Refusal, Rule, Timestamp,
+};
 use i247_node::Peer;
 use i247_router::{Question, explain};
 use i247_wire::pb::connect_response::Frame;
@@ -15,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
 
+use crate::anew::{Anew, LostHere};
 use crate::attachments;
 use crate::core::{Core, mailbox_of};
 use crate::frames::{FrameStream, Frames, frames};
@@ -194,6 +197,8 @@ async fn serve(
         Err(refusal) => return farewell(&frames, &refusal).await,
     };
     let cursor = core.views().state.cursor(party);
+    let signed_for = if hello.deliver_anew { Lane::ALL.map(|lane| cursor.handed(lane)) } else { received };
+    let lost = LostHere { sent: hello.lost, received: Anew::between(party, received, signed_for) };
     let began = core.clock.now();
     let caller = Caller { peer: connection, program: hello.program, began };
     let link = Arc::new(Link::new(party, cursor, received, end.clone(), caller));
@@ -219,7 +224,7 @@ async fn serve(
         let mut parts = JoinSet::new();
         parts.spawn(inbound.run(requests).in_current_span());
         parts.spawn(take_loads(submitter, aside).in_current_span());
-        parts.spawn(outbound.run().in_current_span());
+        parts.spawn(outbound.run(lost).in_current_span());
         parts.spawn(send_results(core.clone(), outcomes, frames.clone()).in_current_span());
         parts.spawn(send_progress(core.clone(), link.clone(), frames.clone()).in_current_span());
         // Whichever ends first ends the stream; what the others hold can be asked for again.

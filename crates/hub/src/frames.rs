@@ -69,11 +69,13 @@ impl Frames {
 
 /// No frame weighs more than there is room for.
 fn weight(frame: &Frame) -> u32 {
+    let of = |envelope: &pb::Envelope| envelope.header.len() + envelope.body.len();
     let bytes = match frame {
         Frame::Delivery(delivery) => match &delivery.content {
-            Some(pb::delivery::Content::Envelope(envelope)) => envelope.header.len() + envelope.body.len(),
+            Some(pb::delivery::Content::Envelope(envelope)) => of(envelope),
             Some(pb::delivery::Content::Gap(_)) | None => 0,
         },
+        Frame::GivenBack(given) => given.envelope.as_ref().map_or(0, of),
         Frame::Introduction(introduction) => introduction.certificates.iter().map(bytes::Bytes::len).sum(),
         Frame::Progress(progress) => {
             progress.statuses.iter().map(|status| status.recipients.len() * RECIPIENT_BYTES).sum()

@@ -9,6 +9,7 @@
 //! since. Rows are put whole, so that whatever wrote them may write them again. It must not decide.
 
 mod bucket;
+mod carried;
 mod keys;
 mod rows;
 mod stored;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::flow::Moves;
 use bucket::Bucket;
+pub(crate) use carried::{Carried, carried_in};
 pub(crate) use rows::Rows;
 
 /// All messages, open and closed.

@@ -27,6 +27,7 @@
 
 mod admission;
 mod alerts;
+mod anew;
 mod answer;
 mod app;
 mod archive;

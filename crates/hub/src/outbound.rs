@@ -13,6 +13,7 @@ use i247_wire::pb::connect_response::Frame;
 use tokio::sync::mpsc;
 use tracing::{Instrument as _, Span};
 
+use crate::anew::LostHere;
 use crate::core::Core;
 use crate::frames::{Frames, Gone};
 use crate::links::Link;
@@ -121,8 +122,11 @@ fn folded(statuses: Vec<pb::MessageStatus>) -> Vec<pb::Progress> {
 }
 
 impl Outbound {
-    /// Sends until the bureau is gone.
-    pub(crate) async fn run(mut self) -> Result<(), Refusal> {
+    /// Sends until the bureau is gone: first what it has lost, then what waits for it.
+    pub(crate) async fn run(mut self, lost: LostHere) -> Result<(), Refusal> {
+        if self.make_good(lost).await.is_err() {
+            return Ok(());
+        }
         while self.deliver().await.is_ok() {
             // A bell that rang meanwhile is remembered.
             self.link.bell.notified().await;
@@ -143,6 +147,16 @@ impl Outbound {
         }
     }
 
+    /// Spends credit for one delivery, as soon as there is some. A member that is suspended waits.
+    pub(crate) async fn wait_for_credit(&self) {
+        loop {
+            if self.link.credit() > 0 && self.core.views().state.hands_out_to(self.link.party) {
+                return self.link.spend(1);
+            }
+            self.link.bell.notified().await;
+        }
+    }
+
     async fn pick(&self) -> Vec<Delivery> {
         let credit = self.link.credit().min(PICKED_MAX);
         if credit == 0 {
@@ -160,7 +174,7 @@ impl Outbound {
         picked
     }
 
-    async fn send(&mut self, delivery: Delivery) -> Result<(), Gone> {
+    pub(crate) async fn send(&mut self, delivery: Delivery) -> Result<(), Gone> {
         let Delivery { lane, number, message, gap } = delivery;
         let mut deliver = Span::none();
         let mut frame = pb::Delivery {
@@ -191,7 +205,7 @@ impl Outbound {
 
     /// The message, when it can be read. Nothing behind it is handed out before: a mailbox has no holes, and what was
     /// accepted is not passed over. The hub is not ready meanwhile; its operator was told where the log is damaged.
-    async fn stored(&self, message: MessageRef) -> Stored {
+    pub(crate) async fn stored(&self, message: MessageRef) -> Stored {
         let mut pause = LOOK_AGAIN;
         loop {
             if let Ok(stored) = self.core.recent.find(&*self.core.ledger, message).await {
@@ -203,7 +217,7 @@ impl Outbound {
     }
 
     /// Introduces the signer of an envelope by all its certificates, each once on this stream.
-    async fn introduce(&mut self, signed: Option<(Hash, Timestamp)>) -> Result<(), Gone> {
+    pub(crate) async fn introduce(&mut self, signed: Option<(Hash, Timestamp)>) -> Result<(), Gone> {
         let Some((key, at)) = signed else { return Ok(()) };
         let fresh: Vec<Vec<Bytes>> = {
             let views = self.core.views();

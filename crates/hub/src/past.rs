@@ -6,12 +6,14 @@
 use std::sync::{PoisonError, RwLock};
 
 use i247_ledger::outcome;
-use i247_model::{MessageId, Reason, Refusal};
+use i247_model::{Lane, MessageId, Party, Reason, Refusal};
 use i247_router::Message;
 use i247_wire::pb;
 
 use crate::core::Core;
-use crate::history::{HistoryError, Item, Operation, ids_in, item_in, marks_in, operation_in};
+use crate::history::{
+    Carried, HistoryError, Item, Operation, carried_in, ids_in, item_in, marks_in, operation_in,
+};
 use crate::views::Views;
 
 /// A message and what is known of it.
@@ -78,6 +80,26 @@ pub(crate) fn with_prefix(
     };
     ids.extend(ids_in(&runs, prefix, limit)?);
     Ok(ids.iter().filter_map(|id| id.parse().ok()).take(limit).collect())
+}
+
+/// What some mailbox numbers carry, from `first` on.
+///
+/// # Errors
+/// When the disk cannot say.
+pub(crate) fn carried(
+    views: &RwLock<Views>,
+    party: Party,
+    lane: Lane,
+    first: u64,
+) -> Result<Vec<Carried>, HistoryError> {
+    let runs = {
+        let views = read(views);
+        if let Some(carried) = views.history.near_carried(party, lane, first) {
+            return Ok(carried);
+        }
+        views.history.runs().clone()
+    };
+    carried_in(&runs, party, lane, first)
 }
 
 /// What belongs to an operation.

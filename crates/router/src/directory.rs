@@ -126,6 +126,12 @@ impl Directory {
         matches!(self.standing_of(country.into()), Some(Standing::Active | Standing::Suspended))
     }
 
+    /// Where the present membership of a country began; none when it is no member.
+    pub fn member_since(&self, country: CountryCode) -> Option<u64> {
+        let membership = &self.bureaus.get(&country)?.membership;
+        membership.last().copied().filter(|_| membership.len() % 2 == 1)
+    }
+
     /// Whether a party was a member once the entry at this position was in force, if only a suspended one.
     pub(crate) fn was_member(&self, party: Party, position: u64) -> bool {
         let Party::Bureau(country) = party else { return true };

@@ -138,13 +138,18 @@ impl State {
         Cursor { party, handed, passed: [0; 4] }
     }
 
+    /// Whether anything is handed to `party` at all: it is a member, and not suspended.
+    pub fn hands_out_to(&self, party: Party) -> bool {
+        self.directory.standing_of(party) == Some(Standing::Active)
+    }
+
     /// The next number to hand out on the stream of this cursor, which moves on.
     ///
     /// The most urgent lane goes first, unless [`STARVATION_BOUND`] deliveries have passed a less
     /// urgent one. Lanes whose next message must wait for what it refers to are left out. Nothing
     /// is handed to a member that is not active.
     pub fn next_delivery(&self, cursor: &mut Cursor) -> Option<Delivery> {
-        if self.directory.standing_of(cursor.party) != Some(Standing::Active) {
+        if !self.hands_out_to(cursor.party) {
             return None;
         }
         let mailbox = self.mailboxes.get(&cursor.party)?;

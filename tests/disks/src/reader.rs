@@ -70,7 +70,11 @@ impl Reader {
             match frame {
                 Down::Delivery(delivery) => return self.delivered(delivery).map(Some),
                 Down::Farewell(_) => return Ok(None),
-                Down::Welcome(_) | Down::Result(_) | Down::Introduction(_) | Down::Progress(_) => {}
+                Down::Welcome(_)
+                | Down::Result(_)
+                | Down::Introduction(_)
+                | Down::Progress(_)
+                | Down::GivenBack(_) => {}
             }
         }
     }

@@ -35,6 +35,9 @@ pub(crate) fn unfinished(record: &Record) -> Vec<(String, String)> {
             unfinished.push((id.clone(), format!("{id} has no receipt")));
             continue;
         }
+        if wish.missing {
+            unfinished.push((id.clone(), format!("{id} is not back at {}", wish.from)));
+        }
         for at in &wish.audience {
             if must_arrive(record, wish, *at) && !record.has(*at, id) {
                 unfinished.push((id.clone(), format!("{id} is not at {at}")));
@@ -61,8 +64,8 @@ pub(crate) fn unfinished(record: &Record) -> Vec<(String, String)> {
             // What a lost log had said of it is corrected, and what need not arrive is seen where it has.
             let at = recipient.party.parse::<CountryCode>().ok();
             let at = at.filter(|at| record.recovered.is_some() || !must_arrive(record, wish, *at));
-            if at.is_some_and(|at| record.has(at, id) != has_it(recipient.state()) && !is_excused(record, at))
-            {
+            let differs = |at: CountryCode| record.has(at, id) != has_it(recipient.state());
+            if at.is_some_and(|at| differs(at) && !is_excused(record, at) && !is_gone(record, wish, at)) {
                 let state = recipient.state().as_str_name();
                 unfinished.push((id.clone(), format!("{id} is {state} at {}, or not", recipient.party)));
             }
@@ -151,7 +154,12 @@ fn is_cancelled(record: &Record, request: &str) -> bool {
 
 /// Whether nothing can be said of what is at this country.
 fn is_excused(record: &Record, at: CountryCode) -> bool {
-    record.restored.contains(&at) || record.revoked.contains_key(&at)
+    record.revoked.contains_key(&at)
+}
+
+/// Whether it had this once, perhaps, and lost it when it was ended already: then it does not come back.
+fn is_gone(record: &Record, wish: &Wish, at: CountryCode) -> bool {
+    wish.expires_at_ms > 0 && record.restored.contains(&at)
 }
 
 fn has_it(state: pb::RecipientState) -> bool {
@@ -286,7 +294,7 @@ fn add_up(record: &Record, wish: &Wish, broken: &mut Vec<Broken>) {
     }
     for recipient in &status.recipients {
         let Ok(at) = recipient.party.parse::<CountryCode>() else { continue };
-        if is_excused(record, at) {
+        if is_excused(record, at) || is_gone(record, wish, at) {
             continue;
         }
         let has = record.has(at, id);

@@ -204,12 +204,12 @@ impl Officer {
         self.adopt(&outbox);
         let mine: Vec<(usize, String, String)> = {
             let record = self.record.borrow();
-            let recovered = record.recovered.is_some();
+            let lost = record.recovered.is_some() || record.restored.contains(&self.me);
             let mine = record
                 .wishes
                 .iter()
                 .enumerate()
-                .filter(|(_, wish)| wish.from == self.me && wish.looked_at(recovered));
+                .filter(|(_, wish)| wish.from == self.me && wish.looked_at(lost));
             mine.filter_map(|(nth, wish)| Some((nth, wish.id.clone()?, wish.words.clone()))).collect()
         };
         let restored = self.record.borrow().restored.contains(&self.me);
@@ -244,7 +244,9 @@ impl Officer {
     fn missing(&self, nth: usize, id: &str) {
         let mut record = self.record.borrow_mut();
         if record.restored.contains(&self.me) {
-            record.wishes[nth].lost = true;
+            // What the hub has accepted comes back.
+            let accepted = record.wishes[nth].receipt;
+            (record.wishes[nth].missing, record.wishes[nth].lost) = (accepted, !accepted);
         } else {
             record.broken("taken and lost", id, format!("{} does not have it any more", self.me));
         }

@@ -66,6 +66,8 @@ pub(crate) struct Wish {
     pub(crate) refused: Option<String>,
     /// The bureau lost it with an older copy of its data before anybody else had it.
     pub(crate) lost: bool,
+    /// It was accepted, and is not in the outbox of its sender, whose bureau was restored from an older copy.
+    pub(crate) missing: bool,
     /// The sender's last look at where it stands.
     pub(crate) status: Option<pb::MessageStatus>,
 }
@@ -90,13 +92,14 @@ impl Wish {
             receipt_seen: Duration::ZERO,
             refused: None,
             lost: false,
+            missing: false,
             status: None,
         }
     }
 
-    /// Whether there may still be something new about it; a hub that has lost something may open again what was closed.
-    pub(crate) fn looked_at(&self, recovered: bool) -> bool {
-        let closed = self.status.as_ref().is_some_and(|status| status.closed) && !recovered;
+    /// Whether there may still be something new about it; who has `lost` something may open again what was closed.
+    pub(crate) fn looked_at(&self, lost: bool) -> bool {
+        let closed = self.status.as_ref().is_some_and(|status| status.closed) && !lost;
         !self.lost && self.refused.is_none() && !(self.receipt && closed)
     }
 }
@@ -322,6 +325,8 @@ impl Record {
             }
             _ => {}
         }
+        self.wishes[nth].missing = false;
+        // It is sent once more when it comes back.
         let kept = !self.restored.contains(&self.wishes[nth].from);
         if kept && had_receipt && item.state() != pb::OutboxState::Accepted {
             self.broken(

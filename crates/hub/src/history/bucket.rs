@@ -47,6 +47,14 @@ impl Bucket {
         self.messages[at] = message;
     }
 
+    /// The numbers from this one of the bucket on that carry something, with what they carry.
+    pub(super) fn from(&self, first: u64) -> Vec<(u64, MessageRef)> {
+        let behind = self.messages.iter().enumerate().skip(offset(first));
+        let begin = first - offset(first) as u64;
+        let carried = behind.filter(|(_, message)| **message != NOTHING);
+        carried.map(|(at, message)| (begin + at as u64, *message)).collect()
+    }
+
     /// Marks places, and returns the messages of those that were not marked so.
     pub(super) fn mark(
         &mut self,
@@ -115,6 +123,17 @@ mod tests {
         assert_eq!(bucket.mark(range(66, 67), false), [at(1067)]);
         assert_eq!(bucket.mark(range(1, 500), true).len(), 6);
         assert_eq!(bucket.mark(range(1, 500), true), []);
+    }
+
+    #[test]
+    fn what_numbers_carry_is_told_from_any_of_them_on() {
+        let mut bucket = Bucket::default();
+        for number in [65, 66, 68] {
+            bucket.place(number, at(1000 + number));
+        }
+        assert_eq!(bucket.from(65), [(65, at(1065)), (66, at(1066)), (68, at(1068))]);
+        assert_eq!(bucket.from(66), [(66, at(1066)), (68, at(1068))]);
+        assert_eq!(bucket.from(69), []);
     }
 
     #[test]
