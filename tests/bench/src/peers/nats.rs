@@ -27,6 +27,7 @@ pub(crate) const ALWAYS: &str = "nats-sync-always";
 /// Each publisher with a consumer of its own, or all the same one.
 const ONE: &str = "";
 const FOUR: &str = "over 4 publishers and consumers";
+const TWELVE: &str = "over 12 publishers and consumers";
 /// Every message acknowledged by itself, or by a later one.
 const EXPLICIT: &str = "every message acknowledged";
 const CUMULATIVE: &str = "acknowledged cumulatively";
@@ -95,10 +96,21 @@ impl Contender for Nats {
     fn settings(&self, work: Work, quick: bool) -> Vec<Setting> {
         let of = |list: &[(usize, &'static str)]| list.iter().map(|(n, how)| Setting::of(*n, how)).collect();
         match (work, quick) {
-            (Work::PointToPoint, true) => of(&[(16, ONE), (1024, ONE)]),
-            (Work::PointToPoint, false) => {
-                of(&[(1, ONE), (16, ONE), (64, ONE), (256, ONE), (1024, ONE), (256, FOUR), (1024, FOUR)])
-            }
+            (Work::PointToPoint, true) => of(&[(16, ONE), (1024, ONE), (1024, FOUR)]),
+            (Work::PointToPoint, false) => of(&[
+                (1, ONE),
+                (16, ONE),
+                (64, ONE),
+                (256, ONE),
+                (1024, ONE),
+                (2048, ONE),
+                (4096, ONE),
+                (256, FOUR),
+                (1024, FOUR),
+                (2048, FOUR),
+                (1024, TWELVE),
+                (2048, TWELVE),
+            ]),
             (Work::FanOut, true) => of(&[(1, EXPLICIT), (64, EXPLICIT)]),
             (Work::FanOut, false) => of(&[
                 (1, EXPLICIT),
@@ -130,7 +142,11 @@ impl Contender for Nats {
 
     async fn measure(&mut self, task: &Task) -> Result<Measured> {
         let fan_out = task.work == Work::FanOut;
-        let pairs = if task.setting.how == FOUR { 4 } else { 1 };
+        let pairs = match task.setting.how {
+            TWELVE => 12,
+            FOUR => 4,
+            _ => 1,
+        };
         let recipients = if fan_out { self.place.countries - 1 } else { 1 };
         let consumers = if fan_out { recipients } else { pairs };
         self.connect(pairs + consumers).await?;
