@@ -54,6 +54,8 @@ impl Statuses {
 
     /// Asks about all of them once more: some have come back that were lost here.
     pub(crate) fn begin_again(&mut self) {
+        // The answer that is under way would lead on behind them.
+        self.asking = JoinSet::new();
         (self.told_to, self.done) = (None, false);
     }
 

@@ -311,7 +311,11 @@ impl Record {
     pub(crate) fn saw_listed(&mut self, now: Duration, nth: usize, item: &pb::OutboxItem) {
         let wish = &self.wishes[nth];
         let (id, had_receipt) = (item.id.clone(), wish.receipt);
+        let restored = self.restored.contains(&wish.from);
+        // Given up by the copy, until the hub has given it back and answered it again.
+        self.wishes[nth].missing = restored && had_receipt && item.state() != pb::OutboxState::Accepted;
         match item.state() {
+            pb::OutboxState::Refused if self.wishes[nth].missing => {}
             pb::OutboxState::Accepted if !had_receipt => {
                 self.note(now, format!("{id} is accepted"));
                 self.wishes[nth].receipt = true;
@@ -325,10 +329,7 @@ impl Record {
             }
             _ => {}
         }
-        self.wishes[nth].missing = false;
-        // It is sent once more when it comes back.
-        let kept = !self.restored.contains(&self.wishes[nth].from);
-        if kept && had_receipt && item.state() != pb::OutboxState::Accepted {
+        if !restored && had_receipt && item.state() != pb::OutboxState::Accepted {
             self.broken(
                 "accepted is final",
                 &id,
