@@ -1,7 +1,14 @@
 //! Data restored from an older copy.
 
-use i247_model::{Kind, Reason};
+use std::time::Duration;
+
+use i247_model::{Identity, Kind, Reason};
 use i247_testkit::{World, WorldError, free_text, notice_request, pb, red_form};
+use pb::connect_request::Frame as Up;
+use pb::delivery::Content;
+
+use crate::membership::exchange;
+use crate::recovery::line::Line;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bureau_restored_from_an_older_copy_halts_and_goes_on_in_a_new_epoch() -> Result<(), WorldError> {
@@ -35,6 +42,7 @@ async fn a_bureau_restored_from_an_older_copy_halts_and_goes_on_in_a_new_epoch()
     assert_eq!(waits.id, lost.id);
     let back = world.bureau("BR").stands(&lost, "delivered", |status| status.closed).await?;
     assert_eq!(back.recipients[0].state(), pb::RecipientState::Opened);
+    world.bureau("BR").accepted(&lost).await?;
     let outbox = world.bureau("BR").outbox().await?;
     let under_it: Vec<_> = outbox.iter().filter(|item| item.id == lost.id.to_string()).collect();
     assert_eq!(under_it[0].refusal.as_ref().unwrap().reason, Reason::Behind.as_str());
@@ -59,7 +67,11 @@ async fn what_only_the_hub_still_has_comes_back_to_a_restored_bureau() -> Result
     world.stop("BR").await?;
     let copy = world.back_up("BR")?;
     world.restart("BR").await?;
-    // More than one lane, in an order that only the log knows, with an attachment, an end, and something that expires.
+    // What has expired by the time when it would come back does not.
+    let expires_at_ms = world.seams().clock.now().plus(Duration::from_secs(3600)).as_millis();
+    let short = world.bureau("FR").send(pb::Draft { expires_at_ms, ..free_text(&["BR"], "short") }).await?;
+    world.bureau("BR").receives(&short.id).await?;
+    // More than one lane, in an order that only the log knows.
     let mut received = Vec::new();
     for (lane, words) in [(pb::Lane::Normal, "one"), (pb::Lane::Urgent, "two"), (pb::Lane::Normal, "three")] {
         let draft = pb::Draft { lane: lane.into(), ..free_text(&["BR"], words) };
@@ -78,6 +90,7 @@ async fn what_only_the_hub_still_has_comes_back_to_a_restored_bureau() -> Result
     world.bureau("BR").halted().await?;
     assert!(world.bureau("BR").inbox_ids().await?.is_empty());
 
+    world.advance(Duration::from_secs(2 * 3600));
     world.bureau("BR").desk().await?.recover("the disk was replaced").await?;
     // The decision is about a request that the copy did not know: it counts, since the request is back before it.
     let decision = world.bureau("BR").receives_about(Kind::ReviewDecision, &asked.id).await?;
@@ -97,6 +110,60 @@ async fn what_only_the_hub_still_has_comes_back_to_a_restored_bureau() -> Result
     received.push(after.id.to_string());
     assert_eq!(world.bureau("BR").inbox_ids().await?, received);
     world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_keys_of_one_membership_had_does_not_come_back_to_those_of_the_next()
+-> Result<(), WorldError> {
+    let world = World::of(["FR", "BR"]).start().await?;
+    let received = world.bureau("FR").tell(&["BR"], "to the old keys").await?;
+    world.bureau("BR").receives(&received.id).await?;
+    world.bureau("FR").stands(&received, "closed", |status| status.closed).await?;
+    let sent = world.bureau("BR").tell(&["FR"], "by the old keys").await?;
+    world.bureau("BR").accepted(&sent).await?;
+    world.stop("BR").await?;
+    let normal = pb::Lane::Normal.into();
+    let hello =
+        pb::Hello { epoch: 1, lost: vec![lost_lane(normal)], deliver_anew: true, ..pb::Hello::default() };
+    let credit = || Up::Credit(pb::Credit { deliveries: 8 });
+
+    let mut line = Line::open(&world.pen("BR").await?, hello.clone()).await.unwrap();
+    line.say(credit()).await;
+    let given = line.given_back().await;
+    let header = i247_wire::decode_header(&given.envelope.unwrap().header).unwrap();
+    assert_eq!((header.id, given.epoch, given.lane), (sent.id.clone(), 1, normal));
+    assert_eq!(line.given_back().await.envelope, None);
+    let again = line.delivery().await;
+    assert_eq!((again.lane, again.number), (normal, 1));
+    assert!(matches!(again.content, Some(Content::Envelope(_))));
+    // What nobody can have lost is not asked for.
+    let refused = |hello: pb::Hello| async {
+        let refusal = Line::open(&world.pen("BR").await?, hello).await.err().unwrap();
+        Ok::<_, WorldError>((refusal.reason, refusal.fields))
+    };
+    let many = pb::Hello { lost: vec![lost_lane(normal); 257], ..hello.clone() };
+    assert_eq!(refused(many).await?, (Reason::TooLarge, vec!["hello.lost".to_owned()]));
+    let unknown = pb::Hello { lost: vec![lost_lane(99)], ..hello.clone() };
+    assert_eq!(refused(unknown).await?, (Reason::Malformed, vec!["hello.lost.lane".to_owned()]));
+
+    let brazil = Identity::Bureau("BR".parse().unwrap());
+    world.revoke(&brazil).await?;
+    let new = world.pki().await.enrol(&brazil)?;
+    world.admit(&new).await?;
+    let after = world.bureau("FR").tell(&["BR"], "to the new keys").await?;
+    world.bureau("FR").accepted(&after).await?;
+    let mut line = Line::over(exchange(&world, &new).await?, hello).await.unwrap();
+    line.say(credit()).await;
+    assert_eq!(line.given_back().await.envelope, None);
+    let first = line.delivery().await;
+    assert_eq!((first.number, first.content), (1, Some(Content::Gap(pb::Gap::Withdrawn.into()))));
+    let second = line.delivery().await;
+    assert!(second.number == 2 && matches!(second.content, Some(Content::Envelope(_))), "{second:?}");
+    world.finish().await
+}
+
+fn lost_lane(lane: i32) -> pb::LostLane {
+    pb::LostLane { epoch: 1, lane, known_up_to: 0 }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -239,7 +239,7 @@ async fn refused(
         .await
 }
 
-async fn exchange(
+pub(crate) async fn exchange(
     world: &World,
     credentials: &i247_trust::Credentials,
 ) -> Result<pb::exchange_service_client::ExchangeServiceClient<tonic::transport::Channel>, WorldError> {

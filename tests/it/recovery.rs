@@ -1,5 +1,5 @@
 //! A hub that was restored from an older copy, taken up again, and given back what it lost.
 
 mod by_hand;
-mod line;
+pub(crate) mod line;
 mod story;

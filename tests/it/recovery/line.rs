@@ -5,25 +5,35 @@ use i247_testkit::{Pen, World, WorldError, pb};
 use i247_wire::payload;
 use pb::connect_request::Frame as Up;
 use pb::connect_response::Frame as Down;
+use pb::exchange_service_client::ExchangeServiceClient;
 use pb::submit_result::Result as Outcome;
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tonic::Streaming;
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
 
 /// A stream that was greeted.
-pub(super) struct Line {
+pub(crate) struct Line {
     up: mpsc::Sender<pb::ConnectRequest>,
     down: Streaming<pb::ConnectResponse>,
-    pub(super) welcome: pb::Welcome,
+    pub(crate) welcome: pb::Welcome,
 }
 
 impl Line {
     /// Says hello; the farewell when the hub does not welcome it.
-    pub(super) async fn open(pen: &Pen, hello: pb::Hello) -> Result<Self, Refusal> {
+    pub(crate) async fn open(pen: &Pen, hello: pb::Hello) -> Result<Self, Refusal> {
+        Self::over(pen.service(), hello).await
+    }
+
+    /// The same over a connection of whoever is let in.
+    pub(crate) async fn over(
+        mut service: ExchangeServiceClient<Channel>,
+        hello: pb::Hello,
+    ) -> Result<Self, Refusal> {
         let (up, frames) = mpsc::channel(8);
         up.send(pb::ConnectRequest { frame: Some(Up::Hello(hello)) }).await.unwrap();
-        let mut down = pen.service().connect(ReceiverStream::new(frames)).await.unwrap().into_inner();
+        let mut down = service.connect(ReceiverStream::new(frames)).await.unwrap().into_inner();
         match down.message().await.unwrap().and_then(|frame| frame.frame) {
             Some(Down::Welcome(welcome)) => Ok(Self { up, down, welcome }),
             Some(Down::Farewell(refusal)) => Err(refusal.try_into().unwrap()),
@@ -31,7 +41,7 @@ impl Line {
         }
     }
 
-    pub(super) async fn say(&self, frame: Up) {
+    pub(crate) async fn say(&self, frame: Up) {
         self.up.send(pb::ConnectRequest { frame: Some(frame) }).await.unwrap();
     }
 
@@ -46,7 +56,7 @@ impl Line {
     }
 
     /// Sends a message in this frame; what became of it.
-    pub(super) async fn submit(&mut self, frame: Up) -> Result<pb::Signed, Refusal> {
+    pub(crate) async fn submit(&mut self, frame: Up) -> Result<pb::Signed, Refusal> {
         self.say(frame).await;
         match self.hear().await {
             Down::Result(pb::SubmitResult { result: Some(Outcome::Acceptance(signed)), .. }) => Ok(signed),
@@ -57,8 +67,16 @@ impl Line {
         }
     }
 
+    /// The next that is given back.
+    pub(crate) async fn given_back(&mut self) -> pb::GivenBack {
+        match self.hear().await {
+            Down::GivenBack(given) => given,
+            other => panic!("{other:?} is not given back"),
+        }
+    }
+
     /// The next delivery, for which there must be credit.
-    pub(super) async fn delivery(&mut self) -> pb::Delivery {
+    pub(crate) async fn delivery(&mut self) -> pb::Delivery {
         match self.hear().await {
             Down::Delivery(delivery) => delivery,
             other => panic!("{other:?} is no delivery"),
@@ -66,7 +84,7 @@ impl Line {
     }
 
     /// With which words the hub ends the stream.
-    pub(super) async fn farewell(&mut self) -> Refusal {
+    pub(crate) async fn farewell(&mut self) -> Refusal {
         match self.hear().await {
             Down::Farewell(refusal) => refusal.try_into().unwrap(),
             other => panic!("{other:?} is no farewell"),
@@ -74,7 +92,7 @@ impl Line {
     }
 
     /// Signs for this number of the normal lane, and all before it.
-    pub(super) async fn receipt(&self, pen: &Pen, delivered_up_to: u64) {
+    pub(crate) async fn receipt(&self, pen: &Pen, delivered_up_to: u64) {
         let lane = pb::LaneReceipt { lane: pb::Lane::Normal.into(), delivered_up_to, ..Default::default() };
         let receipts = pb::Receipts {
             party: "JP".into(),
@@ -88,12 +106,12 @@ impl Line {
 }
 
 /// What an acceptance says.
-pub(super) fn said(signed: &pb::Signed) -> pb::Acceptance {
+pub(crate) fn said(signed: &pb::Signed) -> pb::Acceptance {
     pb::Acceptance::decode(signed.payload.clone()).unwrap()
 }
 
 /// A hello of somebody who knew this log, whatever he has seen of it.
-pub(super) fn hello(log_id: &[u8], seen: u64, received: u64) -> pb::Hello {
+pub(crate) fn hello(log_id: &[u8], seen: u64, received: u64) -> pb::Hello {
     let mailbox = pb::MailboxEnd { lane: pb::Lane::Normal.into(), received_up_to: received };
     pb::Hello {
         log_id: log_id.to_vec().into(),
@@ -106,7 +124,7 @@ pub(super) fn hello(log_id: &[u8], seen: u64, received: u64) -> pb::Hello {
 
 /// Stops the hub and starts it as it was when the copy was made, with the log taken up again, which had these names
 /// since. The pens go on.
-pub(super) async fn from_copy(
+pub(crate) async fn from_copy(
     world: &World,
     copy: &std::path::Path,
     lost: &[bytes::Bytes],
@@ -121,7 +139,7 @@ pub(super) async fn from_copy(
 }
 
 /// A copy of the hub's data, which runs before and after.
-pub(super) async fn copy(world: &World, pens: &mut [&mut Pen]) -> Result<std::path::PathBuf, WorldError> {
+pub(crate) async fn copy(world: &World, pens: &mut [&mut Pen]) -> Result<std::path::PathBuf, WorldError> {
     world.stop_hub().await?;
     let copy = world.back_up("hub")?;
     world.start_hub().await?;

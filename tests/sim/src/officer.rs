@@ -220,14 +220,18 @@ impl Officer {
             match outbox.iter().find(same) {
                 Some(item) => {
                     self.record.borrow_mut().saw_listed(now(), nth, item);
-                    closer.push((nth, id));
+                    closer.push((nth, id, words));
                 }
                 None => self.missing(nth, &id),
             }
         }
-        for (nth, id) in closer {
+        for (nth, id, words) in closer {
             let answer = self.desk.status(&id).await?;
-            self.record.borrow_mut().saw_sent(now(), nth, &answer);
+            // What the hub has under the number, where that is not what was given up here.
+            let other = answer.item.as_ref().is_some_and(|item| item.subject != words);
+            if !(restored && other) {
+                self.record.borrow_mut().saw_sent(now(), nth, &answer);
+            }
         }
         // Best while somebody is away for whom it is still queued.
         let often = if self.somebody_away().is_some() { 4 } else { 1 };
