@@ -141,6 +141,10 @@ async fn what_the_keys_of_one_membership_had_does_not_come_back_to_those_of_the_
         let refusal = Line::open(&world.pen("BR").await?, hello).await.err().unwrap();
         Ok::<_, WorldError>((refusal.reason, refusal.fields))
     };
+    let high = pb::LostLane { known_up_to: u64::MAX, ..lost_lane(normal) };
+    let mut line =
+        Line::open(&world.pen("BR").await?, pb::Hello { lost: vec![high], ..hello.clone() }).await.unwrap();
+    assert_eq!(line.given_back().await.envelope, None);
     let many = pb::Hello { lost: vec![lost_lane(normal); 257], ..hello.clone() };
     assert_eq!(refused(many).await?, (Reason::TooLarge, vec!["hello.lost".to_owned()]));
     let unknown = pb::Hello { lost: vec![lost_lane(99)], ..hello.clone() };

@@ -56,8 +56,10 @@ pub(crate) struct Batch {
     pub(crate) answered: Vec<MessageId>,
     /// The hub wants these later.
     pub(crate) later: Vec<(MessageId, Option<Duration>, Reason)>,
-    /// Something came back that this bureau had sent.
+    /// All of a lane has come back that this bureau had sent and lost.
     pub(crate) given_back: bool,
+    /// What came back of it.
+    own: BTreeMap<MessageId, Hash>,
     /// The hub does not believe the acceptance of a predecessor that came with these.
     pub(crate) disbelieved: Vec<MessageId>,
     /// Acceptances whose signatures are checked when no more frames are there.
@@ -92,8 +94,6 @@ pub(crate) struct Inbound {
     handed: [u64; 4],
     /// Per sender and lane, the last message taken on this stream, written or in the batch.
     last: BTreeMap<(Sender, Lane), (u64, u64)>,
-    /// What the hub gave back on this stream of what this bureau had sent.
-    own: BTreeMap<MessageId, Hash>,
     /// Who asked for the notices that were taken on this stream, by their numbers.
     notices: BTreeMap<String, CountryCode>,
     log_id: bytes::Bytes,
@@ -109,16 +109,7 @@ impl Inbound {
         }
         let up_to = Lane::ALL.map(|lane| views.inbox.up_to(lane));
         let (signers, log_id) = (Signers::new(root), welcome.log_id.clone());
-        Self {
-            me,
-            signers,
-            up_to,
-            handed,
-            last: BTreeMap::new(),
-            own: BTreeMap::new(),
-            notices: BTreeMap::new(),
-            log_id,
-        }
+        Self { me, signers, up_to, handed, last: BTreeMap::new(), notices: BTreeMap::new(), log_id }
     }
 
     /// What a receipt may say of the lane: never more than the hub has handed out.
@@ -155,8 +146,8 @@ impl Inbound {
             Some(Frame::GivenBack(given)) => {
                 let given = GivenBack::read(given, &self.signers, views);
                 given.notes.into_iter().for_each(|note| batch.note(note));
-                batch.given_back = true;
-                self.own.extend(given.message);
+                batch.given_back |= given.message.is_none();
+                batch.own.extend(given.message);
                 Ok(())
             }
             Some(Frame::Welcome(_)) | None => Err(Broken::Stream("a frame that has no place here".into())),
@@ -262,7 +253,7 @@ impl Inbound {
             }
             Some(Content::Envelope(envelope)) => {
                 let place = Place { lane, number, position, accepted_at_ms: delivery.accepted_at_ms };
-                let note = self.message(&place, envelope, now, views);
+                let note = self.message(&place, envelope, now, (views, &batch.own));
                 batch.note(note);
             }
             None => return Err(Broken::Stream("a delivery without content".into())),
@@ -302,11 +293,17 @@ impl Inbound {
     }
 
     /// A message that passed the checks, or the evidence against it.
-    fn message(&mut self, place: &Place, envelope: pb::Envelope, now: Timestamp, views: &Views) -> Note {
+    fn message(
+        &mut self,
+        place: &Place,
+        envelope: pb::Envelope,
+        now: Timestamp,
+        (views, own): (&Views, &BTreeMap<MessageId, Hash>),
+    ) -> Note {
         let accepted_at = Timestamp::from_millis(place.accepted_at_ms);
         let known = checks::Known {
             asked: &|id| {
-                let given_back = self.own.get(id).copied();
+                let given_back = own.get(id).copied();
                 given_back.or_else(|| Some(views.outbox.get(id)?.sealed?.header_hash))
             },
             requester: &|notice_id| {

@@ -91,15 +91,12 @@ impl Outbound {
 
     /// Gives back what was sent in a lane, and says that there is no more.
     async fn give_back(&mut self, lost: &pb::LostLane) -> Result<(), Gone> {
-        let (epoch, mut number) = (lost.epoch, lost.known_up_to);
+        let (epoch, mut number, mut given) = (lost.epoch, lost.known_up_to, 0);
         let end = pb::GivenBack { epoch, lane: lost.lane, ..pb::GivenBack::default() };
-        let (Ok(lane), Some(country)) =
-            (i247_wire::known::<pb::Lane, Lane>(lost.lane, "lane"), self.link.party.country())
-        else {
-            return Ok(());
-        };
-        loop {
-            number += 1;
+        let lane = i247_wire::known::<pb::Lane, Lane>(lost.lane, "lane");
+        let (Ok(lane), Some(country)) = (lane, self.link.party.country()) else { return Ok(()) };
+        while let Some(next) = number.checked_add(1) {
+            number = next;
             let id = MessageId { sender: Sender::Bureau(country), epoch, lane, number };
             let Some(found) = self.find(&id).await else { break };
             // What was refused has been nowhere.
@@ -108,11 +105,11 @@ impl Outbound {
             }
             let Stored { at, signed, envelope, .. } = self.stored(found.item.place).await;
             self.introduce(signed).await?;
-            let given =
-                pb::GivenBack { accepted_at_ms: at.as_millis(), envelope: Some(envelope), ..end.clone() };
-            self.frames.send(Frame::GivenBack(given)).await?;
+            let accepted_at_ms = at.as_millis();
+            let message = pb::GivenBack { accepted_at_ms, envelope: Some(envelope), ..end.clone() };
+            self.frames.send(Frame::GivenBack(message)).await?;
+            given += 1;
         }
-        let given = number - 1 - lost.known_up_to;
         tracing::info!(party = %self.link.party, epoch, %lane, given, "given back what the bureau had sent");
         self.frames.send(Frame::GivenBack(end)).await
     }
