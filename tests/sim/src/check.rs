@@ -4,6 +4,7 @@ mod cuts;
 mod ends;
 mod late;
 mod order;
+mod stall;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -227,12 +228,14 @@ pub(crate) fn check(record: &mut Record, now: Duration) {
     order::check(record, &mut broken);
     late::check(record, &mut broken);
     ends::check(record, &mut broken);
+    let beside = stall::check(record, &mut broken);
     for (at, inbox) in &record.inboxes {
         answered_once(record, *at, inbox, &mut broken);
     }
     for wish in &record.wishes {
         add_up(record, wish, &mut broken);
     }
+    record.count_all("arrived beside a country that stands still", beside);
     for (rule, message, text) in broken {
         record.broken(rule, &message, text);
     }

@@ -12,6 +12,12 @@ pub(crate) fn free_text(to: &BTreeSet<CountryCode>, lane: Lane, words: &str) -> 
     draft(Kind::FreeText, lane, Some(Audience::countries(to.iter().copied())), words, form)
 }
 
+/// Words to some countries, and so many bytes behind them.
+pub(crate) fn long_text(to: &BTreeSet<CountryCode>, words: &str, bytes: usize) -> pb::Draft {
+    let form = Form::FreeText(pb::FreeText { text: "x".repeat(bytes) });
+    draft(Kind::FreeText, Lane::Normal, Some(Audience::countries(to.iter().copied())), words, form)
+}
+
 /// A question to some countries.
 pub(crate) fn question(to: &BTreeSet<CountryCode>, lane: Lane, words: &str, reply_by_ms: u64) -> pb::Draft {
     let request = pb::Request {

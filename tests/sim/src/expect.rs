@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 /// What is counted when it strikes or is reached.
 const EXPECTED: &[&str] = &[
+    "a country stands still",
     "a new epoch",
     "a read fails",
     "a sync fails",
@@ -16,6 +17,7 @@ const EXPECTED: &[&str] = &[
     "answer INTERIM",
     "answer REFUSED",
     "answer REMINDED",
+    "arrived beside a country that stands still",
     "attachment opened",
     "bit flipped at rest",
     "bit flips in reads",

@@ -25,6 +25,7 @@ mod run;
 mod seams;
 mod secretariat;
 mod single;
+mod stall;
 
 use std::process::ExitCode;
 

@@ -206,6 +206,7 @@ impl Staff {
                 dice: Dice::new(luck),
                 to_write,
                 rushes,
+                flooded: false,
                 pending: Vec::new(),
                 answers: !automatic,
                 answered: BTreeSet::new(),

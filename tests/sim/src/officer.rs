@@ -16,6 +16,7 @@ use i247_wire::pb;
 
 use crate::record::{Shared, Wish};
 use crate::seams::SimClock;
+use crate::stall::Stall;
 
 /// How long one call may take.
 pub(crate) const WITHIN: Duration = Duration::from_secs(3);
@@ -30,6 +31,8 @@ pub(crate) enum Phase {
     Busy,
     /// Only what was begun is brought to its end.
     Ending,
+    /// One country stands still; another floods it, and the others write to each other.
+    Beside(Stall),
 }
 
 /// An officer.
@@ -46,6 +49,8 @@ pub(crate) struct Officer {
     pub(crate) to_write: u64,
     /// How many rushes she still writes: many messages at once.
     pub(crate) rushes: u64,
+    /// Whether she has flooded a country that stands still.
+    pub(crate) flooded: bool,
     /// Drafts that the desk has not confirmed, with their places in the record.
     pub(crate) pending: Vec<(usize, pb::Draft)>,
     /// Whether she answers questions; else the bureau does by itself.
@@ -70,6 +75,9 @@ impl Officer {
         if self.pending.is_empty() && self.phase.get() == Phase::Busy && self.to_write > 0 {
             self.to_write -= 1;
             self.write();
+        }
+        if let Phase::Beside(stall) = self.phase.get() {
+            self.write_beside(stall);
         }
         self.hand_in().await?;
         self.read().await?;
@@ -143,7 +151,7 @@ impl Officer {
             self.desk.mark_actioned(&idle.id).await?;
         }
         self.fetch(&items).await?;
-        if self.phase.get() == Phase::Ending || !self.answers {
+        if self.phase.get() != Phase::Busy || !self.answers {
             return Ok(());
         }
         for item in items.iter().filter(|item| item.kind() == pb::Kind::Request) {

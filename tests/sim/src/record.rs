@@ -13,6 +13,7 @@ use i247_wire::pb;
 
 use crate::lines::Lines;
 use crate::seams::BEGIN;
+use crate::stall::Stall;
 
 /// The record as officers and driver share it.
 pub(crate) type Shared = Rc<RefCell<Record>>;
@@ -166,6 +167,8 @@ pub(crate) struct Record {
     pub(crate) giving_back: BTreeSet<CountryCode>,
     /// Countries whose certificate had ended, from when until when, in milliseconds since 1970.
     pub(crate) away: BTreeMap<CountryCode, (u64, u64)>,
+    /// Once the faults were over, a country stood still.
+    pub(crate) stall: Option<Stall>,
     /// Countries that were revoked: when the revocation was answered, in milliseconds since 1970.
     pub(crate) revoked: BTreeMap<CountryCode, u64>,
 }
@@ -210,6 +213,11 @@ impl Record {
     pub(crate) fn holds_receipt_since(&self, country: CountryCode, wishes: usize) -> bool {
         let later = self.wishes.iter().skip(wishes);
         later.filter(|wish| wish.from == country && !wish.by_itself).any(|wish| wish.receipt)
+    }
+
+    /// Whether a country has a line to the hub, and may have one.
+    pub(crate) fn takes_part(&self, country: CountryCode) -> bool {
+        self.lines.is_joined(&country.to_lowercase()) && !self.revoked.contains_key(&country)
     }
 
     /// Whether the hub loses something, or somebody may still give it back.

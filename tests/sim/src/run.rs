@@ -13,6 +13,7 @@ use crate::network::{Fault, Network};
 use crate::officer::Phase;
 use crate::plants::Plant;
 use crate::record::{Record, Shared, Violation};
+use crate::stall;
 
 /// How long work goes on.
 pub(crate) const BUSY: Duration = Duration::from_secs(20);
@@ -66,14 +67,10 @@ pub(crate) fn run(
     }
     network.phase.set(Phase::Ending);
     breaker.heal(&mut network);
-    let ends = network.now() + LIVE_WITHIN;
-    let mut quiet = false;
-    while !quiet && network.now() < ends {
-        for _ in 0..100 {
-            breaker.watch(&mut network);
-            network.sim.step()?;
-        }
-        quiet = unfinished(&network.record.borrow()).is_empty();
+    let mut quiet = becomes_quiet(&mut network, &mut breaker)?;
+    if quiet {
+        stall::play(&mut network, &mut breaker, seed)?;
+        quiet = becomes_quiet(&mut network, &mut breaker)?;
     }
     let lingers = quiet && !network.record.borrow().revoked.is_empty();
     let ends = network.now() + if lingers { LINGER } else { Duration::ZERO };
@@ -97,4 +94,18 @@ pub(crate) fn run(
         drop(machine.disk.borrow().kill());
     }
     Ok(Outcome::of(record, simulated))
+}
+
+/// Whether everything has arrived in time now that nothing goes wrong.
+fn becomes_quiet(network: &mut Network, breaker: &mut Breaker) -> Result<bool, Fault> {
+    let ends = network.now() + LIVE_WITHIN;
+    let mut quiet = false;
+    while !quiet && network.now() < ends {
+        for _ in 0..100 {
+            breaker.watch(network);
+            network.sim.step()?;
+        }
+        quiet = unfinished(&network.record.borrow()).is_empty();
+    }
+    Ok(quiet)
 }

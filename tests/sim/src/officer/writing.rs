@@ -11,9 +11,14 @@ use i247_wire::pb;
 use super::{Officer, now};
 use crate::drafts;
 use crate::record::Wish;
+use crate::stall::Stall;
 
 /// How many messages a rush has: more than may pass one that is less urgent.
 const RUSH: u64 = 40;
+
+/// How many messages a flood has, and how long each is, in bytes: more than a stream to a bureau and its line have room for.
+const FLOOD: usize = 32;
+const FLOOD_BYTES: usize = 60 * 1024;
 
 /// The longest attachment, in bytes: more than goes into one frame.
 const ATTACHMENT_MAX: u64 = 80 * 1024;
@@ -82,6 +87,29 @@ impl Officer {
             self.wish(Kind::FreeText, to.clone(), words, draft);
         }
         self.record.borrow_mut().count("rush");
+    }
+
+    /// While a country stands still: floods it once, or writes to those who have no part in that.
+    pub(super) fn write_beside(&mut self, stall: Stall) {
+        if self.me == stall.flooder && !self.flooded {
+            self.flooded = true;
+            let to = BTreeSet::from([stall.country]);
+            for _ in 0..FLOOD {
+                let words = self.words("floods");
+                let draft = drafts::long_text(&to, &words, FLOOD_BYTES);
+                self.wish(Kind::FreeText, to.clone(), words, draft);
+            }
+        }
+        let takes_part = |country: CountryCode| self.record.borrow().takes_part(country);
+        if stall.spares(self.me) && takes_part(self.me) && self.pending.is_empty() {
+            let others = self.countries.iter().copied();
+            let linked = |country: &CountryCode| {
+                *country != self.me && *country != stall.country && takes_part(*country)
+            };
+            let (to, words) = (others.filter(linked).collect(), self.words("goes on"));
+            let draft = drafts::free_text(&to, Lane::Normal, &words);
+            self.wish(Kind::FreeText, to, words, draft);
+        }
     }
 
     pub(super) fn answer(&mut self, question: &str) {
