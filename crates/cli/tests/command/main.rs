@@ -1,18 +1,12 @@
 //! The program as people run it: real processes, real files, and what they print. One network, set up by hand.
 #![expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 
-use std::io::{BufRead as _, BufReader};
+mod desk;
+mod recovery;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::time::Duration;
 
-use i247_node::{Clock as _, SystemClock};
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value as Json;
-use tempfile::TempDir;
-
-/// How long anything may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::desk::{Desk, ids, network};
 
 const RED: &str = r#"
 person_status = "CHARGED"
@@ -39,150 +33,6 @@ reference = "INV-77/2010"
 date = "2010-05-02"
 judicial = true
 "#;
-
-/// A directory with a network's files, and its processes.
-struct Desk {
-    dir: TempDir,
-    nodes: Vec<Node>,
-}
-
-/// A running service. It is killed when dropped.
-struct Node {
-    child: Child,
-    address: String,
-    /// Held so that the service can go on writing.
-    _stderr: BufReader<ChildStderr>,
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-impl Desk {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), nodes: Vec::new() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_i247"));
-        command.args(line.split_whitespace().map(|word| word.replace('~', " ")));
-        command.current_dir(self.dir.path()).env_clear().env("I247_HOME", self.path("home"));
-        command
-    }
-
-    fn run(&self, line: &str) -> Output {
-        self.command(line).stdin(Stdio::null()).output().unwrap()
-    }
-
-    /// What a command prints that ends well.
-    fn done(&self, line: &str) -> String {
-        let output = self.run(line);
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "i247 {line}\n{out}{err}");
-        out.trim_end().to_owned()
-    }
-
-    fn json(&self, line: &str) -> Json {
-        serde_json::from_str(&self.done(&format!("{line} --json"))).unwrap()
-    }
-
-    /// The exit code and the complaint of a command that does not.
-    fn refused(&self, line: &str) -> (i32, String) {
-        let output = self.run(line);
-        assert!(!output.status.success(), "i247 {line}\n{}", text(&output.stdout));
-        (output.status.code().unwrap_or(-1), text(&output.stderr))
-    }
-
-    /// Starts a service and waits until it listens.
-    fn start(&mut self, line: &str) -> String {
-        let ready = self.path(&format!("ready{}", self.nodes.len()));
-        let line = format!(
-            "{line} --listen 127.0.0.1:0 --telemetry-level warn --ready-file {} --die-with-parent {}",
-            ready.display(),
-            std::process::id()
-        );
-        let mut child = self.command(&line).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut said = String::new();
-        while !said.contains("listens at") {
-            let before = said.len();
-            stderr.read_line(&mut said).unwrap();
-            assert!(said.len() > before, "i247 {line}\n{said}");
-        }
-        let at = said.rsplit("listens at ").next().unwrap().trim().to_owned();
-        // The file follows the line, so it is waited for.
-        let address = self.wait_for("the ready file", || std::fs::read_to_string(&ready).ok());
-        assert_eq!(address.trim_end(), at);
-        self.nodes.push(Node { child, address: at.clone(), _stderr: stderr });
-        at
-    }
-
-    /// Asks again until there is an answer.
-    fn wait_for<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-        let clock = SystemClock::new();
-        while clock.monotonic() < PATIENCE {
-            if let Some(found) = look() {
-                return found;
-            }
-        }
-        panic!("waited {PATIENCE:?} for {what} in {}", self.dir.path().display());
-    }
-
-    /// Asks a service to stop, and waits until it has.
-    fn stop(&mut self, n: usize) {
-        let node = &mut self.nodes[n];
-        let pid = Pid::from_raw(i32::try_from(node.child.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
-        let status = node.child.wait().unwrap();
-        assert!(status.success(), "node {n} at {}: {status}", node.address);
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn ids(list: &Json) -> Vec<String> {
-    let items = list["items"].as_array().unwrap();
-    items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
-}
-
-/// An authority, a hub, the bureaus of France and Brazil with an officer each, a reviewer, an operator.
-fn network() -> Desk {
-    let mut desk = Desk::new();
-    desk.done("authority init authority --site lyon");
-    let hub = desk.start("hub --data hub --credentials authority/hub_lyon");
-    for (keys, identity) in [("lena", "gs/reviewer/lena"), ("ops", "operator/ops")] {
-        desk.done(&format!("authority request {keys} {identity}"));
-        desk.done(&format!("authority issue {keys}/request.pem --hub {hub}"));
-        desk.done(&format!("context add {keys} --address {hub} --server gs/hub/lyon --credentials {keys}"));
-    }
-    for country in ["fr", "br"] {
-        desk.done(&format!("authority request {country} ncb/{country}"));
-        desk.done(&format!("authority issue {country}/request.pem --names localhost,127.0.0.1"));
-        desk.done(&format!("authority national {country} {country}_authority"));
-        desk.done(&format!("authority request {country}_duty ncb/{country}/officer/duty"));
-        desk.done(&format!("authority issue {country}_duty/request.pem --authority {country}_authority"));
-    }
-    desk.done(&format!("authority admit --all --hub {hub}"));
-    for country in ["fr", "br"] {
-        let line = format!(
-            "bureau {country} --hub {hub} --data {country}_data --credentials {country} --automatic false"
-        );
-        let address = desk.start(&line);
-        desk.done(&format!(
-            "context add {country} --address {address} --server ncb/{country} --credentials {country}_duty"
-        ));
-    }
-    desk
-}
 
 #[test]
 fn a_network_set_up_by_hand_carries_questions_answers_and_notices() {
@@ -359,56 +209,6 @@ fn operate(desk: &Desk) {
     assert_eq!(report["operation"], "test-2010");
     let (code, said) = desk.refused("trace ZZ-1-U-1");
     assert_eq!(code, 1, "{said}");
-}
-
-#[test]
-fn a_hub_from_an_older_copy_is_recovered_and_hears_the_authority_again() {
-    let mut desk = Desk::new();
-    let run = "hub --data hub --credentials authority/hub_lyon";
-    let recover = "hub recover --data hub --credentials authority/hub_lyon --yes";
-    desk.done("authority init authority --site lyon");
-    let hub = desk.start(run);
-    desk.done("authority request fr ncb/fr");
-    desk.done(&format!("authority issue fr/request.pem --hub {hub}"));
-    desk.stop(0);
-    let copied = Command::new("cp").arg("-a").arg(desk.path("hub")).arg(desk.path("monday")).status();
-    assert!(copied.unwrap().success());
-    let hub = desk.start(run);
-    desk.done(&format!("authority suspend ncb/fr --reason inquiry --hub {hub}"));
-    let (code, said) = desk.refused(recover);
-    assert_eq!(code, 4, "{said}");
-    assert!(said.contains("stop the service that uses it first"), "{said}");
-    desk.stop(1);
-    std::fs::remove_dir_all(desk.path("hub")).unwrap();
-    std::fs::rename(desk.path("monday"), desk.path("hub")).unwrap();
-    let (code, said) = desk.refused("hub recover --data hub --credentials authority/hub_lyon");
-    assert!(code == 2 && said.contains("--yes"), "{said}");
-    let recovered = desk.json(recover);
-    assert_ne!(recovered["log_id"], recovered["previous_log_id"]);
-    let known = recovered["previous_log_id"].as_str().unwrap();
-    let (code, said) = desk.refused(&format!("{recover} --lost {known}"));
-    assert!(code == 4 && said.contains(known), "the copy knows it: {said}");
-    let again = desk.run(recover);
-    let (out, said) = (text(&again.stdout), text(&again.stderr));
-    assert!(out.contains(recovered["log_id"].as_str().unwrap()), "it goes on from the one before: {out}");
-    assert!(said.contains("authority resend") && said.contains("Start the hub"), "{said}");
-
-    let hub = desk.start(run);
-    let standing = |desk: &Desk| {
-        let list = desk.json(&format!("authority list --hub {hub}"));
-        list["records"][0]["standing"].as_str().unwrap().to_owned()
-    };
-    assert_eq!(standing(&desk), "ACTIVE");
-    // Nothing new is said about it before the hub has heard what was said already.
-    let (code, said) = desk.refused(&format!("authority revoke ncb/fr --hub {hub}"));
-    assert!(code == 1 && said.contains("authority resend"), "{said}");
-    desk.done(&format!("authority resend --hub {hub}"));
-    assert_eq!(standing(&desk), "SUSPENDED");
-    desk.done(&format!("authority resend --hub {hub}"));
-    // What is refused is not kept.
-    assert_eq!(desk.refused(&format!("authority suspend ncb/fr --hub {hub}")).0, 1);
-    desk.done(&format!("authority reinstate ncb/fr --hub {hub}"));
-    assert_eq!(standing(&desk), "ACTIVE");
 }
 
 #[test]
