@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 mod desk;
+mod false_hub;
 mod recovery;
 
 use std::path::{Path, PathBuf};
