@@ -18,11 +18,11 @@ use i247_trust::{Credentials, Presented, client_config};
 use i247_wire::pb;
 use i247_wire::pb::connect_response::Frame;
 use prost::Message as _;
-use prost_types::FileDescriptorSet;
+use prost_types::{DescriptorProto, FileDescriptorSet};
 use rustls::ClientConfig;
 
 use self::story::Story;
-use self::table::{CALLERS, DESK, HUB, Row};
+use self::table::{CALLERS, DESK, HUB, Object, Row};
 use crate::line::{Answer, Line, let_in};
 
 #[test]
@@ -42,6 +42,45 @@ fn every_call_of_every_service_has_a_row() {
             assert_eq!(row.cells().len(), CALLERS.len(), "{} at the {where_}", row.call);
         }
     }
+}
+
+/// What a field of a request is called that names something which may be another's.
+const NAMES: [&str; 8] = ["id", "ids", "message_id", "request_id", "refers_to", "commitment", "name", "post"];
+
+#[test]
+fn every_call_that_names_something_is_tried_with_what_is_anothers() {
+    let naming = naming();
+    assert!(naming.len() > 10, "{naming:?}");
+    for (where_, rows) in [("hub", HUB), ("desk", DESK)] {
+        for row in rows.iter().filter(|row| naming.contains(row.call)) {
+            let mut of_call = rows.iter().filter(|other| other.call == row.call);
+            let foreign = of_call.any(|row| matches!(row.object, Object::Foreign));
+            assert!(foreign, "{} at the {where_} is never asked about what is another's", row.call);
+        }
+    }
+}
+
+/// Every call of ours whose request names something.
+fn naming() -> BTreeSet<String> {
+    let files = FileDescriptorSet::decode(i247_wire::DESCRIPTOR).unwrap().file;
+    let messages = files.iter().flat_map(|file| {
+        file.message_type
+            .iter()
+            .map(move |message| (format!(".{}.{}", file.package(), message.name()), message))
+    });
+    let names = |message: &DescriptorProto| message.field.iter().any(|field| NAMES.contains(&field.name()));
+    let naming: BTreeSet<String> =
+        messages.filter(|(_, message)| names(message)).map(|(path, _)| path).collect();
+    let mut calls = BTreeSet::new();
+    for file in &files {
+        for service in &file.service {
+            let of_service = service.method.iter().filter(|call| naming.contains(call.input_type()));
+            calls.extend(
+                of_service.map(|call| format!("/{}.{}/{}", file.package(), service.name(), call.name())),
+            );
+        }
+    }
+    calls
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,7 +13,10 @@ use i247_wire::pb::put_attachment_request::Frame;
 use prost::Message;
 
 use super::tls_of;
-use crate::line::Line;
+use crate::line::{Line, PATIENCE};
+
+/// What Japan calls its load.
+const JAPANS_LOAD: [u8; 32] = [9; 32];
 
 /// Brazil and Japan have bureaus; France writes by hand.
 pub(super) struct Story {
@@ -43,6 +46,8 @@ pub(super) struct Story {
 pub(super) async fn begin() -> Result<(World, Story), WorldError> {
     let world = Box::pin(World::of(["BR", "JP"]).automatic(false).start()).await?;
     let (brazil, japan) = (world.bureau("BR"), world.bureau("JP"));
+    brazil.grants(with_copies(airport(&name("airport")))).await?;
+    japan_reports(&world).await?;
     let mut france = world.pen("FR").await?;
     let (own, attachment, commitment) = with_attachment(&world, &mut france).await?;
     france.submit(&france.sign(&france.letter(grant_draft(with_copies(airport(&name("airport"))))))).await?;
@@ -98,6 +103,47 @@ pub(super) async fn begin() -> Result<(World, Story), WorldError> {
         national_change,
     };
     Ok((world, story))
+}
+
+/// Japan has two passports reported: everybody may see the first, and neither France nor Brazil the second.
+async fn japan_reports(world: &World) -> Result<(), WorldError> {
+    use pb::load_records_request::Frame;
+    let passport = |number: &str, except: &[&str]| -> Bytes {
+        let record = document(number, "JPN");
+        let except = except.iter().map(|code| (*code).to_owned()).collect();
+        let record = pb::Record { owner: "JP".into(), except, ..record };
+        pb::RecordChange { action: Some(pb::record_change::Action::Add(record)) }.encode_to_vec().into()
+    };
+    let changes = vec![passport("TK0000001", &[]), passport("TK0000002", &["BR", "FR"])];
+    let begin = pb::LoadBegin { name: JAPANS_LOAD.to_vec().into(), database: pb::Database::Sltd.into() };
+    let frames = [Frame::Begin(begin), Frame::Lines(pb::LoadLines { lines: vec![2, 3], changes })];
+    let frames = frames.map(|frame| pb::LoadRecordsRequest { frame: Some(frame) });
+    let desk = world.bureau("JP").desk().await?;
+    let mut load = desk.load_records(tokio_stream::iter(frames)).await?;
+    while load.next(PATIENCE).await?.is_some() {}
+    world
+        .until("the records to be accepted", async || {
+            // Not answered is not accepted.
+            let status = desk.load_status(None).await.ok();
+            Ok(status.filter(|status| status.accepted == 2).map(drop))
+        })
+        .await
+}
+
+/// A lost passport.
+fn document(number: &str, issuing_country: &str) -> pb::Record {
+    let document = pb::TravelDocument {
+        number: number.into(),
+        issuing_country: issuing_country.into(),
+        document_type: pb::TravelDocumentType::Passport.into(),
+        fraud_type: pb::FraudType::LostBearer.into(),
+        ..Default::default()
+    };
+    pb::Record {
+        database: pb::Database::Sltd.into(),
+        content: Some(pb::record::Content::TravelDocument(document)),
+        ..Default::default()
+    }
 }
 
 /// A message of France to Brazil that names an attachment, and what uploads it.
@@ -274,6 +320,25 @@ pub(super) fn record_name(_: &Story) -> Vec<Vec<u8>> {
     one(&pb::FindRecordRequest { database: pb::Database::Sltd.into(), name: "FRA/PASSPORT/P1234567".into() })
 }
 
+/// A record that everybody may see.
+pub(super) fn seen_record_name(_: &Story) -> Vec<Vec<u8>> {
+    one(&pb::FindRecordRequest { database: pb::Database::Sltd.into(), name: "JPN/PASSPORT/TK0000001".into() })
+}
+
+/// A record that its owner keeps from those who ask.
+pub(super) fn unseen_record_name(_: &Story) -> Vec<Vec<u8>> {
+    one(&pb::FindRecordRequest { database: pb::Database::Sltd.into(), name: "JPN/PASSPORT/TK0000002".into() })
+}
+
+/// A record as an alert: it is none.
+pub(super) fn record_as_alert(_: &Story) -> Vec<Vec<u8>> {
+    one(&pb::ShowAlertRequest { name: "JPN/PASSPORT/TK0000001".into() })
+}
+
+pub(super) fn japans_load(_: &Story) -> Vec<Vec<u8>> {
+    one(&pb::LoadStatusRequest { name: JAPANS_LOAD.to_vec().into() })
+}
+
 fn load_begin() -> Vec<u8> {
     let begin = pb::LoadBegin { name: vec![7; 32].into(), database: pb::Database::Sltd.into() };
     let frame = pb::load_records_request::Frame::Begin(begin);
@@ -286,19 +351,7 @@ pub(super) fn load(_: &Story) -> Vec<Vec<u8>> {
 
 /// A document of another country, which would be Brazil's to report as little as anybody's but France's.
 pub(super) fn load_of_anothers(_: &Story) -> Vec<Vec<u8>> {
-    let document = pb::TravelDocument {
-        number: "P1234567".into(),
-        issuing_country: "FRA".into(),
-        document_type: pb::TravelDocumentType::Passport.into(),
-        fraud_type: pb::FraudType::LostBearer.into(),
-        ..Default::default()
-    };
-    let record = pb::Record {
-        database: pb::Database::Sltd.into(),
-        owner: "BR".into(),
-        content: Some(pb::record::Content::TravelDocument(document)),
-        ..Default::default()
-    };
+    let record = pb::Record { owner: "BR".into(), ..document("P1234567", "FRA") };
     let change = pb::RecordChange { action: Some(pb::record_change::Action::Add(record)) };
     let lines = pb::LoadLines { lines: vec![2], changes: vec![change.encode_to_vec().into()] };
     let frame = pb::load_records_request::Frame::Lines(lines);
