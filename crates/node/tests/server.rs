@@ -454,6 +454,30 @@ async fn calls_above_the_limit_of_a_connection_are_refused_as_busy() {
 }
 
 #[tokio::test]
+async fn a_connection_that_has_grown_old_is_left_and_an_open_call_may_go_on_within_the_grace() {
+    let age = Duration::from_millis(100);
+    let hub = Hub::with(Limits { age, grace: PATIENCE * 3, ..Limits::default() }).await;
+    let mut open = hub.watch(hub.channel("ncb/fr")).await;
+    let mut idle = HealthClient::new(hub.channel("ncb/br"));
+    idle.check(asked()).await.unwrap();
+    // The younger of the two goes at its age, so the older one was asked to leave, too.
+    until(|| hub.live.connections_of(&identity("ncb/br")) == 0).await;
+    idle.check(asked()).await.expect("the channel connects anew");
+    hub.health.set_ready("", true).await;
+    open.message().await.expect("what was open goes on").unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_outlasts_the_grace_of_an_old_connection_ends_with_it() {
+    let (age, grace) = (Duration::from_millis(100), Duration::from_millis(100));
+    let hub = Hub::with(Limits { age, grace, ..Limits::default() }).await;
+    let mut open = hub.watch(hub.channel("ncb/fr")).await;
+    let end = tokio::time::timeout(PATIENCE, open.message()).await.expect("it ends");
+    assert!(end.is_err(), "cut, not ended in order");
+    until(|| hub.live.connections_of(&identity("ncb/fr")) == 0).await;
+}
+
+#[tokio::test]
 async fn stopping_lets_calls_end_within_the_grace_and_then_ends_them() {
     let hub = Hub::with(Limits { grace: Duration::from_millis(200), ..Limits::default() }).await;
     let mut stream = hub.watch(hub.channel("ncb/fr")).await;
