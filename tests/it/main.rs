@@ -28,6 +28,7 @@ mod operation;
 mod own_records;
 mod partner;
 mod points;
+mod poison;
 mod post_copies;
 mod posts;
 mod processes;
