@@ -13,6 +13,7 @@ mod deadlines;
 mod demo;
 mod deploy;
 mod derived;
+mod disk_seam;
 mod disks;
 mod doctor;
 mod duplicates;
