@@ -9,6 +9,8 @@ use i247_testkit::{World, WorldError, country, free_text, name, pb};
 use i247_trust::{Credentials, Validity};
 use i247_wire::pb::exchange_service_client::ExchangeServiceClient;
 
+use crate::metrics::page;
+
 const HOUR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -65,6 +67,30 @@ async fn an_expired_or_foreign_certificate_opens_no_door() -> Result<(), WorldEr
     for (what, credentials) in [("expired", expired_officer), ("foreign", foreign_officer)] {
         let desk = world.desk_as(country("FR"), &with_root(&world, credentials).await?).await?;
         assert!(desk.report().await.is_err(), "an {what} certificate got an answer of the desk");
+    }
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_not_let_in_is_counted_with_the_reason() -> Result<(), WorldError> {
+    let world = World::of(["FR"]).metrics().start().await?;
+    let now = world.seams().clock.now();
+    let foreign = Pki::new(now)?.enrol(&Identity::Bureau(country("FR")))?;
+    let unknown = world.pki().await.enrol(&Identity::Bureau(country("JP")))?;
+    let refused = async |reason: &str| {
+        let shown = page(world.metrics_address("hub").await.unwrap()).await;
+        let line = format!("i247_connections_refused_total{{reason=\"{reason}\"}} ");
+        let count = shown.lines().find_map(|shown| shown.strip_prefix(&line)).map(str::to_owned);
+        count.map_or(0, |count| count.parse::<u64>().unwrap())
+    };
+    // A client connects anew by itself: as often as it tried, or more.
+    for (credentials, reason) in [(foreign, "handshake failed"), (unknown, "handshake failed")] {
+        let before = refused(reason).await;
+        let channel = world.hub_channel(&with_root(&world, credentials).await?).await?;
+        let answer = ExchangeServiceClient::new(channel).statuses(pb::StatusesRequest::default()).await;
+        assert!(answer.is_err());
+        // What was refused is counted a little later.
+        world.until(reason, async || Ok((refused(reason).await > before).then_some(()))).await?;
     }
     world.finish().await
 }

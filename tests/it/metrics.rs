@@ -32,7 +32,7 @@ fn golden(of: &str) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
     (must, may)
 }
 
-async fn page(address: SocketAddr) -> String {
+pub(crate) async fn page(address: SocketAddr) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut page = String::new();
