@@ -1,15 +1,24 @@
 //! Frames in masses, and frames that may not be. A connection that sends them ends; nothing else does.
 
+use std::time::Duration;
+
+use i247_node::sleep;
 use i247_testkit::WorldError;
 
 use crate::frames::{
     ACK, END_HEADERS, END_STREAM, block, code, frame, kind, message, reset, setting, window,
 };
 use crate::line::{Answer, End, Line, head};
-use crate::scene::{Target, end, targets};
+use crate::scene::{Target, Took, end, targets};
 
 /// Pieces that are sent at most. Nobody may get so far.
 const PIECES_MAX: u32 = 60_000;
+
+/// How long each flood goes on, with one connection after the other.
+const LASTS: Duration = Duration::from_secs(1);
+
+/// How much memory a process may have gained after any of them since before the first, in KiB.
+const FLOOD_KIB_MAX: u64 = 16 * 1024;
 
 /// A piece that is sent again and again, on the next stream each time, and how the server says that it is enough.
 struct Flood {
@@ -50,8 +59,8 @@ const FLOODS: &[Flood] = &[
 
 /// Frames that end a connection at once, and with which word.
 const FORBIDDEN: &[Flood] = &[
-    flood("data behind the end", |stream, path| [whole(stream, path), data(stream)].concat(), ANY),
-    flood("heads behind the end", |stream, path| [whole(stream, path), begun(stream, path)].concat(), ANY),
+    flood("data behind the end", |stream, path| [whole(stream, path), data(stream)].concat(), BEHIND),
+    flood("heads behind the end", |stream, path| [whole(stream, path), begun(stream, path)].concat(), BEHIND),
     flood(
         "a head in capitals",
         |stream, path| headers(stream, &[&head(path)[..], &[("X", "x")]].concat()),
@@ -116,17 +125,20 @@ const FORBIDDEN: &[Flood] = &[
     flood(
         "more than the window",
         |stream, path| [begun(stream, path), data_of(stream, 16_384).repeat(80)].concat(),
-        ANY,
+        BEYOND,
     ),
 ];
 
-/// The connection, or the stream alone.
-const ANY: &[End] = &[
+/// The connection, or the stream alone; the call had been made whole, and may be answered before.
+const BEHIND: &[End] = &[
     End::Told(code::PROTOCOL_ERROR),
     End::Told(code::STREAM_CLOSED),
-    End::Told(code::FLOW_CONTROL_ERROR),
-    End::Open,
+    End::Reset(code::PROTOCOL_ERROR),
+    End::Reset(code::STREAM_CLOSED),
+    End::Answered(Some(0)),
 ];
+/// The connection, or the stream alone, but never an answer.
+const BEYOND: &[End] = &[End::Told(code::FLOW_CONTROL_ERROR), End::Reset(code::FLOW_CONTROL_ERROR)];
 const PROTOCOL: &[End] = &[End::Told(code::PROTOCOL_ERROR)];
 const SIZE: &[End] = &[End::Told(code::FRAME_SIZE_ERROR), End::Told(code::PROTOCOL_ERROR)];
 const FLOW: &[End] = &[End::Told(code::FLOW_CONTROL_ERROR), End::Told(code::PROTOCOL_ERROR)];
@@ -180,33 +192,43 @@ async fn a_flood_of_frames_ends_its_connection_and_nothing_else() -> Result<(), 
     let Some(targets) = targets().await? else { return Ok(()) };
     let mut wrong = Vec::new();
     for target in &targets {
+        let ((), alone) = target.beside(sleep(LASTS)).await;
         for flood in FLOODS {
-            let mut line = target.line().await;
-            // A stream for the frames that need one.
-            let prefix = match flood.what {
-                "heads without end" => half(1, target.call),
-                "empty data" => begun(1, target.call),
-                _ => Vec::new(),
-            };
-            line.send(&prefix).await;
-            let pieces = (0..PIECES_MAX).map(|number| (flood.piece)(2 * number + 3, target.call));
-            let sent = line.flood(pieces).await;
-            let end = line.end().await;
-            said(target, flood, sent, end);
-            if !flood.told.contains(&end) {
-                wrong.push(format!("{}: {}: {end:?} after {sent}", target.node, flood.what));
-            }
-            drop(line);
-            target.recovers(flood.what).await;
+            let (found, beside) = target.beside(again_and_again(target, flood)).await;
+            wrong.extend(found);
+            said(target, flood, &beside, &alone);
+            target.recovers_within(flood.what, FLOOD_KIB_MAX).await;
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     end(targets).await
 }
 
+/// One connection after the other is flooded until it ends. What ends otherwise than it should is returned.
+async fn again_and_again(target: &Target, flood: &Flood) -> Vec<String> {
+    let (begun, mut wrong) = (target.now_ms(), Vec::new());
+    while target.now_ms() - begun < LASTS.as_millis() {
+        let mut line = target.line().await;
+        // A stream for the frames that need one.
+        let prefix = match flood.what {
+            "heads without end" => half(1, target.call),
+            "empty data" => self::begun(1, target.call),
+            _ => Vec::new(),
+        };
+        line.send(&prefix).await;
+        let pieces = (0..PIECES_MAX).map(|number| (flood.piece)(2 * number + 3, target.call));
+        let sent = line.flood(pieces).await;
+        let end = line.end().await;
+        if !flood.told.contains(&end) {
+            wrong.push(format!("{}: {}: {end:?} after {sent}", target.node, flood.what));
+        }
+    }
+    wrong
+}
+
 #[expect(clippy::print_stdout, reason = "the figures of the case, shown with --nocapture")]
-fn said(target: &Target, flood: &Flood, sent: usize, end: End) {
-    println!("{}: {}: {end:?} after {sent}", target.node, flood.what);
+fn said(target: &Target, flood: &Flood, beside: &Took, alone: &Took) {
+    println!("{}: {}: honest calls {beside}; without it {alone}", target.node, flood.what);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

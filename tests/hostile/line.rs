@@ -67,6 +67,10 @@ pub(crate) enum End {
     Told(u32),
     /// Without a word.
     Closed,
+    /// Not at all, but the stream was reset, with this code.
+    Reset(u32),
+    /// Not at all, and the call was answered, with this status.
+    Answered(Option<u16>),
     /// Not at all.
     Open,
 }
@@ -206,13 +210,18 @@ impl Line {
         self.seen.borrow().goaway.map_or(End::Closed, End::Told)
     }
 
-    /// The same after a forbidden frame; an answer or a reset on the stream counts as open.
+    /// The same after a forbidden frame, which may concern this stream alone.
     pub(crate) async fn end_or_answer(&mut self, stream: u32) -> End {
         let answered = |seen: &Seen| seen.answers.get(&stream).is_some_and(|answer| answer.ended);
         let waiting = self.seen.wait_for(|seen| seen.closed || answered(seen));
         let _ = tokio::time::timeout(PATIENCE, waiting).await;
         let seen = self.seen.borrow();
-        if seen.closed { seen.goaway.map_or(End::Closed, End::Told) } else { End::Open }
+        match (seen.closed, seen.resets.get(&stream), seen.answers.get(&stream)) {
+            (true, _, _) => seen.goaway.map_or(End::Closed, End::Told),
+            (false, Some(code), _) => End::Reset(*code),
+            (false, None, Some(answer)) if answer.ended => End::Answered(answer.grpc),
+            (false, None, _) => End::Open,
+        }
     }
 
     /// Goes on with this stream.
@@ -244,6 +253,8 @@ pub(crate) async fn shake_hands(
     tls: Arc<ClientConfig>,
 ) -> Result<TlsStream<TcpStream>, Refused> {
     let stream = TcpStream::connect(address).await.unwrap();
+    // Calls are timed, and a head and its message go one after the other.
+    stream.set_nodelay(true).unwrap();
     let name = "localhost".try_into().unwrap();
     TlsConnector::from(tls).connect(name, stream).await.map_err(|error| Refused(alert(&error)))
 }

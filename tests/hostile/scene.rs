@@ -1,6 +1,8 @@
 //! The scene of every case: the shipped program as hub and bureau, each in its own process, somebody who means harm, and
 //! somebody honest who must not notice.
 
+use std::cell::Cell;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +25,9 @@ const FILES_MORE_MAX: usize = 4;
 /// How long an honest call may take when a case is over, a new connection included, in milliseconds.
 const HONEST_MS_MAX: u128 = 1000;
 
+/// How often somebody honest calls beside what goes on.
+const HONEST_EVERY: Duration = Duration::from_millis(50);
+
 /// How often a process is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -42,6 +47,19 @@ pub(crate) struct Target {
     world: Arc<World>,
     process: u32,
     start: Held,
+}
+
+/// How long honest calls took, the shortest first.
+pub(crate) struct Took(Vec<Duration>);
+
+impl fmt::Display for Took {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = |hundredth: usize| {
+            let nth = (self.0.len() * hundredth).div_ceil(100).saturating_sub(1);
+            self.0.get(nth).map_or(0.0, |took| took.as_secs_f64() * 1000.0)
+        };
+        write!(f, "p50 {:.1} ms, p99 {:.1} ms of {}", ms(50), ms(99), self.0.len())
+    }
 }
 
 /// What a process holds of the machine.
@@ -122,8 +140,13 @@ impl Target {
     }
 
     /// After a case: an honest call is answered, what the process holds goes back, and both are said.
-    #[expect(clippy::print_stdout, reason = "the figures of the case, shown with --nocapture")]
     pub(crate) async fn recovers(&self, case: &str) {
+        self.recovers_within(case, GROWTH_KIB_MAX).await;
+    }
+
+    /// The same when the process may hold so much more memory than at the start, in KiB.
+    #[expect(clippy::print_stdout, reason = "the figures of the case, shown with --nocapture")]
+    pub(crate) async fn recovers_within(&self, case: &str, kib_max: u64) {
         let took_ms = self.honest_call().await;
         let held = self.settled().await;
         let grown = held.memory_kib.saturating_sub(self.start.memory_kib);
@@ -132,7 +155,7 @@ impl Target {
             self.node, held.sockets, held.files
         );
         assert!(took_ms <= HONEST_MS_MAX, "{case}: an honest call at {} took {took_ms} ms", self.node);
-        assert!(grown <= GROWTH_KIB_MAX, "{case}: the memory of {} grew by {grown} KiB", self.node);
+        assert!(grown <= kib_max, "{case}: the memory of {} grew by {grown} KiB", self.node);
     }
 
     /// In the middle of a case: an honest call is answered.
@@ -140,6 +163,40 @@ impl Target {
     pub(crate) async fn serves_while(&self, case: &str) {
         let took_ms = self.honest_call().await;
         println!("{}: while {case}: honest call {took_ms} ms", self.node);
+    }
+
+    /// In the middle of a case: the process has needed so much more memory than at the start at most, in KiB.
+    #[expect(clippy::print_stdout, reason = "the figures of the case, shown with --nocapture")]
+    pub(crate) fn has_grown_at_most(&self, case: &str, kib_max: u64) {
+        let grown = Held::of(self.process).memory_kib.saturating_sub(self.start.memory_kib);
+        println!("{}: while {case}: {grown} KiB more", self.node);
+        assert!(grown <= kib_max, "while {case} the memory of {} grew by {grown} KiB", self.node);
+    }
+
+    /// While this goes on somebody honest calls every 50 ms, over a connection of their own, and is answered each time.
+    pub(crate) async fn beside<T>(&self, work: impl Future<Output = T>) -> (T, Took) {
+        let over = Cell::new(false);
+        let working = async {
+            let done = work.await;
+            over.set(true);
+            done
+        };
+        let calling = async {
+            let mut line = Line::open(self.address, self.tls_of(&self.honest)).await.unwrap();
+            let mut took = Vec::new();
+            // One more call than fits in, so that none that waits is left out.
+            while !over.get() {
+                let begun = self.world.seams().clock.monotonic();
+                let call = tokio::time::timeout(PATIENCE, line.call(self.call, b"")).await;
+                let answer = call.expect("an honest call is answered");
+                assert_eq!((answer.http, answer.grpc), (Some(200), Some(0)), "{}: {answer:?}", self.node);
+                took.push(self.world.seams().clock.monotonic() - begun);
+                sleep(HONEST_EVERY).await;
+            }
+            took.sort_unstable();
+            Took(took)
+        };
+        tokio::join!(working, calling)
     }
 
     /// A new connection and one call. How long both took, in milliseconds.
