@@ -3,18 +3,36 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use i247_model::Identity;
 use i247_node::sleep;
-use i247_testkit::WorldError;
+use i247_testkit::{WorldError, country, free_text};
+use i247_wire::pb;
+use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
-use crate::frames::{PREFACE, frame, kind};
-use crate::line::{End, Line, PATIENCE};
+use crate::frames::{END_HEADERS, PREFACE, block, frame, kind, message, setting, window};
+use crate::line::{End, Line, PATIENCE, head};
 use crate::scene::{Target, end, targets};
 
 /// Handshakes that are begun from each address, and addresses: more than there are places.
 const BEGUN: usize = 40;
 const ADDRESSES: u8 = 10;
+
+/// A bureau's stream.
+pub(crate) const CONNECT: &str = "/i247.v1.ExchangeService/Connect";
+
+/// What is sent to those who do not read, together more than a stream and its line have room for.
+const LONG: usize = 60;
+const LONG_BYTES: usize = 60_000;
+
+/// How much memory the hub may need for it, in KiB: of its whole log it keeps what is recent.
+const UNREAD_KIB_MAX: u64 = 16 * 1024;
+
+/// What a peer may be sent on a stream before it says anything of windows.
+const FIRST_WINDOW_BYTES: u32 = 65_535;
 
 /// Between two bytes of those who drip.
 const DRIP: Duration = Duration::from_millis(200);
@@ -124,10 +142,72 @@ async fn slow_body(target: &Target) {
 async fn no_hello(hub: &Target) {
     let begun = hub.now_ms();
     let mut line = hub.line().await;
-    let stream = line.begin("/i247.v1.ExchangeService/Connect").await;
+    let stream = line.begin(CONNECT).await;
     let answer = line.answer(stream).await;
     assert_eq!((answer.http, answer.messages().len()), (Some(200), 1), "a farewell: {answer:?}");
     ended(hub, "a stream without Hello", begun, HELLO_MS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mailbox_that_nobody_reads_holds_nobody_up() -> Result<(), WorldError> {
+    let Some(targets) = targets().await? else { return Ok(()) };
+    let [hub, _desk] = &targets;
+    let (world, brazil) = (hub.world(), hub.world().bureau("BR"));
+    // One gives all the room that there can be and takes nothing off the line; the other gives no room.
+    let deaf = deaf(hub).await;
+    let narrow = world.credentials(&Identity::Bureau(country("IT"))).await?;
+    let mut narrow = Line::open(hub.address, hub.tls_of(&narrow)).await.unwrap();
+    let stream = narrow.begin(CONNECT).await;
+    narrow.send(&frame(kind::DATA, 0, stream, &greeting())).await;
+    let long = "x".repeat(LONG_BYTES);
+    let mut last = None;
+    for _ in 0..LONG {
+        last = Some(brazil.tell(&["FR", "IT"], &long).await?);
+    }
+    brazil.accepted(&last.unwrap()).await?;
+    hub.serves_while("two mailboxes are not read").await;
+    let mut portugal = world.pen("PT").await?;
+    let letter = portugal.sign(&portugal.letter(free_text(&["BR"], "in the middle of it")));
+    let other = portugal.submit(&letter).await?;
+    brazil.receives(&other.id.parse().unwrap()).await?;
+    hub.has_grown_at_most("two mailboxes are not read", UNREAD_KIB_MAX);
+    let seen = narrow.seen();
+    let came = seen.answers[&stream].data.len();
+    assert!(!seen.closed && came > 0 && came <= FIRST_WINDOW_BYTES as usize, "{came} bytes came");
+    drop((deaf, narrow, portugal));
+    hub.recovers("mailboxes that nobody reads").await;
+    end(targets).await
+}
+
+/// A bureau's stream with windows as wide as they can be, and a socket that takes little and is never read.
+async fn deaf(hub: &Target) -> TlsStream<TcpStream> {
+    const INITIAL_WINDOW_SIZE: u16 = 4;
+    const WIDEST: u32 = 0x7fff_ffff;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(hub.address).await.unwrap();
+    let connecting = TlsConnector::from(hub.tls()).connect("localhost".try_into().unwrap(), stream);
+    let mut stream = connecting.await.unwrap();
+    let bytes = [
+        PREFACE,
+        &setting(INITIAL_WINDOW_SIZE, WIDEST),
+        &window(0, WIDEST - FIRST_WINDOW_BYTES),
+        &frame(kind::HEADERS, END_HEADERS, 1, &block(&head(CONNECT))),
+        &frame(kind::DATA, 0, 1, &greeting()),
+    ]
+    .concat();
+    stream.write_all(&bytes).await.unwrap();
+    stream.flush().await.unwrap();
+    stream
+}
+
+/// Hello, and leave to deliver much.
+pub(crate) fn greeting() -> Vec<u8> {
+    use pb::connect_request::Frame;
+    let hello = pb::Hello { epoch: 1, program: "hostile".into(), ..pb::Hello::default() };
+    let frames = [Frame::Hello(hello), Frame::Credit(pb::Credit { deliveries: 10_000 })];
+    let frames = frames.map(|frame| pb::ConnectRequest { frame: Some(frame) }.encode_to_vec());
+    frames.iter().flat_map(|bytes| message(bytes)).collect()
 }
 
 async fn closed(mut stream: TcpStream) {
