@@ -16,8 +16,10 @@ use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, ClientConfig, HandshakeKind, SignatureScheme};
 use tokio::io::AsyncReadExt as _;
 
-use crate::line::{Refused, let_in, shake_hands};
+use crate::frames::{frame, kind};
+use crate::line::{End, Line, Refused, let_in, shake_hands};
 use crate::scene::{Target, end, targets};
+use crate::slow::{CONNECT, greeting};
 
 /// A change to a good certificate, and the alert that it gets.
 pub(crate) type Flaw = (&'static str, fn(&mut CertificateParams), AlertDescription);
@@ -133,6 +135,46 @@ async fn standing(target: &Target) -> Result<(), WorldError> {
         refused(target, "another key", second, Some(AlertDescription::CertificateUnknown)).await;
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_open_stream_of_a_bureau_ends_when_it_is_revoked_and_no_other() -> Result<(), WorldError> {
+    let Some(targets) = targets().await? else { return Ok(()) };
+    let [hub, _desk] = &targets;
+    let (spain, portugal) = (Identity::Bureau(country("ES")), Identity::Bureau(country("PT")));
+    let mut open = connected(hub, &spain).await?;
+    let mut other = connected(hub, &portugal).await?;
+    let begun = hub.now_ms();
+    hub.world().revoke(&spain).await?;
+    let answered = hub.now_ms();
+    assert_ne!(open.end().await, End::Open);
+    let ended = hub.now_ms();
+    said(answered - begun, ended - begun);
+    let revoked = hub.tls_of(&hub.world().credentials(&spain).await?);
+    refused(hub, "revoked", revoked, Some(AlertDescription::CertificateRevoked)).await;
+    assert_eq!(other.call(hub.call, b"").await.grpc, Some(0));
+    assert!(!other.seen().closed);
+    drop((open, other));
+    hub.recovers("a bureau that was revoked").await;
+    end(targets).await
+}
+
+#[expect(clippy::print_stdout, reason = "the figures of the case, shown with --nocapture")]
+fn said(answered_ms: u128, ended_ms: u128) {
+    println!(
+        "hub: a revocation is answered after {answered_ms} ms, the open stream ends after {ended_ms} ms"
+    );
+}
+
+/// A bureau with an open stream, which the hub has welcomed.
+async fn connected(hub: &Target, bureau: &Identity) -> Result<Line, WorldError> {
+    let tls = hub.tls_of(&hub.world().credentials(bureau).await?);
+    let mut line = Line::open(hub.address, tls).await.unwrap();
+    let stream = line.begin(CONNECT).await;
+    line.send(&frame(kind::DATA, 0, stream, &greeting())).await;
+    line.until(|seen| seen.answers.get(&stream).filter(|answer| !answer.messages().is_empty()).map(drop))
+        .await;
+    Ok(line)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
