@@ -25,6 +25,7 @@ pub struct Config {
     /// How many envelopes a bureau may have under way without a result.
     pub window: u32,
     /// Envelopes and frames of receipts a second that one member may send; two seconds' worth at once, more waits.
+    /// An envelope counts once, whoever it is for.
     pub submissions_per_second: u32,
     /// Keys a second that one member may ask the databases for; two seconds' worth at once, then it is refused.
     pub searches_per_second: u32,

@@ -1,4 +1,8 @@
 //! How much one member may submit: a token bucket each. Looked up by key, never iterated.
+//!
+//! An envelope counts once, however many it is for: it is checked, written and kept once, and at most 195 recipients take it
+//! at their own speed. Counted by addressee, a member could not speak to all as often as it may have to. What one that
+//! floods all takes from the others is bounded by its window: they wait behind what it has under way.
 
 use std::time::Duration;
 
