@@ -36,7 +36,8 @@ pub(crate) struct Tapped {
     pub(crate) at: Timestamp,
     pub(crate) position: u64,
     pub(crate) id: MessageId,
-    pub(crate) recipients: u32,
+    /// Of what was accepted: whom it is for.
+    pub(crate) recipients: Vec<Party>,
 }
 
 /// A final answer to a request, or that there will be none.
@@ -95,7 +96,7 @@ impl Moves {
                 self.moves.push(Move { what: What::Stands(RecipientState::Delivered), ..entered });
             }
         }
-        self.show(stamp, accepted, id, places.len());
+        self.show(stamp, accepted, id, places);
     }
 
     /// A message was refused by a rule.
@@ -109,7 +110,7 @@ impl Moves {
             after_ms: 0,
         };
         self.moves.push(refused);
-        self.show(stamp, refused, id, 0);
+        self.show(stamp, refused, id, &[]);
     }
 
     /// A message stands otherwise with a recipient.
@@ -128,12 +129,12 @@ impl Moves {
             after_ms: u32::try_from(after).unwrap_or(u32::MAX),
         };
         self.moves.push(moved);
-        self.show(stamp, moved, &message.id, 0);
+        self.show(stamp, moved, &message.id, &[]);
     }
 
-    fn show(&mut self, stamp: Stamp, moved: Move, id: &MessageId, recipients: usize) {
+    fn show(&mut self, stamp: Stamp, moved: Move, id: &MessageId, places: &[Place]) {
         if self.tap {
-            let recipients = u32::try_from(recipients).unwrap_or(u32::MAX);
+            let recipients = places.iter().map(|place| place.party).collect();
             let (at, position) = (stamp.at, stamp.position);
             self.tapped.push(Tapped { moved, at, position, id: id.clone(), recipients });
         }

@@ -3,7 +3,7 @@
 use i247_model::{Kind, Lane, Party, Reason, Refusal};
 use i247_wire::{known, parsed, pb};
 
-use crate::flow::{LinkKey, Move};
+use crate::flow::{LinkKey, Move, Tapped};
 
 /// Names in a filter.
 const NAMES_MAX: usize = 256;
@@ -35,16 +35,24 @@ impl Filter {
     }
 
     pub(super) fn fits(&self, key: LinkKey) -> bool {
-        self.fits_all(key.from(), key.to(), key.kind(), key.lane())
+        self.fits_all(key.from(), key.to().iter(), key.kind(), key.lane())
     }
 
-    pub(super) fn fits_move(&self, moved: &Move) -> bool {
-        self.fits_all(moved.from, moved.to, moved.kind, moved.lane)
+    /// What was accepted fits also by those whom it is for.
+    pub(super) fn fits_tapped(&self, tapped: &Tapped) -> bool {
+        let Move { from, to, kind, lane, .. } = tapped.moved;
+        self.fits_all(from, to.iter().chain(&tapped.recipients), kind, lane)
     }
 
-    fn fits_all(&self, from: Party, to: Option<Party>, kind: Option<Kind>, lane: Option<Lane>) -> bool {
+    fn fits_all<'a>(
+        &self,
+        from: Party,
+        mut to: impl Iterator<Item = &'a Party>,
+        kind: Option<Kind>,
+        lane: Option<Lane>,
+    ) -> bool {
         let own = self.parties.is_empty() || self.parties.contains(&from);
-        (own || to.is_some_and(|to| self.parties.contains(&to)))
+        (own || to.any(|to| self.parties.contains(to)))
             && one_of(&self.kinds, kind)
             && one_of(&self.lanes, lane)
     }

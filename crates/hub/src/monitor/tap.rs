@@ -69,7 +69,7 @@ impl Tapper {
             };
             left_out += taps.left_out;
             allowance.fill(self.core.clock.monotonic());
-            let fit = taps.messages.iter().filter(|tapped| self.filter.fits_move(&tapped.moved));
+            let fit = taps.messages.iter().filter(|tapped| self.filter.fits_tapped(tapped));
             let mut events = Vec::new();
             for tapped in fit {
                 if allowance.take() { events.push(wire(tapped)) } else { left_out += 1 }
@@ -123,7 +123,7 @@ fn wire(tapped: &Tapped) -> pb::TapEvent {
         lane: wire_lane(moved.lane),
         from: moved.from.to_string(),
         to: moved.to.map(|to| to.to_string()).unwrap_or_default(),
-        recipients: *recipients,
+        recipients: u32::try_from(recipients.len()).unwrap_or(u32::MAX),
         reason,
         after_ms: u64::from(moved.after_ms),
     }
