@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use i247_testkit::{World, WorldError, free_text, pb};
+use i247_client::Monitor;
+use i247_model::Identity;
+use i247_testkit::{World, WorldError, country, free_text, pb};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -141,6 +143,44 @@ async fn a_frame_of_keys_is_measured_in_each_database_that_it_asked() -> Result<
     let vessels = of(pb::Database::Vessels);
     assert_eq!((vessels.asked, vessels.look_up_p50_ms, vessels.look_up_p99_ms), (0, 0, 0));
     world.finish().await
+}
+
+/// The value of the line that begins so, if there is one.
+async fn value(world: &World, node: &str, begins: &str) -> Option<f64> {
+    let shown = page(world.metrics_address(node).await.unwrap()).await;
+    shown.lines().find_map(|line| line.strip_prefix(begins)?.trim().parse().ok())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_rule_denies_is_measured_and_how_soon_a_revocation_counts_and_when_keys_were_renewed()
+-> Result<(), WorldError> {
+    let world = World::of(["FR", "BR"]).metrics().start().await?;
+    // A bureau is no operator.
+    let japan = Identity::Bureau(country("JP"));
+    let monitor = Monitor::new(world.hub_channel(&world.credentials(&japan).await?).await?);
+    for _ in 0..2 {
+        assert!(monitor.trace("FR-1-N-1").await.is_err());
+    }
+    let denied = value(&world, "hub", "i247_policy_denied_total{rule=\"i247.v1.MonitorService/Trace\"}");
+    assert_eq!(denied.await, Some(2.0));
+    world.revoke(&japan).await?;
+    let within = |within: &'static str| format!("i247_revocation_effect_seconds_{within}");
+    let once = world.until("a revocation that counts", async || {
+        Ok(value(&world, "hub", &within("count")).await.filter(|count| *count == 1.0))
+    });
+    once.await?;
+    assert_eq!(value(&world, "hub", &within("bucket{le=\"10\"}")).await, Some(1.0));
+
+    let rotated = "i247_rotation_last_success_seconds";
+    assert_eq!(value(&world, "FR", rotated).await, None);
+    let before = world.seams().clock.now().as_millis() as f64 / 1000.0;
+    world.new_signing_key("FR").await?;
+    world.advance(Duration::from_secs(60));
+    let renewed = world.until("a renewal", async || Ok(value(&world, "FR", rotated).await)).await?;
+    let after = world.seams().clock.now().as_millis() as f64 / 1000.0;
+    assert!((before..=after).contains(&renewed), "{before} {renewed} {after}");
+    assert_eq!(value(&world, "hub", rotated).await, None);
+    world.stop_all().await
 }
 
 /// Every metric that a text names, without what Prometheus adds to a histogram.

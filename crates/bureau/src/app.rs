@@ -177,7 +177,7 @@ impl Bureau {
         let register = Arc::new(read_register(&config, &*seams.disk)?);
         let presented = Presented::new(&credentials)?;
         let (shown, dir) = (credentials.clone(), config.credentials.clone());
-        let renewal = Renewal::new(Arc::clone(&presented), shown, dir, &seams);
+        let renewal = Renewal::new(Arc::clone(&presented), shown, dir, &seams, &telemetry.meter());
         let time = Arc::new(TlsClock(Arc::clone(&seams.clock)));
         let hub = Identity::Hub(config.site.clone());
         let to_hub =

@@ -164,7 +164,8 @@ impl Hub {
         let live = Live::new();
         let presented = Presented::new(&credentials)?;
         let dir = config.credentials.clone();
-        let renewal = Renewal::new(Arc::clone(&presented), credentials.clone(), dir, &seams);
+        let renewal =
+            Renewal::new(Arc::clone(&presented), credentials.clone(), dir, &seams, &telemetry.meter());
         let own = renewal.credentials();
         let parts = Parts { config: &config, credentials: &credentials, seams: &seams, own };
         let kept = Kept { ledger: ledger.clone(), databases: Arc::new(databases), audit: Arc::new(audit) };

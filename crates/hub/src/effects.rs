@@ -4,11 +4,12 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use i247_model::{Identity, MessageId, Party};
-use i247_node::Live;
+use i247_node::{Clock, Live};
 use i247_router::{Effect, Input, MessageRef, Stamp};
 use i247_wire::pb;
 
 use crate::core::Core;
+use crate::gauges::Counters;
 use crate::grants::Grants;
 use crate::links::Links;
 use crate::recent::{Recent, Stored};
@@ -22,6 +23,8 @@ pub(crate) struct Actor {
     pub(crate) grants: Arc<Grants>,
     pub(crate) recent: Arc<Recent>,
     pub(crate) views: Arc<RwLock<Views>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) counters: Counters,
 }
 
 impl Actor {
@@ -32,6 +35,8 @@ impl Actor {
             grants: core.grants.clone(),
             recent: core.recent.clone(),
             views: core.views.clone(),
+            clock: core.clock.clone(),
+            counters: core.counters.clone(),
         }
     }
 
@@ -103,6 +108,9 @@ impl Actor {
                 && !active(&Identity::Bureau(country))
             {
                 link.end.cancel();
+            }
+            if let Some(record) = directory.record(changed) {
+                self.counters.cut_off(self.clock.now().since(record.since));
             }
         }
         tracing::info!(identity = %changed, connections = cut, "directory changed");

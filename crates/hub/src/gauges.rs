@@ -210,6 +210,7 @@ pub(crate) struct Counters {
     append: Histogram<f64>,
     deliver: Histogram<f64>,
     reply: Histogram<f64>,
+    revocation: Histogram<f64>,
 }
 
 impl Counters {
@@ -249,7 +250,12 @@ impl Counters {
                 .with_boundaries(vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0])
                 .build(),
             append: seconds("i247.log.append", "how long a durable write of the log takes", fast.clone()),
-            deliver: seconds("i247.deliver", "from acceptance to the recipient's receipt", fast),
+            deliver: seconds("i247.deliver", "from acceptance to the recipient's receipt", fast.clone()),
+            revocation: seconds(
+                "i247.revocation.effect",
+                "from the decision that suspends or revokes somebody until their connections are cut",
+                fast,
+            ),
             reply: seconds("i247.reply", "from the acceptance of a request to its final answer", slow),
         }
     }
@@ -332,6 +338,11 @@ impl Counters {
 
     pub(crate) fn group(&self, entries: usize) {
         self.group.record(entries as u64, &[]);
+    }
+
+    /// Who was suspended or revoked was cut off after so much time.
+    pub(crate) fn cut_off(&self, took: Duration) {
+        self.revocation.record(took.as_secs_f64(), &[]);
     }
 
     /// A group was written in so much time.

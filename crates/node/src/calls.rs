@@ -13,10 +13,12 @@ use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use i247_model::{Identity, Reason, Refusal};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Counter;
 use tokio::sync::watch;
-use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
+use tonic::{Code, Status};
 use tower_service::Service as _;
 use tracing::{Instrument as _, Span};
 
@@ -34,6 +36,8 @@ pub(crate) const TARGET: &str = module_path!();
 pub(crate) struct Calls {
     pub(crate) peer: Peer,
     pub(crate) rules: Arc<Rules>,
+    /// Counts what they refuse, by the RPC whose rule it is.
+    pub(crate) denied: Counter<u64>,
     pub(crate) routes: Routes,
     pub(crate) limits: Arc<Limits>,
     /// How many calls are under way.
@@ -78,7 +82,12 @@ impl Calls {
         let Some(shape) = self.rules.shape(path) else {
             return Err(Box::new(Status::unimplemented("there is no such call here").into_http()));
         };
-        self.rules.check(path, &self.peer.identity).map_err(|refusal| refused(&refusal))?;
+        self.rules.check(path, &self.peer.identity).map_err(|refusal| {
+            // There are as many paths as rules: what is no call here has gone already.
+            let rule = path.trim_start_matches('/').to_owned();
+            self.denied.add(1, &[KeyValue::new("rule", rule)]);
+            refused(&refusal)
+        })?;
         let upload = shape.caller_streams && !shape.answer_streams;
         let limit = if upload { self.limits.upload } else { self.limits.call };
         Ok((shape, deadline.map_or(limit, |deadline| deadline.min(limit))))
@@ -92,11 +101,15 @@ impl Calls {
         }
         head.extensions.insert(self.peer);
         let body = if shape.caller_streams { Body::new(body) } else { Body::new(OneMessage::new(body)) };
-        let answer = self.routes.call(Request::from_parts(head, body)).instrument(span);
-        match tokio::time::timeout(limit, answer).await {
+        let answer = self.routes.call(Request::from_parts(head, body)).instrument(span.clone());
+        let response = match tokio::time::timeout(limit, answer).await {
             Ok(Ok(response)) => response,
             Err(_late) => Status::deadline_exceeded("the call took too long").into_http(),
+        };
+        if !shape.answer_streams {
+            ended(&span, &response);
         }
+        response
     }
 }
 
@@ -112,8 +125,31 @@ fn span(path: &str, caller: &Identity) -> Span {
         rpc.system = "grpc",
         rpc.service = service,
         rpc.method = method,
+        rpc.grpc.status_code = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
         %caller,
     )
+}
+
+/// Tells how a call ended whose one answer is there: what failed says so in its head, and has no body.
+fn ended(span: &Span, response: &Response<Body>) {
+    if span.is_disabled() {
+        return;
+    }
+    let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+    span.record("rpc.grpc.status_code", i64::from(i32::from(code)));
+    // The caller's own faults are none of ours.
+    let ours = [
+        Code::Unknown,
+        Code::DeadlineExceeded,
+        Code::Unimplemented,
+        Code::Internal,
+        Code::Unavailable,
+        Code::DataLoss,
+    ];
+    if ours.contains(&code) {
+        span.record("otel.status_code", "ERROR");
+    }
 }
 
 fn refused(refusal: &Refusal) -> Box<Response<Body>> {

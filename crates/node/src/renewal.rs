@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use i247_ledger::{Blocking, outcome};
 use i247_trust::{Credentials, CredentialsError, Presented, Use, introduce, verify_chain};
+use opentelemetry::metrics::{Gauge, Meter};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -32,14 +33,27 @@ pub struct Renewal {
     blocking: Arc<dyn Blocking>,
     /// What was wrong with the files when they were last looked at; said once.
     wrong: Option<String>,
+    /// When something was taken last; nothing before.
+    rotated: Gauge<f64>,
 }
 
 impl Renewal {
     /// Keeps `presented`, which shows `credentials`, as new as the files in `dir`.
-    pub fn new(presented: Arc<Presented>, credentials: Credentials, dir: PathBuf, seams: &Seams) -> Self {
+    pub fn new(
+        presented: Arc<Presented>,
+        credentials: Credentials,
+        dir: PathBuf,
+        seams: &Seams,
+        meter: &Meter,
+    ) -> Self {
         let (clock, blocking) = (Arc::clone(&seams.clock), Arc::clone(&seams.blocking));
         let taken = watch::Sender::new(Arc::new(credentials));
-        Self { presented, taken, dir, clock, blocking, wrong: None }
+        let rotated = meter
+            .f64_gauge("i247.rotation.last_success")
+            .with_unit("s")
+            .with_description("when renewed certificates were last taken up, in seconds since 1970")
+            .build();
+        Self { presented, taken, dir, clock, blocking, wrong: None, rotated }
     }
 
     /// What the node shows and signs with, as it changes.
@@ -87,6 +101,7 @@ impl Renewal {
             "renewed certificates are shown to new connections and signed with"
         );
         self.wrong = None;
+        self.rotated.record(self.clock.now().as_millis() as f64 / 1000.0, &[]);
         // The root was read at the start; whoever holds it goes on with that one.
         found.root = taken.root.clone();
         self.taken.send_replace(Arc::new(found));
@@ -125,6 +140,8 @@ impl Renewal {
 #[cfg(test)]
 mod tests {
     use i247_trust::{Authority, TlsKey, Validity};
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry::metrics::noop::NoopMeterProvider;
     use rustls::client::ResolvesClientCert as _;
 
     use super::*;
@@ -149,7 +166,9 @@ mod tests {
         first.save(dir.path()).unwrap();
         let presented = Presented::new(&first).unwrap();
         let shows = |presented: &Presented| presented.resolve(&[], &[]).unwrap().cert.clone();
-        let mut renewal = Renewal::new(Arc::clone(&presented), first.clone(), dir.path().to_owned(), &seams);
+        let meter = NoopMeterProvider::new().meter("none");
+        let dir_of = dir.path().to_owned();
+        let mut renewal = Renewal::new(Arc::clone(&presented), first.clone(), dir_of, &seams, &meter);
         assert!(!renewal.look().await);
         assert_eq!(shows(&presented), first.tls_chain);
 

@@ -164,6 +164,7 @@ struct Door {
     places: Places,
     open: UpDownCounter<i64>,
     refused: Counter<u64>,
+    denied: Counter<u64>,
     handshakes: Counter<u64>,
 }
 
@@ -182,6 +183,11 @@ impl Door {
             stop,
             open: server.meter.i64_up_down_counter("i247.connections").build(),
             refused: server.meter.u64_counter("i247.connections.refused").build(),
+            denied: server
+                .meter
+                .u64_counter("i247.policy.denied")
+                .with_description("calls that the rule of the RPC does not allow the caller")
+                .build(),
             handshakes: server
                 .meter
                 .u64_counter("i247.tls.handshakes")
@@ -205,6 +211,7 @@ impl Door {
         let calls = Calls {
             peer: peer.clone(),
             rules: self.rules.clone(),
+            denied: self.denied.clone(),
             routes: self.routes.clone(),
             limits: self.limits.clone(),
             open: watch::Sender::new(0),
