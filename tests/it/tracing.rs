@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use i247_client::{Context, Contexts};
-use i247_model::{CountryCode, Identity, Kind};
+use i247_model::{CountryCode, Identity};
 use i247_testkit::{World, WorldError, country, name, program};
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
     MetricsService, MetricsServiceServer,
@@ -24,6 +24,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::metrics::v1::{metric, number_data_point};
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -100,7 +101,7 @@ impl Collector {
     }
 
     /// Every span below the command that put this message on the network, indented below its parent, in the order of
-    /// the alphabet: service, name, and what it is about.
+    /// the alphabet: service, name, what it is about, and for whom or where.
     fn tree(&self, id: &str) -> Vec<String> {
         let spans = self.spans();
         let accept = about(&spans, "accept", id);
@@ -122,7 +123,8 @@ fn list(below: &BTreeMap<&[u8], Vec<&(String, Span)>>, parent: &[u8], depth: usi
     for (service, span) in below.get(parent).into_iter().flatten() {
         let id = attribute(&span.attributes, "messaging.message.id");
         let to = attribute(&span.attributes, "messaging.destination.name");
-        let text = format!("{service} {} {id} {to}", span.name);
+        let at = attribute(&span.attributes, "country");
+        let text = format!("{service} {} {id} {to} {at}", span.name);
         here.push((text.split_whitespace().collect::<Vec<_>>().join(" "), span));
     }
     here.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -187,18 +189,35 @@ async fn command(
     said.split_whitespace().next().unwrap_or_default().to_owned()
 }
 
+/// The spans of one message with this name, each with the country that it was made at or for.
+fn each<'a>(spans: &'a [(String, Span)], name: &str, id: &str) -> BTreeMap<String, &'a Span> {
+    let is = |span: &Span| span.name == name && attribute(&span.attributes, "messaging.message.id") == id;
+    let found = spans.iter().map(|(_, span)| span).filter(|span| is(span));
+    let place = |span: &Span| {
+        let keys = ["messaging.destination.name", "country"];
+        keys.map(|key| attribute(&span.attributes, key)).concat()
+    };
+    found.map(|span| (place(span), span)).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_trace_follows_a_question_from_the_officers_command_to_the_answer() -> Result<(), WorldError> {
+async fn one_trace_follows_a_question_from_the_officers_command_to_every_answer() -> Result<(), WorldError> {
     let Some(program) = program() else { return Ok(()) };
     let (collector, url, _serving) = Collector::start().await;
     let world = World::of(["FR", "BR", "JP"]).processes(&program).collector(&url).start().await?;
     let home = tempfile::tempdir().unwrap();
     contexts(&world, home.path()).await?;
-    let ask = ["ask", "BR", "--about", "a stolen car", "--name", "PARDEL, Tessa"];
+    // For Japan it waits at the hub.
+    world.cut("JP");
+    world.unlinked("JP").await?;
+    let ask = ["ask", "BR,JP", "--about", "a stolen car", "--name", "PARDEL, Tessa"];
     let question = command(&program, home.path(), &url, country("FR"), &ask).await;
     assert_eq!(question, "FR-1-N-1");
-    let answer = world.bureau("FR").receives_about(Kind::Reply, &question.parse().unwrap()).await?;
-    assert_eq!(answer.id().to_string(), "BR-1-N-1");
+    world.bureau("FR").receives(&"BR-1-N-1".parse().unwrap()).await?;
+    // The wait itself is what is looked at.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    world.heal("JP");
+    world.bureau("FR").receives(&"JP-1-N-1".parse().unwrap()).await?;
     // What nobody asked by a command has no trace that began there.
     world.bureau("JP").tell(&["FR"], "by the way").await?;
     // Stopped, they export what is left.
@@ -208,32 +227,74 @@ async fn one_trace_follows_a_question_from_the_officers_command_to_the_answer() 
         [
             "i247 command",
             "  i247-bureau i247.v1.DeskService/Send",
-            "    i247-bureau accept FR-1-N-1",
-            "      i247-bureau answer FR-1-N-1",
-            "        i247-bureau accept BR-1-N-1",
-            "          i247-bureau arrive BR-1-N-1",
+            "    i247-bureau accept FR-1-N-1 FR",
+            "      i247-bureau answer FR-1-N-1 BR",
+            "        i247-bureau accept BR-1-N-1 BR",
+            "          i247-bureau arrive BR-1-N-1 FR",
             "          i247-hub decide BR-1-N-1",
             "            i247-hub append BR-1-N-1",
             "          i247-hub deliver BR-1-N-1 FR",
-            "      i247-bureau arrive FR-1-N-1",
+            "      i247-bureau answer FR-1-N-1 JP",
+            "        i247-bureau accept JP-1-N-1 JP",
+            "          i247-bureau arrive JP-1-N-1 FR",
+            "          i247-hub decide JP-1-N-1",
+            "            i247-hub append JP-1-N-1",
+            "          i247-hub deliver JP-1-N-1 FR",
+            "      i247-bureau arrive FR-1-N-1 BR",
+            "      i247-bureau arrive FR-1-N-1 JP",
             "      i247-hub decide FR-1-N-1",
             "        i247-hub append FR-1-N-1",
             "      i247-hub deliver FR-1-N-1 BR",
+            "      i247-hub deliver FR-1-N-1 JP",
         ]
     );
     let spans = collector.spans();
+    let asked = about(&spans, "accept", "FR-1-N-1");
     let decide = about(&spans, "decide", "FR-1-N-1");
-    assert_eq!(attribute(&decide.attributes, "messaging.system"), "i247");
-    assert_eq!(attribute(&decide.attributes, "messaging.operation.type"), "process");
-    assert_eq!(attribute(&decide.attributes, "kind"), "request");
     assert!(decide.links.is_empty(), "it did not wait: {:?}", decide.links);
-    let call = spans.iter().find(|(_, span)| span.name == "i247.v1.DeskService/Send").unwrap();
-    assert_eq!(attribute(&call.1.attributes, "rpc.system"), "grpc");
-    assert_eq!(attribute(&call.1.attributes, "rpc.method"), "Send");
-    // The question, its answer, and what was told by the way.
-    assert_eq!(collector.counter("i247-hub", "i247.messages.accepted"), Some(3));
+    // Where it waited, each is linked to what it waited for, too.
+    for name in ["deliver", "arrive", "answer"] {
+        let at = each(&spans, name, "FR-1-N-1");
+        assert!(at["BR"].links.is_empty(), "{name}: {:?}", at["BR"].links);
+        let waited = waited(at["JP"], &asked);
+        assert!(waited.is_some_and(|waited| waited >= 1500), "{name}: {:?}", at["JP"].links);
+    }
+    by_the_conventions(&spans);
+    // The question, its answers, and what was told by the way.
+    assert_eq!(collector.counter("i247-hub", "i247.messages.accepted"), Some(4));
     assert!(collector.counter("i247-bureau", "i247.tls.handshakes").is_some_and(|count| count > 0));
     Ok(())
+}
+
+/// What OpenTelemetry's conventions for messaging and for RPC call it.
+fn by_the_conventions(spans: &[(String, Span)]) {
+    for (name, operation, kind) in [
+        ("accept", "send", SpanKind::Producer),
+        ("decide", "process", SpanKind::Consumer),
+        ("deliver", "send", SpanKind::Producer),
+        ("arrive", "receive", SpanKind::Consumer),
+        ("answer", "process", SpanKind::Consumer),
+    ] {
+        for span in each(spans, name, "FR-1-N-1").into_values() {
+            let of = |key| attribute(&span.attributes, key);
+            let told =
+                [of("messaging.system"), of("messaging.operation.name"), of("messaging.operation.type")];
+            assert_eq!(told, ["i247", name, operation]);
+            assert_eq!(span.kind(), kind, "{name}");
+        }
+    }
+    for name in ["accept", "decide", "arrive"] {
+        assert_eq!(attribute(&about(spans, name, "FR-1-N-1").attributes, "kind"), "request", "{name}");
+    }
+    let named = |name: &str| &spans.iter().find(|(_, span)| span.name == name).unwrap().1;
+    let call = named("i247.v1.DeskService/Send");
+    let of = |key| attribute(&call.attributes, key);
+    assert_eq!(
+        [of("rpc.system"), of("rpc.service"), of("rpc.method")],
+        ["grpc", "i247.v1.DeskService", "Send"]
+    );
+    assert_eq!((of("rpc.grpc.status_code").as_str(), call.kind()), ("0", SpanKind::Server));
+    assert_eq!(named("command").kind(), SpanKind::Client);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

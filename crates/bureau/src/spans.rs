@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use i247_model::{CountryCode, Header, MessageId, Timestamp};
+use i247_model::{CountryCode, Header, Kind, MessageId, Timestamp};
 use i247_node::{message_span, trace};
 use i247_wire::pb;
 use tracing::{Span, field};
 
 /// Taking a draft into the outbox; its header names this span, and [`accepted`] gives it its id.
 pub(crate) fn accept(me: CountryCode, kind: pb::Kind) -> Span {
-    message_span!(send "accept", field::Empty, country = %me, kind = kind.as_str_name())
+    let kind = Kind::try_from(kind).map_or("unknown", Kind::as_str);
+    message_span!(send "accept", field::Empty, country = %me, kind)
 }
 
 /// The id of what was accepted.
