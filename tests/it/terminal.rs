@@ -1,12 +1,13 @@
 //! What operators see at a terminal: the built program, asked as they ask it.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use i247_client::{Context, Contexts};
 use i247_model::Identity;
-use i247_testkit::{World, WorldError, diffusion, name, program, red_form};
+use i247_testkit::{World, WorldError, diffusion, free_text, name, pb, program, red_form};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -21,11 +22,16 @@ struct Operator {
 
 impl Operator {
     async fn of(world: &World, program: &Path) -> Result<Self, WorldError> {
+        Self::at(world, program, world.hub_address().await?).await
+    }
+
+    /// One who finds the hub at this address.
+    async fn at(world: &World, program: &Path, address: SocketAddr) -> Result<Self, WorldError> {
         let home = tempfile::tempdir().unwrap();
         let credentials = home.path().join("operator");
         std::fs::create_dir_all(&credentials).unwrap();
         world.credentials(&Identity::Operator(name("ops"))).await?.save(&credentials).unwrap();
-        let address = world.hub_address().await?.to_string();
+        let address = address.to_string();
         let mut contexts = Contexts::default();
         let server = Identity::Hub(name("lyon"));
         contexts.add(name("operator"), Context { address, server, credentials });
@@ -93,12 +99,46 @@ async fn a_tap_shows_what_fits_and_a_trace_the_whole_way_of_it() -> Result<(), W
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tap_goes_on_when_the_hub_has_started_anew() -> Result<(), WorldError> {
+    let Some(program) = program() else { return Ok(()) };
+    let world = World::of(["FR", "BR"]).start().await?;
+    let operator = Operator::at(&world, &program, world.line_address("BR")?).await?;
+    // Two lines for each message: accepted, delivered.
+    let mut tap = operator.begin("tap --country BR --limit 4");
+    let mut talk = BufReader::new(tap.stderr.take().unwrap()).lines();
+    let mut shown = BufReader::new(tap.stdout.take().unwrap()).lines();
+    let mut talks = async |words: &str| {
+        let line = tokio::time::timeout(DEADLINE, talk.next_line()).await.unwrap().unwrap();
+        assert!(line.as_ref().is_some_and(|line| line.contains(words)), "{words}: {line:?}");
+    };
+    let mut tells = async |text: &str| -> Result<(), WorldError> {
+        let sent = world.bureau("FR").tell(&["BR"], text).await?;
+        for event in ["accepted", "delivered"] {
+            let line = tokio::time::timeout(DEADLINE, shown.next_line()).await.unwrap().unwrap().unwrap();
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert_eq!((words[1], words[2]), (event, sent.id.to_string().as_str()), "{line}");
+        }
+        Ok(())
+    };
+    talks("Tapping").await;
+    tells("before").await?;
+    world.stop_hub().await?;
+    talks("the hub has ended the stream").await;
+    world.start_hub().await?;
+    talks("goes on").await;
+    tells("after").await?;
+    assert!(tokio::time::timeout(DEADLINE, tap.wait()).await.unwrap().unwrap().success());
+    world.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn top_and_status_say_what_waits_and_what_is_wrong() -> Result<(), WorldError> {
     let Some(program) = program() else { return Ok(()) };
     let world = World::of(["FR", "BR", "JP"]).start().await?;
     let operator = Operator::of(&world, &program).await?;
     let (said, code) = operator.says("status").await;
     assert!(code == 0 && said.contains("3 of 3 connected"), "{said}");
+    assert!(said.contains("nothing was delivered in the last minute"), "{said}");
     // The disk of this machine may be nearly full; nothing else is wrong.
     let (said, code) = operator.says("alerts").await;
     assert!(code == 0 && (said.contains("by any of 17 rules.") || said.contains("disk low")), "{said}");
@@ -120,6 +160,18 @@ async fn top_and_status_say_what_waits_and_what_is_wrong() -> Result<(), WorldEr
     assert!(code == 0 && said.contains("2 of 3 connected") && said.contains("JP has not been"), "{said}");
     let (said, _) = operator.says("alerts").await;
     assert!(said.contains("link down") && said.contains("i247 doctor --as JP"), "{said}");
+
+    // What is critical is said by the exit code too.
+    let mut urgent = free_text(&["JP"], "at once");
+    urgent.lane = pb::Lane::VeryUrgent.into();
+    let urgent = world.bureau("FR").send(urgent).await?;
+    world.bureau("FR").accepted(&urgent).await?;
+    world.advance(Duration::from_secs(61));
+    crate::alerts::said(&world, "very_urgent_undelivered", "JP").await?;
+    for words in ["status", "alerts"] {
+        let (said, code) = operator.says(words).await;
+        assert!(code == 1 && said.contains(&urgent.id.to_string()), "{words}: {said}");
+    }
     world.heal("JP");
     world.bureau("JP").receives(&sent.id).await?;
     world.finish().await

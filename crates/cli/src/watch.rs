@@ -6,9 +6,12 @@ mod status;
 mod tap;
 mod top;
 
+use std::time::Duration;
+
 use clap::Args;
-use i247_client::pb;
+use i247_client::{ClientError, pb};
 use i247_model::{CountryCode, Kind, Lane};
+use i247_node::sleep;
 
 use crate::args::country;
 use crate::fail::Fail;
@@ -17,6 +20,25 @@ pub(crate) use alerts::alerts;
 pub(crate) use status::status;
 pub(crate) use tap::{TapArgs, tap};
 pub(crate) use top::{TopArgs, top};
+
+/// Between two attempts to find the hub again: at first, and at most.
+const RETRY: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(4)];
+
+/// Opens a stream anew, and tries until it works or never will. A hub asks everybody to connect anew from time to time,
+/// and may be away for a while.
+async fn anew<T, F>(open: impl Fn() -> F) -> Result<T, ClientError>
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    let mut wait = RETRY[0];
+    loop {
+        match open().await {
+            Err(error) if error.passes() => sleep(wait).await,
+            done => return done,
+        }
+        wait = (wait * 2).min(RETRY[1]);
+    }
+}
 
 /// Which messages are meant.
 #[derive(Clone, Debug, Default, Args)]

@@ -140,10 +140,17 @@ impl World {
     /// # Errors
     /// When the country has no line here, or the credentials are of no use.
     pub fn channel_over_line(&self, code: &str, credentials: &Credentials) -> Result<Channel, WorldError> {
+        self.channel(self.line_address(code)?, credentials, Identity::Hub(name(SITE)))
+    }
+
+    /// Where the line of a country begins, which leads to the hub also when that has started anew.
+    ///
+    /// # Errors
+    /// When the country has no line here.
+    pub fn line_address(&self, code: &str) -> Result<SocketAddr, WorldError> {
         let line = &self.placed(country(code))?.line;
-        let address =
-            line.as_ref().ok_or_else(|| WorldError::Connect(format!("{code} has no line")))?.address();
-        self.channel(address, credentials, Identity::Hub(name(SITE)))
+        let line = line.as_ref().ok_or_else(|| WorldError::Connect(format!("{code} has no line")))?;
+        Ok(line.address())
     }
 
     /// An officer's connection to a desk.

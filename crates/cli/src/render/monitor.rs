@@ -40,6 +40,10 @@ pub(crate) fn hub(
         0 => "nothing waits for a bureau that may connect".to_owned(),
         at => format!("the oldest waits for {}", span(statistics.at_ms.saturating_sub(at))),
     };
+    let delivery = match numbers.delivery_p99_ms {
+        0 => "nothing was delivered in the last minute".to_owned(),
+        p99 => format!("99 of 100 within {}", span(p99)),
+    };
     let head = pairs(&[
         ("hub", if numbers.writable { "takes entries" } else { "TAKES NOTHING" }.to_owned()),
         (
@@ -54,7 +58,7 @@ pub(crate) fn hub(
                 numbers.accepted_per_second, numbers.delivered_per_second, numbers.refused_per_second
             ),
         ),
-        ("delivery", format!("99 of 100 within {}; {oldest}", span(numbers.delivery_p99_ms))),
+        ("delivery", format!("{delivery}; {oldest}")),
         (
             "open",
             format!(

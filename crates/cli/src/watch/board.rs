@@ -21,6 +21,16 @@ pub(super) struct Board {
     /// From acceptance to receipt, by who receives.
     p99_ms: BTreeMap<String, u64>,
     pub(super) lost: u32,
+    /// Why the hub is not heard, when it is not.
+    pub(super) silent: Option<String>,
+}
+
+/// What comes from the hub.
+pub(super) enum News {
+    Tick(Box<pb::FlowTick>),
+    Statistics(pb::StatisticsResponse),
+    /// It is not heard, and why.
+    Silence(String),
 }
 
 /// One line of the table.
@@ -39,8 +49,22 @@ pub(super) struct Line {
 }
 
 impl Board {
+    /// Takes in what came.
+    pub(super) fn take(&mut self, news: News) {
+        match news {
+            News::Tick(tick) => self.tick(*tick),
+            News::Statistics(statistics) => self.statistics(&statistics),
+            News::Silence(why) => self.silent = Some(why),
+        }
+    }
+
     /// Takes a tick in.
     pub(super) fn tick(&mut self, tick: pb::FlowTick) {
+        if self.silent.take().is_some() {
+            // The first tick of a stream names every bureau.
+            self.countries.clear();
+            self.ticks.clear();
+        }
         self.at_ms = tick.at_ms;
         self.lost += tick.ticks_lost;
         self.numbers = tick.numbers.unwrap_or_default();

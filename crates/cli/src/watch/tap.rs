@@ -3,7 +3,7 @@
 use clap::Args;
 use i247_client::ClientError;
 
-use super::Which;
+use super::{Which, anew};
 use crate::fail::Fail;
 use crate::out;
 use crate::reflect::to_json;
@@ -23,17 +23,27 @@ pub(crate) struct TapArgs {
     limit: Option<u64>,
 }
 
-/// Shows until the hub ends the stream, the limit is reached or the command is interrupted.
+/// Shows until the limit is reached or the command is interrupted. A hub that is lost is found again; what moved in
+/// between is not shown.
 pub(crate) async fn tap(args: &TapArgs, session: &Session) -> Result<(), Fail> {
     let monitor = session.monitor()?;
-    let mut stream = monitor.tap(args.which.filter()?, args.rate).await?;
+    let filter = args.which.filter()?;
+    let mut stream = monitor.tap(filter.clone(), args.rate).await?;
     if !session.global.json {
         out::talk("Tapping; Ctrl-C ends it.");
     }
     let mut left = args.limit.unwrap_or(u64::MAX);
     loop {
-        let next = stream.message().await.map_err(ClientError::of_stream)?;
-        let Some(part) = next else { return Ok(()) };
+        let part = match stream.message().await.map_err(ClientError::of_stream) {
+            Ok(Some(part)) => part,
+            Err(error) if !error.passes() => return Err(error.into()),
+            Ok(None) | Err(_) => {
+                out::talk("… the hub has ended the stream; what moves until there is another is not shown");
+                stream = anew(|| monitor.tap(filter.clone(), args.rate)).await?;
+                out::talk("… and goes on");
+                continue;
+            }
+        };
         for event in &part.events {
             if session.global.json {
                 out::json_line(&to_json("TapEvent", event));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use i247_client::{ClientError, Monitor, pb};
 use i247_model::{CountryCode, member};
+use i247_node::with_causes;
 use ratatui::DefaultTerminal;
 use ratatui::Frame;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -14,9 +15,11 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line as Text;
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 use tokio::sync::mpsc;
-use tonic::Streaming;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::{Status, Streaming};
 
-use super::board::{Board, Line};
+use super::anew;
+use super::board::{Board, Line, News};
 use crate::fail::Fail;
 use crate::out;
 use crate::render::{self, span};
@@ -43,6 +46,9 @@ const NUMBERS: [usize; 5] = [2, 3, 4, 5, 6];
 /// Where so much is left beside them, countries have their names, of which so much is shown at most.
 const NAME_ROOM: u16 = 12;
 const NAME_MOST: u16 = 32;
+
+/// What moves, as the hub tells it.
+type Ticks = Streaming<pb::MonitorServiceWatchResponse>;
 
 /// How it is shown.
 #[derive(Clone, Copy, Debug, Args)]
@@ -92,7 +98,7 @@ pub(crate) async fn top(args: &TopArgs, session: &Session) -> Result<(), Fail> {
     let mut terminal = ratatui::try_init().map_err(|error| {
         Fail::because("no table can be drawn here", &error, "run it in a terminal, or with --once")
     })?;
-    let shown = show(&mut terminal, &mut board, &monitor, &mut ticks).await;
+    let shown = show(&mut terminal, &mut board, monitor, ticks).await;
     ratatui::restore();
     shown
 }
@@ -100,31 +106,68 @@ pub(crate) async fn top(args: &TopArgs, session: &Session) -> Result<(), Fail> {
 async fn show(
     terminal: &mut DefaultTerminal,
     board: &mut Board,
-    monitor: &Monitor,
-    ticks: &mut Streaming<pb::MonitorServiceWatchResponse>,
+    monitor: Monitor,
+    ticks: Ticks,
 ) -> Result<(), Fail> {
     let mut keys = keys();
     let mut shown = Shown::default();
-    let mut statistics = tokio::time::interval(STATISTICS);
+    let (telling, mut told) = mpsc::channel(4);
+    let _follows = AbortOnDropHandle::new(tokio::spawn(follow(monitor, ticks, telling)));
     loop {
         terminal.draw(|frame| draw(frame, board, &mut shown)).map_err(|error| {
             Fail::because("the table cannot be drawn", &error, "run it in another terminal, or with --once")
         })?;
-        // Dropping a wait loses nothing: ticks, keys and the interval are remembered.
+        // Dropping a wait loses nothing: what was told and keys are remembered.
         tokio::select! {
-            tick = next(ticks) => board.tick(tick?),
+            news = told.recv() => match news {
+                Some(Ok(news)) => board.take(news),
+                Some(Err(fail)) => return Err(fail),
+                None => return Ok(()),
+            },
             key = keys.recv() => match key {
                 Some(KeyCode::Char('q') | KeyCode::Esc) | None => return Ok(()),
                 Some(key) => shown.go(key),
             },
-            _ = statistics.tick() => board.statistics(&monitor.statistics(WINDOW_S).await?),
         }
     }
 }
 
-async fn next(ticks: &mut Streaming<pb::MonitorServiceWatchResponse>) -> Result<pb::FlowTick, Fail> {
+/// Tells what comes from the hub, and finds it again when it is lost, until nobody listens or it never will.
+async fn follow(monitor: Monitor, mut ticks: Ticks, telling: mpsc::Sender<Result<News, Fail>>) {
+    let mut statistics = tokio::time::interval(STATISTICS);
+    loop {
+        // Dropping a wait loses nothing: ticks and the interval are remembered.
+        let news = tokio::select! {
+            tick = next(&mut ticks) => tick.map(|tick| News::Tick(Box::new(tick))),
+            _ = statistics.tick() => monitor.statistics(WINDOW_S).await.map(News::Statistics),
+        };
+        let news = match news {
+            Err(error) if error.passes() => {
+                if telling.send(Ok(News::Silence(with_causes(&error)))).await.is_err() {
+                    return;
+                }
+                let watch = || {
+                    let monitor = monitor.clone();
+                    async move { monitor.watch(pb::FlowFilter::default(), TICK_MS).await }
+                };
+                match anew(watch).await {
+                    Ok(opened) => ticks = opened,
+                    Err(error) => return drop(telling.send(Err(error.into())).await),
+                }
+                continue;
+            }
+            news => news.map_err(Fail::from),
+        };
+        let ends = news.is_err();
+        if telling.send(news).await.is_err() || ends {
+            return;
+        }
+    }
+}
+
+async fn next(ticks: &mut Ticks) -> Result<pb::FlowTick, ClientError> {
     let tick = ticks.message().await.map_err(ClientError::of_stream)?;
-    let gone = || Fail::refused("the hub has ended the stream", "see that it runs, and start again");
+    let gone = || ClientError::of_stream(Status::unavailable("the hub has ended the stream"));
     tick.and_then(|tick| tick.tick).ok_or_else(gone)
 }
 
@@ -233,6 +276,9 @@ fn summary(board: &Board) -> Vec<String> {
             numbers.alerts
         ),
     ];
+    if let Some(why) = &board.silent {
+        lines.push(format!("THE HUB IS NOT HEARD, this is how all stood before: {why}"));
+    }
     if !numbers.writable {
         lines.push("THE HUB ACCEPTS NOTHING: i247 alerts says why".to_owned());
     }
