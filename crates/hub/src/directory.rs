@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use i247_ledger::Position;
 use i247_model::{Identity, Reason, Refusal, Timestamp};
+use i247_node::Peer;
 use i247_router::{DirectoryChange, Standing};
 use i247_trust::{introduce, verify};
 use i247_wire::pb::directory_service_server::DirectoryService;
@@ -15,6 +16,7 @@ use tonic::{Request, Response, Status};
 use crate::core::Core;
 use crate::entry::hash_bytes;
 use crate::exchange::missing;
+use crate::lookups::Who;
 use crate::sequencer::Work;
 use crate::views::directory_change;
 
@@ -32,7 +34,12 @@ impl DirectoryService for Directory {
         Ok(Response::new(pb::ChangeResponse { position }))
     }
 
-    async fn list(&self, _: Request<pb::ListRequest>) -> Result<Response<pb::ListResponse>, Status> {
+    async fn list(&self, request: Request<pb::ListRequest>) -> Result<Response<pb::ListResponse>, Status> {
+        let identity = Peer::of(&request)?.identity.clone();
+        if matches!(identity, Identity::Operator(_)) {
+            let who = Who { identity, person: None };
+            self.0.lookups.looked_at(&who, "List", self.0.clock.now()).await;
+        }
         let views = self.0.views();
         let records = views.state.directory().records().map(|(identity, record)| {
             let newest = record.signing_keys.iter().max_by_key(|(_, not_after)| **not_after);
