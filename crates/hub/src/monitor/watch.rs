@@ -141,3 +141,38 @@ pub(super) fn tick(links: &[(LinkKey, Cell)], rest: Cell, countries: Vec<pb::Flo
         ..pb::FlowTick::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use i247_model::{Kind, Lane};
+
+    use super::*;
+    use crate::flow::{Move, What};
+
+    fn tick_to(to: &[&str], left_out: u64) -> Tick {
+        let (kind, lane) = (Some(Kind::FreeText), Some(Lane::Normal));
+        let mut cells = Cells::default();
+        for to in to {
+            let (from, to) = ("FR".parse().unwrap(), Some(to.parse().unwrap()));
+            cells.count(&Move { from, to, kind, lane, what: What::Entered, after_ms: 0 });
+        }
+        Tick { span: Duration::from_millis(100), cells, left_out, sample: Arc::default() }
+    }
+
+    #[test]
+    fn what_a_reader_is_too_slow_for_is_said_once_and_what_has_no_room_is_counted() {
+        let mut gathering = Gathering::default();
+        gathering.add(&tick_to(&["BR"; 5], 7), &Filter::default());
+        gathering.lose(3);
+        gathering.add(&tick_to(&["BR", "BR", "JP"], 2), &Filter::default());
+        gathering.add(&tick_to(&["ZA"], 0), &Filter::default());
+        let told = gathering.wire(&Sample::default(), 1);
+        assert_eq!((told.ticks_lost, told.span_ms), (3, 200));
+        let links: Vec<(&str, u32)> =
+            told.links.iter().map(|link| (link.to.as_str(), link.accepted)).collect();
+        // Japan, South Africa, and the two that were too many to be counted by links.
+        assert_eq!((links, told.accepted_left_out), (vec![("BR", 2)], 4));
+        let next = gathering.wire(&Sample::default(), 1);
+        assert_eq!((next.ticks_lost, next.links.len(), next.accepted_left_out), (0, 0, 0));
+    }
+}
