@@ -16,8 +16,8 @@ pub(crate) struct TelemetryArgs {
     /// The collector that takes spans and metrics, such as http://127.0.0.1:4317
     #[arg(long, value_name = "URL")]
     telemetry_otlp: Option<String>,
-    /// Where Prometheus may ask, such as 127.0.0.1:9247
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Where Prometheus may ask; a port alone is for this machine alone
+    #[arg(long, value_name = "[HOST:]PORT")]
     telemetry_metrics: Option<String>,
 }
 

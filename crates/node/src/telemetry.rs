@@ -49,7 +49,8 @@ pub struct TelemetryConfig {
     pub format: LogFormat,
     /// The collector that takes spans and metrics by OTLP over gRPC, such as `http://127.0.0.1:4317`; none, no export.
     pub otlp: Option<String>,
-    /// Where `GET /metrics` is answered, such as `127.0.0.1:9247`; none, nowhere.
+    /// Where `GET /metrics` is answered, such as `10.0.0.1:9247`; a port alone is this machine's own, `127.0.0.1`. None,
+    /// nowhere.
     pub metrics: Option<String>,
 }
 
@@ -165,6 +166,7 @@ impl Telemetry {
                 .with_registry(registry.clone())
                 .scope_info_enabled(false);
             meters = meters.with_reader(exporter.build().map_err(TelemetryError::Exporter)?);
+            let address = &own_when_a_port(address);
             let listener = network
                 .listen(address)
                 .await
@@ -208,6 +210,11 @@ impl Telemetry {
         });
         drop(tokio::time::timeout(EXPORT_DEADLINE, flush).await);
     }
+}
+
+/// A port alone is one of this machine for this machine: who wants others to ask says where.
+fn own_when_a_port(address: &str) -> String {
+    if address.parse::<u16>().is_ok() { format!("127.0.0.1:{address}") } else { address.to_owned() }
 }
 
 /// Sets up logs and spans for the process, unless a node before did.

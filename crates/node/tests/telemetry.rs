@@ -33,6 +33,14 @@ async fn each_node_of_a_process_has_its_own_page() {
 }
 
 #[tokio::test]
+async fn a_port_alone_is_for_this_machine_alone() {
+    let config = TelemetryConfig { metrics: Some("0".into()), ..TelemetryConfig::default() };
+    let hub = Telemetry::start(&config, "i247-hub", "lyon", &TcpNetwork).await.unwrap();
+    assert!(hub.metrics_address().unwrap().ip().is_loopback());
+    assert!(get(hub.metrics_address().unwrap(), "GET /metrics").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
 async fn wrong_settings_are_refused_with_the_key() {
     let level = TelemetryConfig { level: "i247=loud".into(), ..TelemetryConfig::default() };
     let error = Telemetry::start(&level, "i247-hub", "lyon", &TcpNetwork).await.unwrap_err();
