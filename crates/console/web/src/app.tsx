@@ -183,7 +183,7 @@ function Banner() {
     <div class="banner" role="status" aria-live="polite">
       {lost && (
         <p>
-          <Shape state="down" /> {lost} {!consoleLost.value && <span class="quiet" dir="ltr">{hubLost.value}</span>}
+          <Shape state="down" /> {lost} {!consoleLost.value && <span class="quiet" dir="ltr" lang="en">{hubLost.value}</span>}
         </p>
       )}
     </div>

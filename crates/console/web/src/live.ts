@@ -47,6 +47,12 @@ export class Scene {
 }
 
 export const live = new Scene();
+
+/** The time by the hub's clock, which is what the hub's times are compared with; this browser's own while it is not known. */
+export function now(): number {
+  return live.at.peek() || Date.now();
+}
+
 /** Why the hub is not heard: null when it is, undefined before anything is known. */
 export const hubLost = signal<string | null | undefined>(undefined);
 /** Whether this page hears the console. */

@@ -2,6 +2,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ask, CallError, type Failure } from "./api";
+import { now } from "./live";
 import { to } from "./route";
 import type { State } from "./state";
 import { clock, country, moment, said, t, whyNot } from "./words";
@@ -65,7 +66,7 @@ export function Failed({ failure }: { failure: Failure }) {
   const more = failure.next_step ?? "";
   return (
     <p class="failed" role="alert">
-      <Shape state="down" /> {whyNot(failure.reason ?? failure.error)} {more && <span class="quiet">{more}</span>}
+      <Shape state="down" /> {whyNot(failure.reason ?? failure.error)} {more && <span class="quiet" lang="en"><bdi>{more}</bdi></span>}
     </p>
   );
 }
@@ -197,12 +198,15 @@ export function LaneWord({ lane }: { lane: string }) {
   return <span class={`lane ${lane.toLowerCase()}`}>{said("lane", lane)}</span>;
 }
 
-/** A time of day; the whole moment where the pointer rests. All times are UTC. */
+const DAY_MS = 86_400_000;
+
+/** A time of day, with the day where that is not today; the whole moment where the pointer rests. All times are UTC. */
 export function At({ ms, whole = false }: { ms: number; whole?: boolean }) {
   if (!ms) return <span class="quiet">–</span>;
+  const today = Math.floor(ms / DAY_MS) === Math.floor(now() / DAY_MS);
   return (
     <time dateTime={new Date(ms).toISOString()} title={`${moment(ms)} UTC`}>
-      {whole ? `${moment(ms)} UTC` : clock(ms)}
+      {whole ? `${moment(ms)} UTC` : today ? clock(ms) : moment(ms)}
     </time>
   );
 }

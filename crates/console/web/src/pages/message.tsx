@@ -5,7 +5,7 @@ import { to } from "../route";
 import type { Certificate, Trace } from "../types";
 import { At, Digits, Facts, Head, LaneWord, MessageId, Nothing, Panel, Party, Shape, Shown, Table, useLookup } from "../ui";
 import { Waterfall } from "./waterfall";
-import { bytes, count, day, duration, identity, said, t } from "../words";
+import { bytes, count, country, day, duration, identity, said, t } from "../words";
 
 export function MessagePage({ id }: { id: string }) {
   const looked = useLookup<Trace>("Trace", { id }, 3000);
@@ -28,7 +28,7 @@ function Message({ trace }: { trace: Trace }) {
       </Head>
       {trace.refusal && (
         <p class="failed" role="alert">
-          <Shape state="down" /> {t("refused_because", { reason: said("reason", trace.refusal.reason) })} <span class="quiet">{trace.refusal.fields.join(", ")} {trace.refusal.next_step}</span>
+          <Shape state="down" /> {t("refused_because", { reason: said("reason", trace.refusal.reason) })} <span class="quiet" lang="en"><bdi>{trace.refusal.fields.join(", ")} {trace.refusal.next_step}</bdi></span>
         </p>
       )}
       <Progress trace={trace} />
@@ -187,17 +187,37 @@ function PlaceInLog({ trace }: { trace: Trace }) {
   );
 }
 
+/** To whom it is addressed: `all`, `region Europe`, `FR`, `except BR`, `as referred`, `copy IPSG`. */
+function addressed(words: string): string {
+  const [first = "", ...rest] = words.split(" ");
+  const whom = rest.join(" ");
+  switch (first) {
+    case "all":
+      return said("rule", "ALL");
+    case "region":
+      return said("region", whom);
+    case "except":
+      return t("audience.except", { country: country(whom) });
+    case "copy":
+      return t("audience.copy", { country: country(whom) });
+    case "as":
+      return said("rule", "REFERRED");
+    default:
+      return country(words);
+  }
+}
+
 function Header({ trace }: { trace: Trace }) {
   const header = trace.header;
   return (
     <Panel title={t("header")} id="header">
       <Facts
         facts={[
-          [t("audience"), header?.audience.join(", ")],
+          [t("audience"), header?.audience.map(addressed).join(", ")],
           [t("refers_to"), trace.refers_to && <MessageId id={trace.refers_to} />],
           [t("conversation"), trace.conversation && <a href={to("messages", "", { conversation: trace.conversation })}><bdi dir="ltr">{trace.conversation}</bdi></a>],
-          [t("operation"), trace.operation && <a href={to("operations", trace.operation)}>{trace.operation}</a>],
-          [t("seat"), header?.seat],
+          [t("operation"), trace.operation && <a href={to("operations", trace.operation)}><bdi dir="ltr">{trace.operation}</bdi></a>],
+          [t("seat"), header?.seat && <bdi dir="ltr">{header.seat}</bdi>],
           [t("reply_by"), header?.reply_by_ms ? <At ms={header.reply_by_ms} whole /> : ""],
           [t("expires"), header?.expires_at_ms ? <At ms={header.expires_at_ms} whole /> : ""],
           [t("attachments"), header?.attachments ? count(header.attachments) : ""],

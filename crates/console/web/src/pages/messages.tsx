@@ -1,6 +1,7 @@
 // Messages by what their headers say: facets, a beginning of an id, saved views; page after page without an end.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, CallError, type Failure } from "../api";
+import { now } from "../live";
 import { Parts } from "../plots";
 import { go, place, to } from "../route";
 import { views } from "../settings";
@@ -53,7 +54,7 @@ function requestOf(query: URLSearchParams): Record<string, unknown> {
     if (value) request[way] = value.toUpperCase();
   }
   const hours = Number(query.get("hours") ?? 0);
-  if (hours > 0) request["from_ms"] = Date.now() - hours * 3_600_000;
+  if (hours > 0) request["from_ms"] = now() - hours * 3_600_000;
   const day = Date.parse(query.get("day") ?? "");
   if (!Number.isNaN(day)) Object.assign(request, { from_ms: day, until_ms: day + DAY_MS });
   return request;

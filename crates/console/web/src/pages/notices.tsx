@@ -1,5 +1,6 @@
 // Notices: how many of each colour are in force, and what waits for a reviewer.
 import { useState } from "preact/hooks";
+import { now } from "../live";
 import { go, place, to } from "../route";
 import { At, Head, MessageId, Nothing, Panel, Party, Shape, Shown, Table, useLookup } from "../ui";
 import { count, duration, said, t } from "../words";
@@ -59,7 +60,7 @@ export function NoticesPage() {
             </ul>
             {data.oldest_pending_at_ms > 0 && (
               <p class="under">
-                <Shape state="slow" /> {t("oldest_pending", { time: duration(Math.max(0, Date.now() - data.oldest_pending_at_ms)) })}
+                <Shape state="slow" /> {t("oldest_pending", { time: duration(Math.max(0, now() - data.oldest_pending_at_ms)) })}
               </p>
             )}
             <Panel title={t("page.notices")} id="notices">

@@ -2,6 +2,7 @@
 import { ascending } from "d3-array";
 import { scaleSymlog } from "d3-scale";
 import { useState } from "preact/hooks";
+import { now } from "../live";
 import type { Trace } from "../types";
 import { Panel, Party } from "../ui";
 import { count, duration, said, t } from "../words";
@@ -29,7 +30,7 @@ export function Waterfall({ trace }: { trace: Trace }) {
   const begun = trace.events[0]?.at_ms ?? 0;
   const last = Math.max(1, ...rows.flatMap((row) => row.steps.map((step) => step.after)));
   // What waits has waited until now.
-  const end = rows.some((row) => row.waits) ? Math.max(last, Date.now() - begun) : last;
+  const end = rows.some((row) => row.waits) ? Math.max(last, now() - begun) : last;
   const x = scaleSymlog([0, end], [0, 100]).constant(1);
   const marks = MARKS.filter((mark) => mark < end).reduce<number[]>((kept, mark) => (x(mark) - x(kept.at(-1) ?? 0) >= APART && x(mark) <= 100 - APART / 2 ? [...kept, mark] : kept), []);
   const shown = all ? rows : rows.slice(0, FIRST + 1);
