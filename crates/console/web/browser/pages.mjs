@@ -1,6 +1,11 @@
 // What each page shows is what the hub says: the numbers on it are compared with the monitor's answers.
 import { asked, assert, number, words } from "./story.mjs";
-import { COUNTRIES, until } from "./network.mjs";
+import { COUNTRIES, settled, until } from "./network.mjs";
+
+/** Facts of a panel by their names. */
+async function factsOf(page, panel) {
+  return Object.fromEntries(await page.locator(`${panel} dl > div`).evaluateAll((all) => all.map((one) => [one.querySelector("dt").textContent, one.querySelector("dd").textContent])));
+}
 
 /** Opens page after page and compares. */
 export async function pagesSayWhatTheHubSays({ page, open, network }) {
@@ -50,9 +55,18 @@ export async function pagesSayWhatTheHubSays({ page, open, network }) {
     const shown = cells.map(number);
     return shown.length === 4 && shown.every((value, at) => value === told[at]) && (await page.locator("#replies").textContent()).includes(String(replies.answered));
   });
+  await until("how it answers, and how fast its queues drain, as the hub says", async () => {
+    const { lanes, replies } = await asked(page, "Country", { country: "FR" });
+    const facts = await factsOf(page, "#replies");
+    const told = [replies.answered, replies.owed, replies.overdue];
+    const shown = ["answered", "owed", "overdue"].map((name) => number(facts[words[name]]));
+    const cells = await page.locator("#queues tbody tr").evaluateAll((rows) => rows.map((row) => [...row.cells].slice(-2).map((cell) => cell.textContent)));
+    const drains = lanes.every((lane, at) => (cells[at][1] === words.empty) === (lane.queued === 0) && Math.abs(number(cells[at][0]) - lane.delivered_per_second) < 0.1 + lane.delivered_per_second / 2);
+    return String(shown) === String(told) && number(facts[words.in_time]) === Math.round((100 * replies.in_time) / replies.answered) && facts.p90 !== undefined && drains;
+  });
   await until("link and certificates as the hub says", async () => {
     const { link, certificates } = await asked(page, "Country", { country: "FR" });
-    const facts = Object.fromEntries(await page.locator("#link dl > div").evaluateAll((all) => all.map((one) => [one.querySelector("dt").textContent, one.querySelector("dd").textContent])));
+    const facts = await factsOf(page, "#link");
     const names = ["last_contact", "credit", "skew", "program", "address"].filter((name) => !facts[words[name]]);
     assert(names.length === 0, `the link lacks ${names}: ${JSON.stringify(facts)}`);
     const ends = await page.locator("#certificates li").allTextContents();
@@ -61,9 +75,14 @@ export async function pagesSayWhatTheHubSays({ page, open, network }) {
   await open("messages?from=FR&kind=FREE_TEXT");
   await until("rows as the hub says", async () => {
     const { rows } = await asked(page, "FindMessages", { from: "FR", kinds: ["FREE_TEXT"], limit: 5, until_ms: Date.now() - 5000 });
-    const ids = await page.locator("table.messages a.id").allTextContents();
-    if (rows.length > 0 && rows.every((row) => ids.includes(row.id))) return true;
+    const shown = Object.fromEntries(await page.locator("table.messages tbody tr").evaluateAll((all) => all.map((row) => {
+      const [kind, from, , lane, , receipts] = [...row.querySelectorAll("td")].map((cell) => cell.textContent.trim());
+      return [row.querySelector("a.id").textContent, [kind, from, lane, receipts.match(/\d+ of \d+/)?.[0]]];
+    })));
+    const told = (row) => [words["kind.free_text"], "FR", words[`lane.${row.lane.toLowerCase()}`], `${row.delivered + row.opened + row.actioned} of ${row.recipients}`];
+    if (rows.length > 0 && rows.every((row) => String(shown[row.id]) === String(told(row)))) return true;
     await page.reload();
+    await settled(page);
     return false;
   });
   await open("matrix");
@@ -71,7 +90,9 @@ export async function pagesSayWhatTheHubSays({ page, open, network }) {
     const { pairs, at_ms, since_ms } = await asked(page, "Statistics", { window_s: 300 });
     const most = pairs.filter((pair) => pair.to).sort((a, b) => b.accepted - a.accepted)[0];
     const row = page.locator(`tr[data-pair="${most.from}-${most.to}"]`);
-    const [sent, rate] = await Promise.all([".accepted", '[data-measure="rate"]'].map(async (cell) => number(await row.locator(cell).textContent())));
+    const [sent, rate, failed, overdue, delivered] = await Promise.all([".accepted", '[data-measure="rate"]', '[data-measure="failed"]', '[data-measure="overdue"]', ".accepted + td"].map(async (cell) => number(await row.locator(cell).textContent())));
+    if (failed !== most.failed || overdue !== most.overdue || Math.abs(delivered - most.delivered) > 5) return false;
+    if ((await row.locator('[data-measure="delivery_p99_ms"]').textContent()) !== (most.delivery_p99_ms >= 1000 ? `${most.delivery_p99_ms / 1000} sec` : `${most.delivery_p99_ms} ms`)) return false;
     const told = most.accepted / ((at_ms - since_ms) / 60_000);
     // It goes on being counted while it is looked at.
     return Math.abs(sent - most.accepted) <= 5 && Math.abs(rate - told) <= 1 + told / 5;
@@ -103,6 +124,11 @@ export async function pagesSayWhatTheHubSays({ page, open, network }) {
     const ids = await page.locator("#notices tbody th").allTextContents();
     const inForce = await page.locator("[data-colour]").evaluateAll((all) => all.map((one) => [one.dataset.colour, one.querySelector(".in-force").textContent]));
     const told = counts.map((one) => [one.colour, one.in_force]);
+    const waiting = await page.locator("[data-colour]").evaluateAll((all) => all.map((one) => one.querySelector(".quiet")?.textContent ?? "0"));
+    if (String(waiting.map(number)) !== String(counts.map((one) => one.pending))) return false;
+    const rows = await page.locator("#notices tbody tr").evaluateAll((all) => all.map((row) => [row.querySelector(".code").textContent, row.cells[3].textContent.trim(), row.cells[5].textContent]));
+    const says = notices.map((one) => [one.requester, words[`notice.${one.state.toLowerCase()}`], one.except || ""]);
+    if (!rows.every((row, at) => row[0] === says[at][0] && row[1].startsWith(says[at][1]) && row[2] === String(says[at][2]))) return false;
     return ids.length > 0 && String(ids) === String(notices.map((one) => one.notice_id)) && String(inForce.map(([colour, text]) => [colour, number(text)])) === String(told);
   });
   await open("identities");
@@ -112,6 +138,13 @@ export async function pagesSayWhatTheHubSays({ page, open, network }) {
     const told = identities.map((one) => new URL(one.identity).pathname.slice(1));
     const newest = [...identities].sort((a, b) => b.since_ms - a.since_ms || b.position - a.position).slice(0, 8).map((one) => one.identity);
     const changed = await page.locator("#changes tr[data-change]").evaluateAll((all) => all.map((one) => one.dataset.change));
+    const rows = await page.locator("#identities tbody tr").evaluateAll((all) => all.map((row) => [row.cells[1].textContent.trim(), row.querySelector("time").dateTime, row.querySelector(".digits")?.textContent ?? ""]));
+    const says = identities.slice(0, rows.length).map((one) => [words[`standing.${one.standing.toLowerCase()}`], new Date(one.since_ms).toISOString(), one.certificates[0]?.key_id ?? ""]);
+    if (!rows.every((row, at) => row[0].startsWith(says[at][0]) && row[1] === says[at][1] && row[2] === says[at][2])) return false;
+    // Every certificate that is in force ends at some time, the authority's too.
+    const inForce = identities.filter((one) => one.standing === "ACTIVE").flatMap((one) => one.certificates).length + 1;
+    const ending = (await page.locator(".steps b").allTextContents()).map(number);
+    if (ending.reduce((sum, one) => sum + one, 0) !== inForce || (await page.locator("svg.expiry line:not(.axis)").count()) !== inForce) return false;
     return paths.length > COUNTRIES.length && String(paths) === String(told.slice(0, paths.length)) && paths.length === Math.min(60, told.length) && String(changed) === String(newest);
   });
   await open("alerts");
@@ -120,6 +153,9 @@ export async function pagesSayWhatTheHubSays({ page, open, network }) {
     const nameless = rules.map((rule) => `alert.${rule.name}`).filter((word) => !(word in words));
     assert(nameless.length === 0, `no word for ${nameless}`);
     const texts = await page.locator("#alerts .alerts > li").allTextContents();
+    const since = await page.locator("#alerts .alerts > li time").evaluateAll((all) => all.map((one) => one.dateTime));
+    if (String(since) !== String(alerts.map((one) => new Date(one.first_seen_ms).toISOString()))) return false;
+    if (!alerts.every((one, at) => texts[at].includes(one.next_step) && texts[at].includes(one.message_id) && texts[at].includes(one.party))) return false;
     return (await page.locator("#rules tbody tr").count()) === rules.length && texts.length === alerts.length && alerts.every((one, at) => texts[at].includes(one.text));
   });
   await open("live");
@@ -128,6 +164,10 @@ export async function pagesSayWhatTheHubSays({ page, open, network }) {
     const [accepted, behind] = await Promise.all(["accepted", "behind"].map(async (one) => number(await page.locator(`[data-number="${one}"] b`).textContent())));
     const links = await page.locator(".hub .sum").textContent();
     if (behind !== numbers.behind_log) return false;
+    const [delivered, p99, oldest, pq] = await Promise.all(["delivered", "p99", "oldest", "pq"].map((one) => page.locator(`[data-number="${one}"] b`).textContent()));
+    if (Math.abs(number(delivered) - numbers.delivered_per_second) > 2 + numbers.delivered_per_second / 2 || number(pq) !== numbers.links_not_post_quantum) return false;
+    if (p99 !== (numbers.delivery_p99_ms >= 1000 ? `${numbers.delivery_p99_ms / 1000} sec` : `${numbers.delivery_p99_ms} ms`)) return false;
+    if ((oldest === words.none_waits) !== (numbers.oldest_accepted_at_ms === 0)) return false;
     return links === `${numbers.links_connected}/${numbers.links}` && Math.abs(accepted - numbers.accepted_per_second) < 2 + numbers.accepted_per_second / 2;
   });
 }

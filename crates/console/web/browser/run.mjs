@@ -2,6 +2,8 @@
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { browse, COUNTRIES, load, logIn, settled, start, until } from "./network.mjs";
+import { crowd } from "./crowd.mjs";
+import { cutOff, foreignWords } from "./looks.mjs";
 import { pagesSayWhatTheHubSays } from "./pages.mjs";
 import { asked, assert, failures, number, story, words } from "./story.mjs";
 
@@ -23,6 +25,9 @@ function watched(page, address) {
     if (!request.url().startsWith(`${address}/`)) foreign.push(request.url());
   });
 }
+
+/** A time of day on a page, in seconds. */
+const shownAt = (text) => text.trim().split(":").reduce((sum, part) => 60 * sum + Number(part), 0);
 
 const network = await start();
 const browser = await browse();
@@ -104,8 +109,14 @@ try {
     const chain = await page.locator("#signature .chain li").allTextContents();
     assert(chain.length === signature.chain.length && chain.length >= 2, `${chain.length} certificates`);
     assert(signature.chain.every((one, at) => chain[at].includes(one.key_id)), `another chain: ${chain}`);
-    assert((await page.locator("#recipients tbody tr").count()) === 2, "two recipients");
-    assert((await page.locator("#recipients").textContent()).includes("named"), "the rule that admitted them");
+    const { status, recipients } = await asked(page, "Trace", { id: shown });
+    const rows = await page.locator("#recipients tbody tr").evaluateAll((all) => all.map((row) => [".code", "td:nth-of-type(1)", "td:nth-of-type(3)", "td:nth-of-type(5)"].map((cell) => row.querySelector(cell).textContent.trim())));
+    const told = status.recipients.map((one) => {
+      const why = recipients.find((other) => other.party === one.party);
+      return [one.party, words[`recipient.${one.state.toLowerCase()}`], words[`rule.${why.rule.toLowerCase()}`], String(why.mailbox_number)];
+    });
+    assert(rows.length === 2 && String(rows) === String(told), `${rows.join(" | ")}, not ${told.join(" | ")}`);
+    assert(rows.every((row) => row[2] === "named"), "the rule that admitted them");
     return "two clicks, and there is no third";
   });
 
@@ -165,6 +176,26 @@ try {
     }
   });
 
+  await story("page after page shows every message once, the newest first", async () => {
+    const { at_ms: now } = await asked(page, "Alerts", {});
+    const day = new Date(now).toISOString().slice(0, 10);
+    await open(`messages?kind=REQUEST&day=${day}`);
+    await settled(page);
+    const shownIds = () => page.locator("table.messages a.id").allTextContents();
+    const first = await shownIds();
+    assert(first.length === 50, `${first.length} on the first page`);
+    await page.getByRole("button", { name: words.more, exact: true }).click();
+    await until("the second page", async () => (await page.locator(".loading").count()) === 0 && (await shownIds()).length > 50);
+    const both = await shownIds();
+    assert(new Set(both).size === both.length, "one is there twice");
+    // From the first of them on, in one piece.
+    const { rows } = await asked(page, "FindMessages", { kinds: ["REQUEST"], limit: 500 });
+    const all = rows.map((row) => row.id);
+    const from = all.indexOf(both[0]);
+    assert(from >= 0 && String(all.slice(from, from + both.length)) === String(both), `${both.length} of ${all.length}, from ${from}`);
+    return `${both.length} messages`;
+  });
+
   await story("flows move on the picture", async () => {
     await open("live");
     const drawn = () => page.evaluate(() => {
@@ -184,29 +215,7 @@ try {
     const crowded = await context.newPage();
     watched(crowded, address);
     // So many bureaus cannot run here: what the console would tell of them is told by the page itself.
-    await crowded.addInitScript(([codes, numbers]) => {
-      window.EventSource = class extends EventTarget {
-        static CLOSED = 2;
-        readyState = 1;
-        constructor() {
-          super();
-          const tell = (type, data) => this.dispatchEvent(new MessageEvent(type, { data: JSON.stringify(data) }));
-          const stand = (party) => ({ party, connected: true, standing: "ACTIVE", queued: [0, 0, 1, 0], oldest_accepted_at_ms: Date.now(), worst: "UNSPECIFIED" });
-          setTimeout(() => tell("picture", { lost: null, at_ms: Date.now(), countries: codes.map(stand), numbers }), 100);
-          let n = 0;
-          const link = () => {
-            n += 1;
-            return { from: codes[n % codes.length], to: codes[(n * 7 + 3) % codes.length], kind: "FREE_TEXT", lane: "NORMAL", accepted: 1, delivered: 1, refused: 0 };
-          };
-          this.timer = setInterval(() => tell("tick", {
-            at_ms: Date.now(), span_ms: 200, links: Array.from({ length: 400 }, link), countries: codes.slice(0, 50).map(stand), numbers,
-          }), 200);
-        }
-        close() {
-          clearInterval(this.timer);
-        }
-      };
-    }, [members.map((member) => member.code), numbers]);
+    await crowded.addInitScript(crowd, [members.map((member) => member.code), numbers]);
     try {
       await crowded.goto(`${address}/#/live`);
       await until("all are drawn", async () => (await crowded.locator("a.bureau").count()) === members.length);
@@ -242,15 +251,23 @@ try {
       const response = await route.fetch();
       await route.fulfill({ response, json: spoilt(await response.json()) });
     };
-    for (const call of ["Country", "Trace", "FindMessages", "Alerts", "OperationTally"]) await page.route(`**/api/${call}`, spoil);
-    for (const place of ["country/FR", `message/${shown}`, "messages", "alerts", "operations"]) {
+    const calls = ["Country", "Trace", "FindMessages", "Alerts", "OperationTally", "Notices", "Identities", "Databases", "Operations"];
+    for (const call of calls) await page.route(`**/api/${call}`, spoil);
+    const event = { at_ms: Date.now(), position: 1, event: "refused", id: SCRIPT, kind: SCRIPT, lane: "NORMAL", from: SCRIPT, to: "", recipients: 1, reason: SCRIPT, after_ms: 0 };
+    const told = [["picture", { lost: SCRIPT, at_ms: Date.now(), countries: [], numbers: null }], ["tap", { events: [event], left_out: 0 }]];
+    const body = told.map(([type, data]) => `event: ${type}\ndata: ${JSON.stringify(data)}\n\n`).join("");
+    await page.route("**/api/live", (route) => route.fulfill({ contentType: "text/event-stream", body }));
+    for (const place of ["live", "country/FR", `message/${shown}`, "messages", "notices", "identities", "databases", "alerts", "operations"]) {
       await open(place);
       await page.reload();
-      if (place !== "alerts" && place !== "operations") await page.getByText('onerror="window.struck=1"').first().waitFor();
+      if (place !== "alerts" && place !== "operations") await page.locator("main").getByText('onerror="window.struck=1"').first().waitFor();
+      await page.locator(".banner").getByText('onerror="window.struck=1"').waitFor();
       assert((await page.evaluate(() => window.struck)) === undefined, `${place} ran it`);
       assert((await page.locator('img[src="x"]').count()) === 0, `${place} has it as an element`);
     }
     await page.unrouteAll({ behavior: "wait" });
+    await page.reload();
+    await page.locator(".banner p").waitFor({ state: "detached" });
   });
 
   await story("an alert is said in the reader's language, and in the hub's where the page does not know it", async () => {
@@ -283,6 +300,28 @@ try {
       await page.locator("nav a").filter({ hasText: word }).first().waitFor();
     }
     await page.locator(".menu summary").click();
+  });
+
+  await story("no page is wider than its window in any language, and Arabic has no English words in it", async () => {
+    const found = [];
+    for (const [tag, width] of [["ar", 1280], ["ar", 390], ["fr", 390], ["es", 390]]) {
+      await page.setViewportSize({ width, height: 800 });
+      await open("live");
+      await speak(tag);
+      for (const place of [...PAGES, `message/${shown}`]) {
+        await open(place);
+        await settled(page);
+        const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        if (wider > 0) found.push(`${place} is ${wider} px wider than ${width} in ${tag}`);
+        const cut = await page.evaluate(cutOff);
+        if (cut.length > 0) found.push(`${place} at ${width} in ${tag} cuts off ${cut}`);
+        if (tag === "ar" && width === 1280) found.push(...(await page.evaluate(foreignWords)).map((word) => `${place} says ${word}`));
+      }
+    }
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await open("live");
+    await speak("en");
+    assert(found.length === 0, found.join("\n"));
   });
 
   await story("it works by keyboard alone", async () => {
@@ -376,6 +415,14 @@ try {
       await page.waitForTimeout(300);
       return (await page.locator(".scrubber.past").count()) === 1 && (await page.locator('a.bureau.well[data-code="KE"]').count()) === 1;
     });
+    // Played on from there, it is lost again at the moment at which it was.
+    const before = shownAt(await page.locator(".when time").textContent());
+    await page.locator(".scrubber select").selectOption("60");
+    await page.getByRole("button", { name: "Play" }).click();
+    await page.locator('.live:has(.scrubber.past) a.bureau.down[data-code="KE"]').waitFor({ timeout: 60_000 });
+    const again = shownAt(await page.locator(".when time").textContent());
+    assert(again > before, `played from ${before} to ${again}`);
+    assert((await page.locator(".scrubber.past").count()) === 1, "it is the past that shows it");
     await page.getByRole("button", { name: "Back to now" }).click();
     await page.locator('a.bureau.down[data-code="KE"]').waitFor();
     return `${took} ms (well at ${well})`;

@@ -22,17 +22,28 @@ try {
       const context = await browser.newContext({ viewport: { width, height } });
       const page = await context.newPage();
       await page.emulateMedia({ colorScheme: theme });
+      const speak = async (tag) => {
+        await page.evaluate((tag) => localStorage.setItem("i247.language", JSON.stringify(tag)), tag);
+        await page.reload();
+      };
+      const picture = async (name, fullPage) => {
+        const path = join(out, `${name}-${width}-${theme}-${language}.png`);
+        await page.screenshot({ path, fullPage });
+        console.log(path);
+      };
+      await page.goto(opened.address);
+      await speak(language);
+      await page.locator("form").waitFor();
+      await picture("login", true);
+      await speak("en");
       await logIn(page, opened);
-      await page.evaluate((tag) => localStorage.setItem("i247.language", JSON.stringify(tag)), language);
-      await page.reload();
+      await speak(language);
       for (const [name, address] of Object.entries(pages)) {
         await page.goto(`${opened.address}/#/${address}`);
         await page.locator("h1").first().waitFor();
         await settled(page);
         if (name === "live") await page.waitForTimeout(2500);
-        const path = join(out, `${name}-${width}-${theme}-${language}.png`);
-        await page.screenshot({ path, fullPage: name !== "live" || width < 600 });
-        console.log(path);
+        await picture(name, name !== "live" || width < 600);
       }
       await context.close();
     }

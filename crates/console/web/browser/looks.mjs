@@ -1,0 +1,25 @@
+// What is wrong with the looks of a page, as it finds it itself: these run in the browser.
+
+/** Words in Latin letters that are none of those which are the same in every language: ids, names, units. */
+export function foreignWords() {
+  const same = "[dir=ltr], [lang=en], bdi, code, kbd, time, option[lang], .code, .brand, svg.matrix";
+  const found = new Set();
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    if (node.parentElement.closest(same)) continue;
+    const text = node.textContent.trim();
+    if (/[a-z][a-z-]{3,}/i.test(text)) found.add(text.slice(0, 80));
+  }
+  return [...found];
+}
+
+/** Texts for which there is no room where they stand, and which are not shortened on purpose. */
+export function cutOff() {
+  const all = [...document.querySelectorAll("h1, h2, th, td, dt, dd, button, label, .says, .rows li, .panel header")];
+  const isCut = (one) => {
+    const style = getComputedStyle(one);
+    const hides = style.overflowX !== "visible" && style.textOverflow !== "ellipsis";
+    return hides && one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1;
+  };
+  return all.filter(isCut).map((one) => one.textContent.trim().slice(0, 40));
+}
