@@ -105,6 +105,12 @@ function Row({ one, now }: { one: Identity; now: number }) {
   );
 }
 
+/** Who has several signing keys in force got the newer ones in place of the others. */
+function changeOf(one: Identity): Word {
+  if (one.certificates.filter(({ purpose }) => purpose === "signing").length > 1) return "change.renewed";
+  return one.changes > 1 ? "change.again" : "change.admitted";
+}
+
 /** What the authority entered last: admissions, renewals, suspensions, revocations; and how many stand how. */
 function Changes({ identities }: { identities: Identity[] }) {
   const newest = [...identities].sort((a, b) => descending(a.since_ms, b.since_ms) || descending(a.position, b.position)).slice(0, CHANGES);
@@ -117,7 +123,7 @@ function Changes({ identities }: { identities: Identity[] }) {
             <th scope="row"><bdi dir="ltr">{identity(one.identity)}</bdi></th>
             <td>
               {one.standing === "ACTIVE" ? (
-                t(one.changes > 1 ? "change.renewed" : "change.admitted")
+                t(changeOf(one))
               ) : (
                 <span class="state held">
                   <Shape state="held" /> {said("standing", one.standing)}
