@@ -1,14 +1,15 @@
 // What is wrong with the looks of a page, as it finds it itself: these run in the browser.
 
-/** Words in Latin letters that are none of those which are the same in every language: ids, names, units. */
+/** Texts with words in Latin letters that are none of those which are the same in every language: ids, names, commands. */
 export function foreignWords() {
-  const same = "[dir=ltr], [lang=en], bdi, code, kbd, time, option[lang], .code, .brand, svg.matrix";
+  const same = "[dir=ltr], [lang=en], bdi, code, kbd, time, option[lang], .code, .brand, .menu, svg.matrix";
+  const own = `${decodeURIComponent(location.hash)} infra-red`.split(/[^a-z-]+/i);
   const found = new Set();
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
     if (node.parentElement.closest(same)) continue;
-    const text = node.textContent.trim();
-    if (/[a-z][a-z-]{3,}/i.test(text)) found.add(text.slice(0, 80));
+    const text = node.textContent.replace(/i247( [a-z-]+)+/gi, "").trim();
+    if ((text.match(/[a-z][a-z-]{3,}/g) ?? []).some((word) => !own.some((one) => one.includes(word.replace(/-+$/, ""))))) found.add(text.slice(0, 80));
   }
   return [...found];
 }

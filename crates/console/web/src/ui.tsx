@@ -72,7 +72,7 @@ export function Failed({ failure }: { failure: Failure }) {
 }
 
 export function Panel(props: {
-  title: string;
+  title: ComponentChildren;
   children: ComponentChildren;
   aside?: ComponentChildren;
   class?: string;

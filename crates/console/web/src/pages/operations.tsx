@@ -86,7 +86,7 @@ function OnTheNetwork({ name, tally }: { name: string; tally: Tally }) {
   const cases: [string, preact.ComponentChildren][] = tally.cases > 0 ? [[t("cases"), count(tally.cases)], [t("cases_located"), count(tally.cases_located)]] : [];
   return (
     <>
-      <Panel title={name} aside={<a href={to("messages", "", { operation: name })}>{t("messages")}</a>}>
+      <Panel title={<bdi dir="ltr">{name}</bdi>} aside={<a href={to("messages", "", { operation: name })}>{t("messages")}</a>}>
         <Facts
           facts={[
             [t("participants"), count(tally.participants)],

@@ -66,7 +66,7 @@ function count_of(tally: Tally, figure: string): number | undefined {
 
 function Progress({ one, counted, says }: { one: Recorded["operations"][number]; counted: (figure: string) => number | undefined; says: preact.ComponentChildren }) {
   return (
-    <Panel title={one.name} id={`recorded-${one.id}`} aside={<span class="quiet">{says}</span>}>
+    <Panel title={<bdi lang="en">{one.name}</bdi>} id={`recorded-${one.id}`} aside={<span class="quiet">{says}</span>}>
       <Table label={one.name} class="recorded" head={[t("figure"), t("recorded"), t("counted"), t("progress")]}>
         {one.recorded.map((figure) => {
           const now = counted(figure.figure);
