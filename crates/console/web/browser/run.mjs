@@ -189,7 +189,6 @@ try {
     await until("the second page", async () => (await page.locator(".loading").count()) === 0 && (await shownIds()).length > 50);
     const both = await shownIds();
     assert(new Set(both).size === both.length, "one is there twice");
-    // From the first of them on, in one piece.
     const { rows } = await asked(page, "FindMessages", { limit: 500 });
     const all = rows.map((row) => row.id);
     const from = all.indexOf(both[0]);
