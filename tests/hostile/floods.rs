@@ -204,9 +204,10 @@ async fn a_flood_of_frames_ends_its_connection_and_nothing_else() -> Result<(), 
     end(targets).await
 }
 
-/// One connection after the other is flooded until it ends. What ends otherwise than it should is returned.
+/// One connection after the other is flooded until it ends. What ends otherwise than it should is returned. While the
+/// process is flooded, the last word may be lost to the reset of a connection that still sends: the first one hears it.
 async fn again_and_again(target: &Target, flood: &Flood) -> Vec<String> {
-    let (begun, mut wrong) = (target.now_ms(), Vec::new());
+    let (begun, mut wrong, mut heard) = (target.now_ms(), Vec::new(), false);
     while target.now_ms() - begun < LASTS.as_millis() {
         let mut line = target.line().await;
         // A stream for the frames that need one.
@@ -219,9 +220,11 @@ async fn again_and_again(target: &Target, flood: &Flood) -> Vec<String> {
         let pieces = (0..PIECES_MAX).map(|number| (flood.piece)(2 * number + 3, target.call));
         let sent = line.flood(pieces).await;
         let end = line.end().await;
-        if !flood.told.contains(&end) {
+        let lost = heard && end == End::Closed;
+        if !lost && !flood.told.contains(&end) {
             wrong.push(format!("{}: {}: {end:?} after {sent}", target.node, flood.what));
         }
+        heard = true;
     }
     wrong
 }
