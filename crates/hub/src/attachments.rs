@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use i247_ledger::attachments::{AttachmentError, Layout};
-use i247_model::{Hash, MessageId, Party, Reason, Refusal};
+use i247_model::{MessageId, Party, Reason, Refusal};
 use i247_trust::sha256;
 use i247_wire::{hash, parsed, pb, status};
 use prost::Message as _;
@@ -110,8 +110,7 @@ pub(crate) async fn fetch(
     if !header.attachments.contains(&name) {
         return Err(absent());
     }
-    let manifest = core.attachments.manifest(*name.as_bytes()).await;
-    let manifest = manifest.map_err(|error| unservable(&name, error))?;
+    let manifest = core.attachments.manifest(*name.as_bytes()).await.map_err(refused)?;
     let manifest = pb::AttachmentManifest::decode(manifest).map_err(|_| missing("manifest"))?;
     let layout = layout(&manifest).map_err(refused)?;
     let (chunks, stream) = mpsc::channel(CHUNKS_AHEAD);
@@ -137,7 +136,7 @@ async fn send_chunks(
         let chunk = core.attachments.chunk(layout.clone(), index).await;
         let sent = match chunk {
             Ok(data) => Ok(frame(Frame::Chunk(pb::AttachmentChunk { index, data }))),
-            Err(error) => Err(unservable(&Hash(layout.name), error)),
+            Err(error) => Err(refused(error)),
         };
         let failed = sent.is_err();
         if stream.send(sent).await.is_err() || failed {
@@ -160,25 +159,6 @@ fn layout(manifest: &pb::AttachmentManifest) -> Result<Layout, AttachmentError> 
         Layout::new(manifest.encode_to_vec().into(), manifest.size_bytes, manifest.chunk_bytes, chunks)?;
     debug_assert_eq!(layout.name, *sha256(&[&layout.manifest]).as_bytes());
     Ok(layout)
-}
-
-/// What a message names was whole here when that was accepted: what is not any more is damaged, and said to be.
-fn unservable(name: &Hash, error: AttachmentError) -> Status {
-    let damaged = match &error {
-        AttachmentError::Absent => Refusal::of(Reason::UnknownReference, "commitment"),
-        AttachmentError::Chunk(_) | AttachmentError::Manifest(_) => {
-            Refusal::of(Reason::BodyMismatch, "chunk.data")
-        }
-        AttachmentError::OutOfOrder(_)
-        | AttachmentError::TooMuch { .. }
-        | AttachmentError::Full
-        | AttachmentError::Io { .. }
-        | AttachmentError::Cancelled => return refused(error),
-    };
-    tracing::error!(commitment = %name, %error, "a stored attachment is damaged; it is not served");
-    let next_step =
-        format!("{error}: the copy at the hub is damaged; ask whoever runs it to bring the file back");
-    status(&Refusal { next_step, ..damaged })
 }
 
 fn refused(error: AttachmentError) -> Status {
