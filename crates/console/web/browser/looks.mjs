@@ -2,7 +2,7 @@
 
 /** Texts with words in Latin letters that are none of those which are the same in every language: ids, names, commands. */
 export function foreignWords() {
-  const same = "[dir=ltr], [lang=en], bdi, code, kbd, time, option[lang], .code, .brand, .menu, svg.matrix";
+  const same = "noscript, [dir=ltr], [lang=en], bdi, code, kbd, time, option[lang], .code, .brand, .menu, svg.matrix";
   const own = `${decodeURIComponent(location.hash)} infra-red`.split(/[^a-z-]+/i);
   const found = new Set();
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -20,7 +20,8 @@ export function cutOff() {
   const isCut = (one) => {
     const style = getComputedStyle(one);
     const hides = style.overflowX !== "visible" && style.textOverflow !== "ellipsis";
-    return hides && one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1;
+    // What is there for screen readers alone is one pixel wide.
+    return hides && one.clientWidth > 1 && one.scrollWidth > one.clientWidth + 1;
   };
   return all.filter(isCut).map((one) => one.textContent.trim().slice(0, 40));
 }
