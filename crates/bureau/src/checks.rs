@@ -79,8 +79,7 @@ pub(crate) fn open(
     signers: &Signers,
     known: &Known<'_>,
 ) -> Result<(Attested, Option<pb::Body>), Refusal> {
-    let signed_at = i247_wire::decode_header(&envelope.header)?.signed_at;
-    let attested = i247_trust::open(envelope, accepted_at, |key_id| signers.find_at(key_id, signed_at))?;
+    let attested = attest(envelope, accepted_at, signers)?;
     let header = attested.header();
     if header.id.sender.party() == Party::Bureau(me) || !may_include(&header.audience, me) {
         return Err(Refusal::of(Reason::BadAudience, "header.audience"));
@@ -107,8 +106,7 @@ pub(crate) fn open_own(
     accepted_at: Timestamp,
     signers: &Signers,
 ) -> Result<(Attested, Option<pb::Body>), Refusal> {
-    let signed_at = i247_wire::decode_header(&envelope.header)?.signed_at;
-    let attested = i247_trust::open(envelope, accepted_at, |key_id| signers.find_at(key_id, signed_at))?;
+    let attested = attest(envelope, accepted_at, signers)?;
     let header = attested.header();
     if header.id.sender != *me {
         return Err(Refusal::of(Reason::WrongSender, "header.id"));
@@ -119,6 +117,12 @@ pub(crate) fn open_own(
         _ => Some(i247_trust::open_carried(bytes, header)?),
     };
     Ok((attested, body))
+}
+
+/// Whose signature an envelope bears, by who had the key when it was signed.
+fn attest(envelope: &pb::Envelope, accepted_at: Timestamp, signers: &Signers) -> Result<Attested, Refusal> {
+    let signed_at = i247_wire::decode_header(&envelope.header)?.signed_at;
+    i247_trust::open(envelope, accepted_at, |key_id| signers.find_at(key_id, signed_at))
 }
 
 /// Whether an audience can lead to this country. Who exactly is in it only the hub knows.

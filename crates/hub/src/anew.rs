@@ -3,10 +3,9 @@
 //! It must not deliver what has ended meanwhile.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
-use i247_model::{Lane, MessageId, Party, RecipientState, Refusal, Sender};
-use i247_router::{Delivery, Gap, MessageRef};
+use i247_model::{Lane, MessageId, Party, Reason, RecipientState, Refusal, Sender};
+use i247_router::{Gap, MessageRef};
 use i247_wire::pb;
 use i247_wire::pb::connect_response::Frame;
 
@@ -16,15 +15,39 @@ use crate::outbound::Outbound;
 use crate::past::{self, Found};
 use crate::recent::Stored;
 
-/// History that cannot be read is looked at again after so long.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// Of so many lanes a bureau may have lost what it sent.
+const LOST_LANES_MAX: usize = 256;
 
 /// What a bureau has lost.
 pub(crate) struct LostHere {
     /// Of what it sent.
-    pub(crate) sent: Vec<pb::LostLane>,
+    pub(crate) sent: Vec<LostLane>,
     /// Of what it had signed for.
     pub(crate) received: Anew,
+}
+
+/// A lane of an epoch of which a bureau has what it sent up to a number.
+pub(crate) struct LostLane {
+    epoch: u64,
+    lane: Lane,
+    known_up_to: u64,
+}
+
+impl LostLane {
+    /// The lanes that a bureau names.
+    ///
+    /// # Errors
+    /// `TOO_LARGE` and `MALFORMED` with the field.
+    pub(crate) fn named(hello: &pb::Hello) -> Result<Vec<Self>, Refusal> {
+        if hello.lost.len() > LOST_LANES_MAX {
+            return Err(Refusal::of(Reason::TooLarge, "hello.lost"));
+        }
+        let named = |lost: &pb::LostLane| {
+            let lane = i247_wire::known::<pb::Lane, Lane>(lost.lane, "hello.lost.lane")?;
+            Ok(Self { epoch: lost.epoch, lane, known_up_to: lost.known_up_to })
+        };
+        hello.lost.iter().map(named).collect()
+    }
 }
 
 /// The numbers of a mailbox that its bureau has lost.
@@ -90,11 +113,11 @@ impl Outbound {
     }
 
     /// Gives back what was sent in a lane, and says that there is no more.
-    async fn give_back(&mut self, lost: &pb::LostLane) -> Result<(), Gone> {
-        let (epoch, mut number, mut given) = (lost.epoch, lost.known_up_to, 0);
-        let end = pb::GivenBack { epoch, lane: lost.lane, ..pb::GivenBack::default() };
-        let lane = i247_wire::known::<pb::Lane, Lane>(lost.lane, "lane");
-        let (Ok(lane), Some(country)) = (lane, self.link.party.country()) else { return Ok(()) };
+    async fn give_back(&mut self, lost: &LostLane) -> Result<(), Gone> {
+        let LostLane { epoch, lane, known_up_to: mut number } = *lost;
+        let Some(country) = self.link.party.country() else { return Ok(()) };
+        let end = pb::GivenBack { epoch, lane: pb::Lane::from(lane).into(), ..pb::GivenBack::default() };
+        let mut given = 0;
         while let Some(next) = number.checked_add(1) {
             number = next;
             let id = MessageId { sender: Sender::Bureau(country), epoch, lane, number };
@@ -118,31 +141,35 @@ impl Outbound {
     async fn deliver_anew(&mut self, mut anew: Anew) -> Result<(), Gone> {
         while let Some((lane, (number, message))) = anew.next(self).await {
             self.wait_for_credit().await;
-            let gap = self.ended(message).await;
-            self.send(Delivery { lane, number, message, gap }).await?;
+            let content = self.kept(message).await;
+            self.hand_out((lane, number), message, content).await?;
         }
         Ok(())
     }
 
-    /// Why there is nothing to deliver any more: as it was when the number was signed for, or since.
-    async fn ended(&self, message: MessageRef) -> Option<Gap> {
+    /// The message, or why there is nothing to deliver any more: as it was when the number was signed for, or since.
+    async fn kept(&self, message: MessageRef) -> Result<Stored, Gap> {
         if self.is_of_another_membership(message) {
-            return Some(Gap::Withdrawn);
+            return Err(Gap::Withdrawn);
         }
         let stored = self.stored(message).await;
-        let header = i247_wire::decode_header(&stored.envelope.header).ok()?;
+        let Ok(header) = i247_wire::decode_header(&stored.envelope.header) else { return Ok(stored) };
         if header.expires_at.is_some_and(|expires_at| expires_at <= self.core.clock.now()) {
-            return Some(Gap::Expired);
+            return Err(Gap::Expired);
         }
-        let found = self.find(&header.id).await?.message?;
-        match found.recipients.get(&self.link.party)?.state {
-            RecipientState::Withdrawn | RecipientState::Refused => Some(Gap::Withdrawn),
-            RecipientState::Expired => Some(Gap::Expired),
-            RecipientState::Queued
-            | RecipientState::Held
-            | RecipientState::Delivered
-            | RecipientState::Opened
-            | RecipientState::Actioned => None,
+        let found = self.find(&header.id).await.and_then(|found| found.message);
+        let recipients = found.map(|message| message.recipients).unwrap_or_default();
+        match recipients.get(&self.link.party).map(|recipient| recipient.state) {
+            Some(RecipientState::Withdrawn | RecipientState::Refused) => Err(Gap::Withdrawn),
+            Some(RecipientState::Expired) => Err(Gap::Expired),
+            Some(
+                RecipientState::Queued
+                | RecipientState::Held
+                | RecipientState::Delivered
+                | RecipientState::Opened
+                | RecipientState::Actioned,
+            )
+            | None => Ok(stored),
         }
     }
 
@@ -156,15 +183,5 @@ impl Outbound {
 
     async fn find(&self, id: &MessageId) -> Option<Found> {
         self.patiently(|| past::entered(&self.core, id)).await
-    }
-
-    /// Asks history until it answers: it was said where it was found that it cannot be read.
-    async fn patiently<T, F: Future<Output = Result<T, Refusal>>>(&self, ask: impl Fn() -> F) -> T {
-        loop {
-            match ask().await {
-                Ok(answer) => return answer,
-                Err(_) => i247_node::sleep_on(&*self.core.clock, LOOK_AGAIN).await,
-            }
-        }
     }
 }

@@ -17,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
 
-use crate::anew::{Anew, LostHere};
+use crate::anew::{Anew, LostHere, LostLane};
 use crate::attachments;
 use crate::core::{Core, mailbox_of};
 use crate::frames::{FrameStream, Frames, frames};
@@ -187,18 +187,18 @@ async fn serve(
     let Some(hello) = end.run_until_cancelled(hello(&mut requests)).await else { return };
     let opened = match hello {
         Ok(hello) => {
-            let welcome = open(&core, &peer, party, &hello);
-            welcome.map(|welcome| (welcome, received(&core, party, &hello), hello))
+            let opened = open(&core, &peer, party, &hello);
+            opened.map(|(welcome, lost)| (welcome, lost, received(&core, party, &hello), hello))
         }
         Err(refusal) => Err(refusal),
     };
-    let (welcome, received, hello) = match opened {
+    let (welcome, sent, received, hello) = match opened {
         Ok(opened) => opened,
         Err(refusal) => return farewell(&frames, &refusal).await,
     };
     let cursor = core.views().state.cursor(party);
     let signed_for = if hello.deliver_anew { Lane::ALL.map(|lane| cursor.handed(lane)) } else { received };
-    let lost = LostHere { sent: hello.lost, received: Anew::between(party, received, signed_for) };
+    let lost = LostHere { sent, received: Anew::between(party, received, signed_for) };
     let began = core.clock.now();
     let caller = Caller { peer: connection, program: hello.program, began };
     let link = Arc::new(Link::new(party, cursor, received, end.clone(), caller));
@@ -246,11 +246,18 @@ async fn serve(
     tracing::info!(%party, "unlinked");
 }
 
-fn open(core: &Core, peer: &Identity, party: Party, hello: &pb::Hello) -> Result<pb::Welcome, Refusal> {
+/// What the hub says first, and of which lanes the bureau has lost what it sent.
+fn open(
+    core: &Core,
+    peer: &Identity,
+    party: Party,
+    hello: &pb::Hello,
+) -> Result<(pb::Welcome, Vec<LostLane>), Refusal> {
+    let lost = LostLane::named(hello)?;
     let sender = peer.sender().ok_or_else(|| Refusal::of(Reason::NotAuthorised, "identity"))?;
     let welcome = welcome(core, party, &sender, hello)?;
     check_chain(core, &sender, hello)?;
-    Ok(welcome)
+    Ok((welcome, lost))
 }
 
 async fn farewell(frames: &Frames, refusal: &Refusal) {

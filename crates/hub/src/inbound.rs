@@ -18,9 +18,6 @@ use crate::opening::Checked;
 use crate::predecessors::{self, Given};
 use crate::sequencer::{Answer, Work};
 
-/// Of so many lanes a bureau may have lost what it sent.
-const LOST_LANES_MAX: usize = 256;
-
 /// How long a stream may stay without Hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
@@ -66,12 +63,6 @@ pub(crate) fn welcome(
     sender: &Sender,
     hello: &pb::Hello,
 ) -> Result<pb::Welcome, Refusal> {
-    if hello.lost.len() > LOST_LANES_MAX {
-        return Err(Refusal::of(Reason::TooLarge, "hello.lost"));
-    }
-    for lost in &hello.lost {
-        known::<pb::Lane, Lane>(lost.lane, "hello.lost.lane")?;
-    }
     let views = core.views();
     // What was seen of a predecessor was seen of another log, and comes back.
     let earlier_log = views.state.predecessor(&hello.log_id).is_some();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use i247_model::{Hash, MessageId, Refusal, Timestamp};
+use i247_model::{Hash, Lane, MessageId, Refusal, Timestamp};
 use i247_router::{Delivery, Gap, MessageRef};
 use i247_wire::pb;
 use i247_wire::pb::connect_response::Frame;
@@ -30,7 +30,7 @@ const TOLD_MAX: usize = 64;
 /// And so many recipients, unless one message has more.
 const RECIPIENTS_MAX: usize = 256;
 
-/// An entry that cannot be read is looked at again after so long, then twice as long each time.
+/// What cannot be read is looked at again after so long, then twice as long each time.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// But not longer than this.
@@ -174,8 +174,22 @@ impl Outbound {
         picked
     }
 
-    pub(crate) async fn send(&mut self, delivery: Delivery) -> Result<(), Gone> {
+    async fn send(&mut self, delivery: Delivery) -> Result<(), Gone> {
         let Delivery { lane, number, message, gap } = delivery;
+        let content = match gap {
+            Some(gap) => Err(gap),
+            None => Ok(self.stored(message).await),
+        };
+        self.hand_out((lane, number), message, content).await
+    }
+
+    /// Hands out a mailbox number: its message, or why there is none any more.
+    pub(crate) async fn hand_out(
+        &mut self,
+        (lane, number): (Lane, u64),
+        message: MessageRef,
+        content: Result<Stored, Gap>,
+    ) -> Result<(), Gone> {
         let mut deliver = Span::none();
         let mut frame = pb::Delivery {
             lane: pb::Lane::from(lane).into(),
@@ -184,21 +198,23 @@ impl Outbound {
             accepted_at_ms: 0,
             content: None,
         };
-        if let Some(gap) = gap {
-            let gap = match gap {
-                Gap::Withdrawn => pb::Gap::Withdrawn,
-                Gap::Expired => pb::Gap::Expired,
-            };
-            frame.content = Some(pb::delivery::Content::Gap(gap.into()));
-        } else {
-            let Stored { at, signed, envelope, traced } = self.stored(message).await;
-            if let Some(traced) = traced {
-                let now = self.core.clock.now();
-                deliver = spans::deliver(&traced, self.link.party, message.position, at, now);
+        match content {
+            Err(gap) => {
+                let gap = match gap {
+                    Gap::Withdrawn => pb::Gap::Withdrawn,
+                    Gap::Expired => pb::Gap::Expired,
+                };
+                frame.content = Some(pb::delivery::Content::Gap(gap.into()));
             }
-            self.introduce(signed).await?;
-            frame.accepted_at_ms = at.as_millis();
-            frame.content = Some(pb::delivery::Content::Envelope(envelope));
+            Ok(Stored { at, signed, envelope, traced }) => {
+                if let Some(traced) = traced {
+                    let now = self.core.clock.now();
+                    deliver = spans::deliver(&traced, self.link.party, message.position, at, now);
+                }
+                self.introduce(signed).await?;
+                frame.accepted_at_ms = at.as_millis();
+                frame.content = Some(pb::delivery::Content::Envelope(envelope));
+            }
         }
         self.frames.send(Frame::Delivery(frame)).instrument(deliver).await
     }
@@ -206,10 +222,18 @@ impl Outbound {
     /// The message, when it can be read. Nothing behind it is handed out before: a mailbox has no holes, and what was
     /// accepted is not passed over. The hub is not ready meanwhile; its operator was told where the log is damaged.
     pub(crate) async fn stored(&self, message: MessageRef) -> Stored {
+        self.patiently(|| self.core.recent.find(&*self.core.ledger, message)).await
+    }
+
+    /// Asks until there is an answer. What cannot be read was named where that was found.
+    pub(crate) async fn patiently<T, F: Future<Output = Result<T, Refusal>>>(
+        &self,
+        ask: impl Fn() -> F,
+    ) -> T {
         let mut pause = LOOK_AGAIN;
         loop {
-            if let Ok(stored) = self.core.recent.find(&*self.core.ledger, message).await {
-                return stored;
+            if let Ok(answer) = ask().await {
+                return answer;
             }
             i247_node::sleep_on(&*self.core.clock, pause).await;
             pause = (pause * 2).min(LOOK_AGAIN_MAX);

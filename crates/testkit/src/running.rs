@@ -51,7 +51,8 @@ impl Running {
         credentials: Credentials,
         seams: Seams,
     ) -> Result<Self, WorldError> {
-        let hub = i247_hub::Hub::build(config, credentials, seams)
+        // Boxed: else it would be in the future of every story that starts a world.
+        let hub = Box::pin(i247_hub::Hub::build(config, credentials, seams))
             .await
             .map_err(|error| WorldError::node("hub", &error))?;
         let (address, metrics) = (hub.local_addr(), hub.metrics_address());

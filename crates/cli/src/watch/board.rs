@@ -28,7 +28,7 @@ pub(super) struct Board {
 /// What comes from the hub.
 pub(super) enum News {
     Tick(Box<pb::FlowTick>),
-    Statistics(pb::StatisticsResponse),
+    Statistics(Box<pb::StatisticsResponse>),
     /// It is not heard, and why.
     Silence(String),
 }

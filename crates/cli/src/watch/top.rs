@@ -139,7 +139,9 @@ async fn follow(monitor: Monitor, mut ticks: Ticks, telling: mpsc::Sender<Result
         // Dropping a wait loses nothing: ticks and the interval are remembered.
         let news = tokio::select! {
             tick = next(&mut ticks) => tick.map(|tick| News::Tick(Box::new(tick))),
-            _ = statistics.tick() => monitor.statistics(WINDOW_S).await.map(News::Statistics),
+            _ = statistics.tick() => {
+                monitor.statistics(WINDOW_S).await.map(|numbers| News::Statistics(Box::new(numbers)))
+            }
         };
         let news = match news {
             Err(error) if error.passes() => {
